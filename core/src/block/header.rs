@@ -1,0 +1,89 @@
+//! Block headers: everything that is needed to follow a chain without the facts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec;
+use crate::hash::Tag;
+use crate::id::{BlockId, Hash, NodeId};
+use crate::signature::Signature;
+use crate::time::UnixTime;
+use crate::work::{Height, Target};
+
+/// Most bytes of an encoded header.
+pub const HEADER_BYTES_MAX: usize = 320;
+
+/// What makes a header costly or attributable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Seal {
+    /// Height 0: the hash of the mesh's rules.
+    Genesis(Hash),
+    /// The sealer's signature over the header without its seal.
+    Authority(Signature),
+    /// A number that makes the block's id meet the target.
+    Pow(u64),
+}
+
+/// The header of a block. Its id covers every field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// `RULES_VERSION`.
+    pub version: u8,
+    /// Number on the chain.
+    pub height: Height,
+    /// The block before; zero for genesis.
+    pub parent: BlockId,
+    /// RFC 9162 Merkle Tree Hash of the ids in the body.
+    pub facts_root: Hash,
+    /// RFC 9162 Merkle Tree Hash of the ids of blocks 0 … height−1.
+    pub history_root: Hash,
+    /// RFC 9162 Merkle Tree Hash of the sealers, ascending, that may seal the *next* block.
+    pub sealers_root: Hash,
+    /// Reserved; zero.
+    pub state_root: Hash,
+    /// When it was sealed.
+    pub time: UnixTime,
+    /// The target its id meets; zero under authority.
+    pub target: Target,
+    /// Who sealed it; zero for genesis.
+    pub sealer: NodeId,
+    /// The proof.
+    pub seal: Seal,
+}
+
+#[derive(Serialize)]
+struct Unsealed<'a>(
+    u8,
+    Height,
+    BlockId,
+    Hash,
+    Hash,
+    Hash,
+    Hash,
+    UnixTime,
+    Target,
+    &'a NodeId,
+);
+
+impl Header {
+    /// The block's id: `SHA-256("cairn/block/1" ‖ postcard(header))`.
+    pub fn id(&self) -> BlockId {
+        BlockId(codec::hash_into(self, Tag::Block.hasher()).finish())
+    }
+
+    /// What an authority seal signs: the hash of all fields but the seal.
+    pub fn seal_digest(&self) -> [u8; 32] {
+        let unsealed = Unsealed(
+            self.version,
+            self.height,
+            self.parent,
+            self.facts_root,
+            self.history_root,
+            self.sealers_root,
+            self.state_root,
+            self.time,
+            self.target,
+            &self.sealer,
+        );
+        codec::hash_into(&unsealed, Tag::BlockSeal.hasher()).finish()
+    }
+}

@@ -1,0 +1,21 @@
+//! Blocks: a header and the ids of the facts it orders. Facts themselves travel apart, so a fact
+//! crosses a link once and two forks share theirs.
+
+mod header;
+
+pub use header::{HEADER_BYTES_MAX, Header, Seal};
+
+#[cfg(feature = "alloc")]
+use crate::id::FactId;
+#[cfg(feature = "alloc")]
+use serde::{Deserialize, Serialize};
+
+/// A header and the fact ids it orders, in execution order.
+#[cfg(feature = "alloc")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Block {
+    /// The header.
+    pub header: Header,
+    /// Distinct fact ids; `header.facts_root` commits to them.
+    pub facts: alloc::vec::Vec<FactId>,
+}

@@ -1,0 +1,156 @@
+//! What can happen to an engine.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::block::Header;
+use crate::fact::{EncodedFact, FactVerdict, Role};
+use crate::id::NodeId;
+use crate::time::UnixTime;
+use crate::verified::Verified;
+use crate::wire::{Class, CloseCode};
+
+/// A live connection, numbered by the transport; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnId(pub u64);
+
+/// An attempt to connect, numbered by the engine; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub u64);
+
+/// A request of ours on one connection, numbered by the engine; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestTag(pub u64);
+
+/// A request of the peer on one connection, numbered by the transport; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamTag(pub u64);
+
+/// Work given to the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// A batch given to the store; they become durable in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchId(pub u64);
+
+/// A command of the node's user; numbered by the driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// A place: `host:port` where host is a name, an IPv4 or a bracketed IPv6 address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerAddr(pub String);
+
+impl core::fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What can happen on a connection. All bytes are hostile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnInput<'a> {
+    /// The handshake is done: the peer holds this key.
+    Opened {
+        /// The peer.
+        node: NodeId,
+        /// Where it is seen, `ip:port`.
+        address: PeerAddr,
+        /// Our attempt, if we dialled.
+        dial: Option<DialId>,
+    },
+    /// A frame on the control stream.
+    Control(&'a [u8]),
+    /// A frame on the announce stream.
+    Announce(&'a [u8]),
+    /// The peer asks; answer with `Frame::Answer` or `Frame::Refuse` on the same stream.
+    Request {
+        /// The stream to answer on.
+        stream: StreamTag,
+        /// What kind of request.
+        class: Class,
+        /// The request frame.
+        bytes: &'a [u8],
+    },
+    /// The peer answered.
+    Answer {
+        /// Our request.
+        tag: RequestTag,
+        /// The answer frame.
+        bytes: &'a [u8],
+    },
+    /// No answer will come: the stream was reset, or no stream could be opened in time.
+    NoAnswer(RequestTag),
+    /// The connection is over. Nothing more comes from it.
+    Closed {
+        /// The numbered reason, if there was one.
+        code: Option<CloseCode>,
+        /// Whether the peer closed it.
+        by_peer: bool,
+    },
+}
+
+/// What the node's user can ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Takes facts into the ledger that are signed already, by this node or another.
+    Publish(Vec<Verified<EncodedFact>>),
+    /// Makes a custody fact: the engine knows what it has to follow.
+    Custody {
+        /// Name of the item.
+        item: String,
+        /// What to do with it.
+        action: CustodyAction,
+        /// For people.
+        note: String,
+    },
+    /// Makes an `Invite` fact for this key.
+    Invite {
+        /// Public half of the invite.
+        key: NodeId,
+        /// What those admitted become.
+        role: Role,
+        /// How many.
+        uses: u32,
+        /// Until when.
+        expires: UnixTime,
+    },
+    /// Asks every peer for what we miss, now.
+    Sync,
+    /// Remembers an address and dials it at once; pins the key if it is known.
+    AddPeer(PeerAddr, Option<NodeId>),
+    /// Says goodbye to every peer.
+    Stop,
+}
+
+/// What can be done with an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CustodyAction {
+    /// I want to hold it.
+    Request,
+    /// It is free again.
+    Release,
+    /// This member holds it now.
+    Transfer(NodeId),
+}
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// Time passed: the instant of `poll_timeout` has come.
+    Tick,
+    /// Something on a connection.
+    Conn(ConnId, ConnInput<'a>),
+    /// An attempt to connect failed before `Opened`.
+    DialFailed(DialId),
+    /// The user asks.
+    Command(CommandId, Command),
+    /// Verdicts on the facts of a job, in their order.
+    Verified(JobId, Vec<FactVerdict>),
+    /// The pool found a seal for a proof-of-work header, or gave up when told to.
+    Sealed(JobId, Option<Box<Header>>),
+    /// This batch and all before it survive a power cut.
+    Durable(BatchId),
+}

@@ -1,0 +1,242 @@
+//! What a fact can say.
+//!
+//! Bodies borrow their text and bytes from the encoded fact, so the same type serves a
+//! microcontroller without an allocator and a node that keeps only the encoded bytes. The order of
+//! the variants is their number on the wire: new kinds are added at the end.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{FactId, NodeId};
+use crate::params::{LABEL_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX};
+use crate::time::UnixTime;
+
+/// What a member may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Reads; its facts are not sealed.
+    Reader,
+    /// Writes facts.
+    Member,
+    /// Writes facts and seals blocks.
+    Sealer,
+    /// All that, and invites others.
+    Admin,
+}
+
+impl Role {
+    /// Whether blocks sealed by this role are valid.
+    pub const fn seals(self) -> bool {
+        matches!(self, Self::Sealer | Self::Admin)
+    }
+
+    /// Whether facts by this role may be sealed.
+    pub const fn writes(self) -> bool {
+        !matches!(self, Self::Reader)
+    }
+}
+
+/// The statement of a fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body<'a> {
+    /// Something written down.
+    Record {
+        /// What it is about.
+        topic: &'a str,
+        /// How to read the bytes, such as `text/plain`.
+        media_type: &'a str,
+        /// The content.
+        bytes: &'a [u8],
+    },
+    /// A statement about two facts.
+    Relation {
+        /// The fact that is spoken of.
+        subject: FactId,
+        /// How they relate, such as `corrects`.
+        predicate: &'a str,
+        /// The other fact.
+        object: FactId,
+    },
+    /// The author wants to hold an item.
+    Request {
+        /// Name of the item.
+        item: &'a str,
+        /// The custody fact of the item this one builds on; none if it was never held.
+        follows: Option<FactId>,
+        /// For people.
+        note: &'a str,
+    },
+    /// An item becomes free.
+    Release {
+        /// Name of the item.
+        item: &'a str,
+        /// The custody fact of the item this one builds on.
+        follows: FactId,
+        /// For people.
+        note: &'a str,
+    },
+    /// The holder hands an item to somebody else.
+    Transfer {
+        /// Name of the item.
+        item: &'a str,
+        /// The custody fact of the item this one builds on.
+        follows: FactId,
+        /// The new holder.
+        to: NodeId,
+        /// For people.
+        note: &'a str,
+    },
+    /// An admin lets whoever has the secret half of `key` admit nodes.
+    Invite {
+        /// The public half.
+        key: NodeId,
+        /// What those admitted become; never `Admin`.
+        role: Role,
+        /// How many may be admitted.
+        uses: u32,
+        /// No block later than this may admit by it.
+        expires: UnixTime,
+    },
+    /// A node becomes a member. The author is an admin, or the key of an invite.
+    Admit {
+        /// The new member.
+        node: NodeId,
+        /// Its role; by an invite, exactly the invite's.
+        role: Role,
+        /// What people call it.
+        name: &'a str,
+    },
+}
+
+/// What is wrong with a body that decodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyError {
+    /// A topic, media type or predicate that is empty, too long or has control characters.
+    Label(&'static str),
+    /// An item name outside `[A-Za-z0-9_.-]{1,128}`.
+    Item,
+    /// A note longer than allowed.
+    Note,
+    /// A name that is empty, too long or has control characters.
+    Name,
+    /// A key that cannot name a node.
+    Key,
+    /// An invite with no uses or for admins.
+    Invite,
+}
+
+impl core::fmt::Display for BodyError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Label(what) => write!(
+                f,
+                "the {what} must have 1 to {LABEL_BYTES_MAX} bytes and no control characters"
+            ),
+            Self::Item => {
+                f.write_str("an item name has 1 to 128 of the characters A-Z a-z 0-9 _ . -")
+            }
+            Self::Note => write!(f, "a note has at most {NOTE_BYTES_MAX} bytes"),
+            Self::Name => write!(
+                f,
+                "a name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
+            ),
+            Self::Key => f.write_str("not a public key"),
+            Self::Invite => f.write_str("an invite has at least one use and is never for admins"),
+        }
+    }
+}
+
+impl core::error::Error for BodyError {}
+
+fn is_text(text: &str, max: usize) -> bool {
+    !text.is_empty() && text.len() <= max && !text.chars().any(char::is_control)
+}
+
+/// Whether a text can be a topic, media type or predicate.
+pub fn is_label(text: &str) -> bool {
+    is_text(text, LABEL_BYTES_MAX)
+}
+
+/// Whether a text can be the name of a person, node or mesh.
+pub fn is_name(text: &str) -> bool {
+    is_text(text, NAME_BYTES_MAX)
+}
+
+/// Whether a text can be the name of an item.
+pub fn is_item(text: &str) -> bool {
+    (1..=LABEL_BYTES_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c))
+}
+
+impl<'a> Body<'a> {
+    /// Checks the bounds of every field.
+    ///
+    /// # Errors
+    /// The first field that breaks one.
+    pub fn check(&self) -> Result<(), BodyError> {
+        let require = |ok: bool, error| if ok { Ok(()) } else { Err(error) };
+        match *self {
+            Body::Record {
+                topic, media_type, ..
+            } => {
+                require(is_label(topic), BodyError::Label("topic"))?;
+                require(is_label(media_type), BodyError::Label("media type"))
+            }
+            Body::Relation { predicate, .. } => {
+                require(is_label(predicate), BodyError::Label("predicate"))
+            }
+            Body::Request { item, note, .. }
+            | Body::Release { item, note, .. }
+            | Body::Transfer { item, note, .. } => {
+                require(is_item(item), BodyError::Item)?;
+                require(note.len() <= NOTE_BYTES_MAX, BodyError::Note)?;
+                match self {
+                    Body::Transfer { to, .. } => {
+                        require(crate::signature::check_node_id(to), BodyError::Key)
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Body::Invite {
+                key, role, uses, ..
+            } => {
+                require(crate::signature::check_node_id(&key), BodyError::Key)?;
+                require(uses > 0 && role != Role::Admin, BodyError::Invite)
+            }
+            Body::Admit { node, name, .. } => {
+                require(crate::signature::check_node_id(&node), BodyError::Key)?;
+                require(is_name(name), BodyError::Name)
+            }
+        }
+    }
+
+    /// The item and what it follows, if this is a custody fact.
+    pub fn custody(&self) -> Option<(&'a str, Option<FactId>)> {
+        match *self {
+            Body::Request { item, follows, .. } => Some((item, follows)),
+            Body::Release { item, follows, .. } | Body::Transfer { item, follows, .. } => {
+                Some((item, Some(follows)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it changes who belongs to the mesh; such facts are sealed before others.
+    pub const fn is_membership(&self) -> bool {
+        matches!(self, Body::Invite { .. } | Body::Admit { .. })
+    }
+
+    /// The kind in one lowercase word, as people and programs see it.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Body::Record { .. } => "record",
+            Body::Relation { .. } => "relation",
+            Body::Request { .. } => "request",
+            Body::Release { .. } => "release",
+            Body::Transfer { .. } => "transfer",
+            Body::Invite { .. } => "invite",
+            Body::Admit { .. } => "admit",
+        }
+    }
+}

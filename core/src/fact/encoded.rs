@@ -1,0 +1,142 @@
+//! Facts as a node keeps them: the canonical bytes, with the id worked out once.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{Fact, FactError, SIGNATURE_BYTES, SignedFact};
+use crate::codec;
+use crate::hash::Tag;
+use crate::id::{FactId, MeshId};
+use crate::signature::{self, Claim, SigningKey};
+use crate::verified::{Unverified, Verified};
+
+/// Canonical bytes of a signed fact and its id. Cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedFact {
+    id: FactId,
+    bytes: Arc<[u8]>,
+}
+
+/// Outcome of checking one fact's signature.
+pub type FactVerdict = Result<Verified<EncodedFact>, FactId>;
+
+impl EncodedFact {
+    /// Structural check of bytes from anywhere.
+    ///
+    /// # Errors
+    /// `FactError`, the first thing wrong.
+    pub fn parse(mesh: &MeshId, bytes: &[u8]) -> Result<Unverified<Self>, FactError> {
+        SignedFact::decode(bytes)?;
+        let unsigned = &bytes[..bytes.len() - SIGNATURE_BYTES];
+        let hasher = Tag::Fact.hasher().chain(mesh.as_bytes()).chain(unsigned);
+        Ok(Unverified(Self {
+            id: FactId(hasher.finish()),
+            bytes: bytes.into(),
+        }))
+    }
+
+    /// Signs a fact of our own, which therefore needs no verification.
+    ///
+    /// # Errors
+    /// `FactError` if a field breaks its bound, the whole is too long, or `fact.author` is not the
+    /// key's.
+    pub fn sign(
+        fact: Fact<'_>,
+        mesh: &MeshId,
+        key: &SigningKey,
+    ) -> Result<Verified<Self>, FactError> {
+        if fact.author != key.node_id() {
+            return Err(FactError::Author);
+        }
+        let bytes = codec::encode(&fact.sign(mesh, key));
+        Self::parse(mesh, &bytes).map(|fact| Verified::proven(fact.0))
+    }
+
+    /// From our own store, where only verified facts are written.
+    pub fn from_store(id: FactId, bytes: &[u8]) -> Verified<Self> {
+        Verified::proven(Self {
+            id,
+            bytes: bytes.into(),
+        })
+    }
+
+    /// The fact's name.
+    pub const fn id(&self) -> FactId {
+        self.id
+    }
+
+    /// The canonical bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The bytes, shared.
+    pub fn shared_bytes(&self) -> Arc<[u8]> {
+        self.bytes.clone()
+    }
+
+    /// The fact itself.
+    pub fn signed(&self) -> SignedFact<'_> {
+        postcard::from_bytes(&self.bytes)
+            .unwrap_or_else(|_| unreachable!("parse decoded these bytes"))
+    }
+
+    /// What is said, without the signature.
+    pub fn fact(&self) -> Fact<'_> {
+        self.signed().fact
+    }
+
+    fn claim(&self) -> Claim {
+        let signed = self.signed();
+        Claim {
+            node: signed.fact.author,
+            tag: Tag::FactSignature,
+            digest: self.id.0,
+            signature: signed.signature,
+        }
+    }
+}
+
+/// Semantic check of one fact.
+///
+/// # Errors
+/// The id, if the author is no key or did not sign.
+pub fn verify(fact: Unverified<EncodedFact>) -> FactVerdict {
+    let Claim {
+        node,
+        tag,
+        digest,
+        signature,
+    } = fact.0.claim();
+    let ok = signature::check_node_id(&node) && signature::check(&node, tag, &digest, &signature);
+    if ok {
+        Ok(Verified::proven(fact.0))
+    } else {
+        Err(fact.0.id)
+    }
+}
+
+/// Semantic check of many facts; the same verdicts as `verify` on each, several times faster.
+/// `seed` as in `signature::check_batch`.
+pub fn verify_batch(facts: Vec<Unverified<EncodedFact>>, seed: &[u8; 32]) -> Vec<FactVerdict> {
+    let claims: Vec<Claim> = facts.iter().map(|fact| fact.0.claim()).collect();
+    // Facts come in runs by one author; a key is decompressed once a run.
+    let mut last_key = None;
+    signature::check_batch(&claims, seed)
+        .into_iter()
+        .zip(facts)
+        .zip(&claims)
+        .map(|((signed, fact), claim)| {
+            let key_ok = match last_key {
+                Some((node, ok)) if node == claim.node => ok,
+                _ => signature::check_node_id(&claim.node),
+            };
+            last_key = Some((claim.node, key_ok));
+            if signed && key_ok {
+                Ok(Verified::proven(fact.0))
+            } else {
+                Err(fact.0.id)
+            }
+        })
+        .collect()
+}

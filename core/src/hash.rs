@@ -1,0 +1,86 @@
+//! SHA-256 with a tag in front of every kind of thing that is hashed or signed, so that bytes of
+//! one kind can never pass for another.
+
+use sha2::{Digest, Sha256};
+
+use crate::id::Hash;
+
+/// What is hashed or signed. The tag's text is part of format version 1 and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tag {
+    /// Fact ids.
+    Fact,
+    /// What a fact's signature covers.
+    FactSignature,
+    /// Content hashes.
+    Content,
+    /// Block ids.
+    Block,
+    /// What an authority seal signs: the header without its seal.
+    BlockSeal,
+    /// The hash of a mesh's rules, inside its genesis block.
+    Params,
+    /// The key of the reconciliation sketch.
+    Sketch,
+    /// Deriving the seed of batch verification.
+    BatchSeed,
+}
+
+impl Tag {
+    const fn bytes(self) -> &'static [u8] {
+        match self {
+            Self::Fact => b"cairn/fact/1",
+            Self::FactSignature => b"cairn/fact-sig/1",
+            Self::Content => b"cairn/content/1",
+            Self::Block => b"cairn/block/1",
+            Self::BlockSeal => b"cairn/block-seal/1",
+            Self::Params => b"cairn/params/1",
+            Self::Sketch => b"cairn/sketch/1",
+            Self::BatchSeed => b"cairn/batch-seed/1",
+        }
+    }
+
+    /// A hasher that has already taken the tag.
+    pub fn hasher(self) -> Hasher {
+        Hasher(Sha256::new_with_prefix(self.bytes()))
+    }
+
+    /// `tag ‖ digest`, the message that a signature covers. At most 64 bytes.
+    pub fn message(self, digest: &[u8; 32]) -> heapless::Vec<u8, 64> {
+        let mut message = heapless::Vec::new();
+        // Both fit: the longest tag has 18 bytes.
+        let _ = message.extend_from_slice(self.bytes());
+        let _ = message.extend_from_slice(digest);
+        message
+    }
+}
+
+/// An unfinished SHA-256.
+#[derive(Clone)]
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    /// Takes more bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Takes more bytes, for chaining.
+    #[must_use]
+    pub fn chain(mut self, bytes: &[u8]) -> Self {
+        self.update(bytes);
+        self
+    }
+
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
+/// Plain SHA-256 of the parts joined, as RFC 9162 needs it.
+pub fn sha256(parts: &[&[u8]]) -> Hash {
+    let mut hasher = Sha256::new();
+    parts.iter().for_each(|part| hasher.update(part));
+    Hash(hasher.finalize().into())
+}

@@ -1,0 +1,43 @@
+//! Cairn's core: what a ledger *is* and what a node *decides*, with no I/O, clock, thread or
+//! randomness of its own.
+//!
+//! The module list below is the reading order and the dependency order: a module may name only
+//! modules above it (inside a layer the order holds too). See `ARCHITECTURE.md` beside this crate.
+//!
+//! Two tiers. Tier 0 (no `alloc`) verifies headers, work, Merkle paths and facts on a
+//! microcontroller. Tier A (feature `alloc`, the default) adds everything a full node decides.
+
+#![no_std]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+// 1 · words
+pub mod id;
+pub mod limits;
+pub mod params;
+pub mod time;
+pub mod work;
+// 2 · bytes
+pub mod codec;
+pub mod hash;
+pub mod merkle;
+pub mod signature;
+// 3 · things
+pub mod block;
+pub mod fact;
+#[cfg(feature = "alloc")]
+pub mod invite;
+pub mod seal;
+pub mod verified;
+// 6 · face (the vocabulary that the machines share with the outside)
+#[cfg(feature = "alloc")]
+pub mod engine;
+#[cfg(feature = "alloc")]
+pub mod event;
+#[cfg(feature = "alloc")]
+pub mod store;
+pub mod wire;

@@ -1,0 +1,122 @@
+//! Local tuning: how much a node keeps, sends and waits for. Nothing here decides validity (that is
+//! `params.rs`), so two nodes may differ in all of it. Every queue, cache and window of the engine
+//! is bounded by a number in this file.
+
+use crate::params::{BLOCK_FACTS_MAX, FACT_BYTES_MAX, SEALERS_MAX};
+use crate::time::Millis;
+
+/// Most bytes of a frame on the control stream; an introduction (≤ 4 KiB of facts) is the largest.
+pub const CONTROL_FRAME_BYTES: usize = 8 * 1024;
+/// Most bytes of a frame on the announce stream.
+pub const ANNOUNCE_FRAME_BYTES: usize = 64 * 1024;
+/// Most headers in one answer.
+pub const HEADERS_PER_ANSWER: usize = 2_000;
+/// Most fact ids in one announcement.
+pub const IDS_PER_ANNOUNCE: usize = 1_024;
+/// Most fact ids in one request.
+pub const FACTS_PER_REQUEST: usize = 1_024;
+/// Most bytes of encoded facts in one answer; at least one fact always fits.
+pub const FACTS_ANSWER_BYTES: usize = 1024 * 1024;
+/// Most block ids in one request.
+pub const BLOCKS_PER_REQUEST: usize = 64;
+/// Most bytes of bodies in one answer; at least one full block always fits.
+pub const BLOCKS_ANSWER_BYTES: usize = 1024 * 1024;
+/// Most addresses in one peer exchange.
+pub const PEERS_PER_ANSWER: usize = 64;
+/// Most ids in a locator.
+pub const LOCATOR_IDS: usize = 32;
+/// Most bytes of membership facts that a stranger may show before it is trusted.
+pub const INTRODUCTION_BYTES: usize = 4 * 1024;
+
+const _: () = assert!(FACTS_ANSWER_BYTES >= 4 * FACT_BYTES_MAX);
+const _: () = assert!(BLOCKS_ANSWER_BYTES >= 2 * 32 * BLOCK_FACTS_MAX as usize);
+const _: () = assert!(ANNOUNCE_FRAME_BYTES >= 32 * IDS_PER_ANNOUNCE + 16);
+const _: () = assert!(CONTROL_FRAME_BYTES >= INTRODUCTION_BYTES + 1_024);
+const _: () = assert!(SEALERS_MAX * 32 < BLOCKS_ANSWER_BYTES / 8);
+
+/// The tunable limits of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Facts waiting to be sealed that are kept in memory; the rest waits on disk.
+    pub mempool_facts: usize,
+    /// Facts of authors not yet admitted that are kept in memory, and their bytes.
+    pub strangers_facts: usize,
+    /// Bytes of the same.
+    pub strangers_bytes: usize,
+    /// Fact ids wanted from peers at one time.
+    pub wants: usize,
+    /// Facts being verified at one time.
+    pub verifying_facts: usize,
+    /// Headers kept in memory below the tip.
+    pub headers_kept: u64,
+    /// Headers kept in memory in all: ahead of the tip, and on branches.
+    pub headers_in_memory: usize,
+    /// Blocks ahead of the tip whose bodies are fetched.
+    pub bodies_ahead: usize,
+    /// Blocks without a known parent that are remembered by id.
+    pub orphans: usize,
+    /// Requests of one class in flight to one peer.
+    pub requests_per_peer: usize,
+    /// How long a request may take.
+    pub request_timeout: Millis,
+    /// How long a peer may take to say hello.
+    pub hello_timeout: Millis,
+    /// Fact ids are gathered this long before they are announced.
+    pub announce_delay: Millis,
+    /// Between pings.
+    pub ping_interval: Millis,
+    /// A peer that answered nothing for this long is gone.
+    pub silence_max: Millis,
+    /// Between two reconciliations with one peer, when nothing suggests a difference.
+    pub reconcile_interval: Millis,
+    /// Connections wanted from us to others.
+    pub outbound_wanted: usize,
+    /// Connections to others at most.
+    pub outbound_max: usize,
+    /// Connections from others at most.
+    pub inbound_max: usize,
+    /// Between two looks at whether to dial.
+    pub dial_interval: Millis,
+    /// First and longest wait after a failed dial.
+    pub backoff: (Millis, Millis),
+    /// Addresses remembered.
+    pub addresses: usize,
+    /// How far a header's time may be ahead of a confirmed clock.
+    pub clock_ahead_max: Millis,
+    /// Facts per second that one peer may make us verify, and how many at once.
+    pub facts_rate: (u32, u32),
+    /// Requests per second that one peer may make, and how many at once.
+    pub requests_rate: (u32, u32),
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            mempool_facts: 65_536,
+            strangers_facts: 1_024,
+            strangers_bytes: 1024 * 1024,
+            wants: 65_536,
+            verifying_facts: 16_384,
+            headers_kept: 2_000,
+            headers_in_memory: 40_000,
+            bodies_ahead: 64,
+            orphans: 64,
+            requests_per_peer: 4,
+            request_timeout: 10_000,
+            hello_timeout: 10_000,
+            announce_delay: 50,
+            ping_interval: 20_000,
+            silence_max: 60_000,
+            reconcile_interval: 60_000,
+            outbound_wanted: 8,
+            outbound_max: 16,
+            inbound_max: 64,
+            dial_interval: 30_000,
+            backoff: (1_000, 600_000),
+            addresses: 1_024,
+            clock_ahead_max: 120_000,
+            facts_rate: (20_000, 200_000),
+            requests_rate: (500, 2_000),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What peers say to each other: one stream per message class, one postcard message per frame.
+//!
+//! A stream begins with two bytes, its class and `WIRE_VERSION`. Each frame is a four-byte
+//! little-endian length and that many bytes. Control and announce are long-lived; every other class
+//! opens a bidirectional stream per request that carries one request frame and one answer frame.
+
+mod class;
+mod close;
+#[cfg(feature = "alloc")]
+mod message;
+
+pub use class::{Class, WIRE_VERSION};
+pub use close::CloseCode;
+#[cfg(feature = "alloc")]
+pub use message::*;
