@@ -33,6 +33,9 @@ pub mod fact;
 pub mod invite;
 pub mod seal;
 pub mod verified;
+// 4 · ledger
+#[cfg(feature = "alloc")]
+pub mod ledger;
 // 6 · face (the vocabulary that the machines share with the outside)
 #[cfg(feature = "alloc")]
 pub mod engine;

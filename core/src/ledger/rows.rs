@@ -1,0 +1,218 @@
+//! What the tables hold: keys and values as types. Keys are ordered bytes (numbers big-endian, so
+//! that a scan is in numeric order), values are postcard.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::block::Header;
+use crate::fact::Role;
+use crate::id::{FactId, NodeId};
+use crate::ledger::reject::FactReject;
+use crate::store::KEY_BYTES_MAX;
+use crate::time::{Millis, UnixTime};
+use crate::wire::{SetSummary, Tip};
+use crate::work::{Height, Work};
+
+/// A key built from parts, without an allocation.
+pub type Key = heapless::Vec<u8, KEY_BYTES_MAX>;
+
+/// Joins parts to a key.
+pub fn key(parts: &[&[u8]]) -> Key {
+    let mut key = Key::new();
+    for part in parts {
+        // The longest key is a label and a number, well below the bound.
+        let _ = key.extend_from_slice(part);
+    }
+    key
+}
+
+/// The number of a fact in this node's order of arrival; from 1, without gaps.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// As a key.
+    pub const fn key(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// From the last eight bytes of a key.
+    pub fn from_key(key: &[u8]) -> Option<Self> {
+        key.last_chunk()
+            .map(|bytes| Self(u64::from_be_bytes(*bytes)))
+    }
+}
+
+/// Where a fact stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FactState {
+    /// Not in the best chain yet.
+    Pending,
+    /// In the block of the best chain at this height, at this place in its list.
+    Sealed(Height, u32),
+    /// Not permitted since the tip had this height; judged again only after a reorg below it.
+    Conflict(Height, FactReject),
+}
+
+/// `Table::FactIndex`: where a fact is and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FactRow {
+    /// Its number.
+    pub seq: Seq,
+    /// How it stands.
+    pub state: FactState,
+}
+
+/// `Table::Header`: a header whose block has been connected at some time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderRow {
+    /// The header.
+    pub header: Header,
+    /// Work from genesis to here.
+    pub work: Work,
+    /// Σ min(Δt, 6 × spacing) from genesis to here, for ASERT.
+    pub effective_time: Millis,
+}
+
+/// `Table::Item`: custody of an item at the tip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Custody {
+    /// Who holds it; none if it is free.
+    pub holder: Option<NodeId>,
+    /// Its latest custody fact.
+    pub latest: FactId,
+    /// Height of the block that sealed that fact.
+    pub since: Height,
+}
+
+/// `Table::Member`: membership at the tip. Founders have rows from genesis on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// What it may do.
+    pub role: Role,
+    /// What people call it.
+    pub name: String,
+    /// The fact that admitted it; none for founders.
+    pub admit: Option<FactId>,
+    /// Height of the block that sealed that fact.
+    pub since: Height,
+}
+
+/// `Table::Invite`: an invite at the tip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteRow {
+    /// The fact that made it.
+    pub fact: FactId,
+    /// Who made it.
+    pub by: NodeId,
+    /// What those admitted become.
+    pub role: Role,
+    /// How many more may be admitted.
+    pub uses_left: u32,
+    /// No later block may admit by it.
+    pub expires: UnixTime,
+}
+
+/// `Table::Known`: why facts by a key enter the set. Depends on the set only, never on the tip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Known {
+    /// A node that some permitted `Admit` in the set names, in the highest role any of them gives.
+    Node {
+        /// That role.
+        role: Role,
+        /// That fact; none for founders.
+        admit: Option<FactId>,
+    },
+    /// The key of an invite in the set by an admin.
+    Invite {
+        /// The invite.
+        fact: FactId,
+        /// The role it gives.
+        role: Role,
+    },
+}
+
+/// Singletons in `Table::Meta`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Meta {
+    /// `STORE_FORMAT`.
+    Format = 0,
+    /// The mesh's `Params`.
+    Params = 1,
+    /// `TipRow`.
+    Tip = 2,
+    /// `SetRow`.
+    Set = 3,
+    /// The sequence number up to which `Table::Fingerprint` is written.
+    FingerprintSeq = 4,
+    /// Nothing but a changing value, so that no part of the store stays idle.
+    Heartbeat = 5,
+}
+
+impl Meta {
+    /// As a key.
+    pub const fn key(self) -> [u8; 1] {
+        [self as u8]
+    }
+}
+
+/// `Meta::Tip`: what changes with every block.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TipRow {
+    /// The tip.
+    pub tip: Tip,
+    /// Facts in blocks of the best chain.
+    pub sealed: u64,
+    /// Facts in conflict.
+    pub conflict: u64,
+    /// Number of reorgs so far.
+    pub reorgs: u64,
+}
+
+/// `Meta::Set`: what changes with every fact.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SetRow {
+    /// The set; `count` is also the last sequence number.
+    pub summary: SetSummary,
+    /// Bytes of all encoded facts.
+    pub bytes: u64,
+}
+
+/// `Table::Peer`, keyed by address: what is remembered about a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerRow {
+    /// Who answered there.
+    pub node: Option<NodeId>,
+    /// When it last said hello.
+    pub last_seen: UnixTime,
+    /// Number and side of the last close.
+    pub last_close: Option<(u8, bool)>,
+}
+
+/// Value rows of lists.
+pub type Ids = Vec<FactId>;
+
+/// First half of a 32-byte id: enough to index by, since rows are checked against the fact itself.
+pub fn half(id: &[u8; 32]) -> &[u8] {
+    &id[..16]
+}
+
+/// Key in `Table::Topic` and `Table::ItemFacts`: text, a zero (which no label contains), a number.
+pub fn text_key(text: &str, seq: Seq) -> Key {
+    key(&[text.as_bytes(), &[0], &seq.key()])
+}
+
+/// Key in `Table::History`.
+pub fn history_key(level: u8, index: u64) -> Key {
+    key(&[&[level], &index.to_be_bytes()])
+}
+
+/// Key in `Table::Chain`.
+pub const fn height_key(height: Height) -> [u8; 8] {
+    height.0.to_be_bytes()
+}
