@@ -2,7 +2,7 @@
 //! randomness of its own.
 //!
 //! The module list below is the reading order and the dependency order: a module may name only
-//! modules above it (inside a layer the order holds too). See `ARCHITECTURE.md` beside this crate.
+//! modules of its own or a lower layer. See `ARCHITECTURE.md` beside this crate.
 //!
 //! Two tiers. Tier 0 (no `alloc`) verifies headers, work, Merkle paths and facts on a
 //! microcontroller. Tier A (feature `alloc`, the default) adds everything a full node decides.
@@ -15,32 +15,43 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-// 1 · words
+// 1 · words and bytes
+pub mod codec;
+#[cfg(feature = "alloc")]
+pub mod conn;
+pub mod hash;
 pub mod id;
 pub mod limits;
-pub mod params;
-pub mod time;
-pub mod work;
-// 2 · bytes
-pub mod codec;
-pub mod hash;
 pub mod merkle;
 pub mod signature;
-// 3 · things
+pub mod time;
+pub mod work;
+// 2 · things
 pub mod block;
 pub mod fact;
 #[cfg(feature = "alloc")]
 pub mod invite;
+pub mod params;
 pub mod seal;
 pub mod verified;
-// 4 · ledger
-#[cfg(feature = "alloc")]
-pub mod ledger;
-// 6 · face (the vocabulary that the machines share with the outside)
-#[cfg(feature = "alloc")]
-pub mod engine;
+// 3 · the vocabulary shared with the outside
 #[cfg(feature = "alloc")]
 pub mod event;
 #[cfg(feature = "alloc")]
 pub mod store;
 pub mod wire;
+// 4 · ledger
+#[cfg(feature = "alloc")]
+pub mod ledger;
+// 5 · machines
+#[cfg(feature = "alloc")]
+pub mod gossip;
+#[cfg(feature = "alloc")]
+pub mod peer;
+#[cfg(feature = "alloc")]
+pub mod reconcile;
+#[cfg(feature = "alloc")]
+pub mod sync;
+// 6 · engine
+#[cfg(feature = "alloc")]
+pub mod engine;

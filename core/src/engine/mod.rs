@@ -10,11 +10,9 @@ mod input;
 mod output;
 mod status;
 
+pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
-pub use input::{
-    BatchId, Command, CommandId, ConnId, ConnInput, CustodyAction, DialId, Input, JobId, PeerAddr,
-    RequestTag, StreamTag,
-};
+pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
 pub use status::{PeerStatus, State, Status};
 

@@ -6,7 +6,7 @@ use crate::id::NodeId;
 use crate::time::{Millis, UnixTime};
 use crate::wire::{CloseCode, SetSummary, Tip};
 
-use super::input::PeerAddr;
+use crate::conn::PeerAddr;
 
 /// How the node is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

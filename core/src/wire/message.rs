@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::block::Header;
 use crate::id::{BlockId, FactId, MeshId, NodeId};
 use crate::time::UnixTime;
+use crate::wire::SetSummary;
 use crate::work::{Height, Work};
 
 /// Where a chain ends.
@@ -20,16 +21,6 @@ pub struct Tip {
     pub id: BlockId,
     /// Cumulative work from genesis.
     pub work: Work,
-}
-
-/// A set of facts in 40 bytes: two sets with the same summary are the same set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SetSummary {
-    /// Number of facts.
-    pub count: u64,
-    /// Sum of their ids as little-endian numbers modulo 2^256. Unlike XOR, a sum cannot be steered
-    /// to a chosen value by linear algebra over ids one can grind.
-    pub sum: [u8; 32],
 }
 
 /// First frame of both sides on the control stream.
