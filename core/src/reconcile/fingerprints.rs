@@ -5,7 +5,8 @@
 
 use alloc::vec::Vec;
 
-use crate::id::FactId;
+use crate::fact::EncodedFact;
+use crate::id::{FactId, MeshId};
 use crate::ledger::read::Read;
 use crate::ledger::rows::{Meta, Seq};
 use crate::store::{Batch, StoreFault, Table, View};
@@ -49,11 +50,7 @@ impl Fingerprints {
     ///
     /// # Errors
     /// `StoreFault` if the view fails or the rows are not whole.
-    pub fn load(
-        view: &dyn View,
-        last: Seq,
-        id_of: impl Fn(&[u8]) -> Option<FactId>,
-    ) -> Result<Self, StoreFault> {
+    pub fn load(view: &dyn View, mesh: &MeshId, last: Seq) -> Result<Self, StoreFault> {
         let broken = |what| StoreFault {
             table: Table::Fingerprint,
             what,
@@ -76,7 +73,8 @@ impl Fingerprints {
         let mut loaded = Self { buckets, saved };
         for seq in saved.0 + 1..=last.0 {
             let bytes = view.fact_bytes(Seq(seq))?;
-            loaded.insert(&id_of(&bytes).ok_or(broken("a stored fact does not decode"))?);
+            let id = EncodedFact::id_of(mesh, &bytes).ok_or(broken("a stored fact is cut off"))?;
+            loaded.insert(&id);
         }
         Ok(loaded)
     }

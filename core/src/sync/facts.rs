@@ -182,6 +182,11 @@ impl FactSync {
         }
     }
 
+    /// What this peer sent under the id was bad; others may do better.
+    pub fn retry_elsewhere(&mut self, id: &FactId, conn: ConnId) {
+        self.release(*id, conn, false);
+    }
+
     /// Needed facts that nobody is known to hold are asked of everybody again. The engine calls
     /// this now and then.
     pub fn retry_needed(&mut self) {

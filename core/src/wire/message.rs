@@ -12,6 +12,9 @@ use crate::time::UnixTime;
 use crate::wire::SetSummary;
 use crate::work::{Height, Work};
 
+/// Version of the conversation; a hello names the range a node speaks.
+pub const PROTOCOL_VERSION: u8 = 1;
+
 /// Where a chain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tip {
@@ -44,7 +47,7 @@ pub struct Hello {
     pub port: u16,
     /// Our own `Admit` fact and those above it back to a root, for a peer that does not know us
     /// yet; ≤ `INTRODUCTION_BYTES` in all.
-    pub introduction: Vec<Vec<u8>>,
+    pub introduction: Vec<serde_bytes::ByteBuf>,
 }
 
 /// Frames on the control stream after the hellos.
@@ -123,7 +126,7 @@ pub struct FactsRequest {
 pub struct FactsAnswer<'a> {
     /// Canonical bytes of each.
     #[serde(borrow)]
-    pub facts: Vec<&'a [u8]>,
+    pub facts: Vec<&'a serde_bytes::Bytes>,
     /// Whether facts were left out for lack of room, so that asking again helps.
     pub more: bool,
 }
