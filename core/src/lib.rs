@@ -31,8 +31,12 @@ pub mod block;
 pub mod fact;
 #[cfg(feature = "alloc")]
 pub mod invite;
+pub mod light;
 pub mod seal;
 pub mod verified;
+// 5 · machines
+#[cfg(feature = "alloc")]
+pub mod chain;
 // 6 · face (the vocabulary that the machines share with the outside)
 #[cfg(feature = "alloc")]
 pub mod engine;
