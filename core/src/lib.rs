@@ -31,6 +31,7 @@ pub mod block;
 pub mod fact;
 #[cfg(feature = "alloc")]
 pub mod invite;
+pub mod light;
 pub mod params;
 pub mod seal;
 pub mod verified;
@@ -45,9 +46,15 @@ pub mod wire;
 pub mod ledger;
 // 5 · machines
 #[cfg(feature = "alloc")]
+pub mod chain;
+#[cfg(feature = "alloc")]
 pub mod gossip;
 #[cfg(feature = "alloc")]
+pub mod mempool;
+#[cfg(feature = "alloc")]
 pub mod peer;
+#[cfg(feature = "alloc")]
+pub mod producer;
 #[cfg(feature = "alloc")]
 pub mod reconcile;
 #[cfg(feature = "alloc")]
@@ -55,3 +62,5 @@ pub mod sync;
 // 6 · engine
 #[cfg(feature = "alloc")]
 pub mod engine;
+#[cfg(all(feature = "alloc", any(test, feature = "testing")))]
+pub mod testing;
