@@ -36,6 +36,11 @@ pub mod verified;
 // 4 · ledger
 #[cfg(feature = "alloc")]
 pub mod ledger;
+// 5 · machines
+#[cfg(feature = "alloc")]
+pub mod mempool;
+#[cfg(feature = "alloc")]
+pub mod producer;
 // 6 · face (the vocabulary that the machines share with the outside)
 #[cfg(feature = "alloc")]
 pub mod engine;
@@ -44,3 +49,5 @@ pub mod event;
 #[cfg(feature = "alloc")]
 pub mod store;
 pub mod wire;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
