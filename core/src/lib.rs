@@ -48,6 +48,6 @@ pub mod engine;
 pub mod event;
 #[cfg(feature = "alloc")]
 pub mod store;
-pub mod wire;
-#[cfg(any(test, feature = "testing"))]
+#[cfg(all(feature = "alloc", any(test, feature = "testing")))]
 pub mod testing;
+pub mod wire;

@@ -54,7 +54,10 @@ pub struct Node {
 
 /// An append-only tree, reduced to what appending and its root need.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "(u64, Vec<Hash, DEPTH_MAX>)", into = "(u64, Vec<Hash, DEPTH_MAX>)")]
+#[serde(
+    try_from = "(u64, Vec<Hash, DEPTH_MAX>)",
+    into = "(u64, Vec<Hash, DEPTH_MAX>)"
+)]
 pub struct Frontier {
     size: u64,
     /// Largest first; one for each set bit of `size`.

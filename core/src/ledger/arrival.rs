@@ -158,7 +158,14 @@ impl<'v> Arrival<'v> {
             Body::Admit { node, role, .. } => {
                 let admit = Some(id);
                 let invite = None;
-                (node, Known::Node { role, admit, invite })
+                (
+                    node,
+                    Known::Node {
+                        role,
+                        admit,
+                        invite,
+                    },
+                )
             }
             Body::Invite { key, role, .. } => (key, Known::Invite { fact: id, role }),
             _ => return Ok(()),
@@ -195,7 +202,11 @@ fn join(before: Option<Known>, granted: Known) -> Known {
     match (before, granted) {
         (None, granted) => granted,
         (
-            Some(Known::Node { role, admit, invite }),
+            Some(Known::Node {
+                role,
+                admit,
+                invite,
+            }),
             Known::Node {
                 role: new_role,
                 admit: new_admit,
@@ -209,23 +220,32 @@ fn join(before: Option<Known>, granted: Known) -> Known {
                 invite,
             }
         }
-        (Some(Known::Node { role, admit, invite }), Known::Invite { role: gives, .. }) => {
-            Known::Node {
+        (
+            Some(Known::Node {
                 role,
                 admit,
-                invite: invite.max(Some(gives)),
-            }
-        }
+                invite,
+            }),
+            Known::Invite { role: gives, .. },
+        ) => Known::Node {
+            role,
+            admit,
+            invite: invite.max(Some(gives)),
+        },
         (Some(Known::Invite { role: gives, .. }), Known::Node { role, admit, .. }) => Known::Node {
             role,
             admit,
             invite: Some(gives),
         },
-        (Some(Known::Invite { fact, role }), Known::Invite { fact: new, role: gives }) => {
+        (
+            Some(Known::Invite { fact, role }),
             Known::Invite {
-                fact: if gives > role { new } else { fact },
-                role: role.max(gives),
-            }
-        }
+                fact: new,
+                role: gives,
+            },
+        ) => Known::Invite {
+            fact: if gives > role { new } else { fact },
+            role: role.max(gives),
+        },
     }
 }

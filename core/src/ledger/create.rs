@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::rows::{
-    HeaderRow, Known, Member, Meta, SetRow, TipRow, height_key, history_key,
-};
+use super::rows::{HeaderRow, Known, Member, Meta, SetRow, TipRow, height_key, history_key};
 use crate::block::Header;
 use crate::codec;
 use crate::fact::Role;

@@ -65,7 +65,9 @@ where
     T: Clone,
 {
     let pairs = changed.iter();
-    pairs.map(|row| (row.key.clone(), row.before.clone())).collect()
+    pairs
+        .map(|row| (row.key.clone(), row.before.clone()))
+        .collect()
 }
 
 fn conflict_key(since: Height, seq: Seq) -> Key {
@@ -225,10 +227,7 @@ fn put_pending(overlay: &mut Overlay<'_>, seq: Seq, fact: &FactId) {
 }
 
 /// Makes facts pending that are in conflict since this height or a later one.
-fn reopen(
-    overlay: &mut Overlay<'_>,
-    since: Height,
-) -> Result<Vec<(Seq, FactId)>, StoreFault> {
+fn reopen(overlay: &mut Overlay<'_>, since: Height) -> Result<Vec<(Seq, FactId)>, StoreFault> {
     let mut reopened = Vec::new();
     loop {
         let from = height_key(since);

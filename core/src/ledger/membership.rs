@@ -60,7 +60,9 @@ pub struct Entrance<'a> {
 /// # Errors
 /// The first rule that is broken.
 pub fn judge_admit(admit: &Entrance<'_>) -> Result<Option<InviteRow>, FactReject> {
-    let by_admin = admit.author.is_some_and(|member| member.role == Role::Admin);
+    let by_admin = admit
+        .author
+        .is_some_and(|member| member.role == Role::Admin);
     let used = match admit.invite {
         _ if by_admin => None,
         Some(invite) => Some(use_invite(invite, admit.role, admit.time)?),

@@ -139,7 +139,9 @@ impl View for Overlay<'_> {
     ) -> Result<Vec<Row>, StoreFault> {
         let (changes, removed) = self.range(table, from, to);
         // As many more as removals can hide.
-        let base = self.base.scan(table, from, to, max.saturating_add(removed))?;
+        let base = self
+            .base
+            .scan(table, from, to, max.saturating_add(removed))?;
         Ok(merge(base, changes.into_iter(), |a, b| a < b, max))
     }
 
@@ -151,7 +153,9 @@ impl View for Overlay<'_> {
         max: usize,
     ) -> Result<Vec<Row>, StoreFault> {
         let (changes, removed) = self.range(table, from, to);
-        let base = self.base.scan_back(table, from, to, max.saturating_add(removed))?;
+        let base = self
+            .base
+            .scan_back(table, from, to, max.saturating_add(removed))?;
         Ok(merge(base, changes.into_iter().rev(), |a, b| a > b, max))
     }
 }

@@ -73,11 +73,7 @@ pub fn prefetch<'p>(
     Ok(Prefetch::Ready(Prefetched { state, facts }))
 }
 
-fn find(
-    id: &FactId,
-    view: &Overlay<'_>,
-    cached: Cached<'_>,
-) -> Result<Option<Found>, StoreFault> {
+fn find(id: &FactId, view: &Overlay<'_>, cached: Cached<'_>) -> Result<Option<Found>, StoreFault> {
     let Some((seq, fact)) = cached(id) else {
         let found = view.fact(id)?;
         return Ok(found.map(|(row, fact)| Found { row, fact }));

@@ -59,10 +59,19 @@ mod tests {
 
     #[test]
     fn a_carry_runs_through_all_words() {
-        let mut set = SetSummary { count: 0, sum: [0xff; 32] };
+        let mut set = SetSummary {
+            count: 0,
+            sum: [0xff; 32],
+        };
         let mut one = [0; 32];
         one[0] = 1;
         set.add(&FactId(one));
-        assert_eq!(set, SetSummary { count: 1, sum: [0; 32] });
+        assert_eq!(
+            set,
+            SetSummary {
+                count: 1,
+                sum: [0; 32]
+            }
+        );
     }
 }

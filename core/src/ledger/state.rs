@@ -5,6 +5,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -80,10 +81,10 @@ fn load_slot<K: Ord, T>(
     key: K,
     read: impl FnOnce(&K) -> Result<Option<T>, StoreFault>,
 ) -> Result<(), StoreFault> {
-    if !slots.contains_key(&key) {
-        let before = read(&key)?;
+    if let Entry::Vacant(slot) = slots.entry(key) {
+        let before = read(slot.key())?;
         let after = None;
-        slots.insert(key, Slot { before, after });
+        slot.insert(Slot { before, after });
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ fn roots_are_those_of_certificate_transparency() {
 
 #[test]
 fn proofs_are_those_of_certificate_transparency() {
-    let texts = |texts: &[&str]| -> StdVec<Hash> { texts.iter().map(|t| t.parse().unwrap()).collect() };
+    let texts =
+        |texts: &[&str]| -> StdVec<Hash> { texts.iter().map(|t| t.parse().unwrap()).collect() };
     let inclusion = inclusion_proof(5, 8, nodes_of(&LEAVES)).unwrap();
     assert_eq!(
         inclusion[..],
@@ -92,9 +93,21 @@ fn every_consistency_proof_verifies_for_its_trees_only() {
             let old = root(&leaves[..first as usize]);
             let proof = consistency_proof(first, second, nodes_of(&leaves)).unwrap();
             assert!(verify_consistency((first, &old), (second, &new), &proof));
-            assert!(!verify_consistency((first, &Hash::ZERO), (second, &new), &proof));
-            assert!(!verify_consistency((first, &old), (second, &Hash::ZERO), &proof));
-            assert!(!verify_consistency((second + 1, &old), (second, &new), &proof));
+            assert!(!verify_consistency(
+                (first, &Hash::ZERO),
+                (second, &new),
+                &proof
+            ));
+            assert!(!verify_consistency(
+                (first, &old),
+                (second, &Hash::ZERO),
+                &proof
+            ));
+            assert!(!verify_consistency(
+                (second + 1, &old),
+                (second, &new),
+                &proof
+            ));
             assert!(!verify_consistency((0, &old), (second, &new), &proof));
         }
     }
@@ -116,7 +129,13 @@ fn reported_nodes_rebuild_the_frontier_and_every_proof() {
         assert_eq!(codec::decode(&bytes, 4096), Ok(frontier.clone()));
         let proof = inclusion_proof(count / 2, count, node).unwrap();
         let leaf = &leaves[(count / 2) as usize];
-        assert!(verify_inclusion(leaf, count / 2, count, &proof, &frontier.root()));
+        assert!(verify_inclusion(
+            leaf,
+            count / 2,
+            count,
+            &proof,
+            &frontier.root()
+        ));
     }
 }
 
