@@ -8,6 +8,7 @@ use crate::block::Header;
 use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
+pub use crate::ledger::custody::CustodyAction;
 use crate::time::UnixTime;
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
@@ -98,17 +99,6 @@ pub enum Command {
     AddPeer(PeerAddr, Option<NodeId>),
     /// Says goodbye to every peer.
     Stop,
-}
-
-/// What can be done with an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CustodyAction {
-    /// I want to hold it.
-    Request,
-    /// It is free again.
-    Release,
-    /// This member holds it now.
-    Transfer(NodeId),
 }
 
 /// One thing that happened.
