@@ -94,7 +94,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             mempool_facts: 65_536,
-            mempool_bytes: 64 * 1024 * 1024,
+            mempool_bytes: 32 * 1024 * 1024,
             strangers_facts: 1_024,
             strangers_bytes: 1024 * 1024,
             wants: 65_536,

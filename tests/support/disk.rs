@@ -4,8 +4,12 @@
 use std::collections::VecDeque;
 
 use cairn_core::engine::BatchId;
+use cairn_core::fact::EncodedFact;
+use cairn_core::ledger::arrival::Arrival;
+use cairn_core::params::Params;
 use cairn_core::store::Batch;
 use cairn_core::testing::MemStore;
+use cairn_core::verified::Verified;
 
 /// One node's disk.
 #[derive(Debug, Clone, Default)]
@@ -48,5 +52,18 @@ impl Disk {
     pub fn crash(&mut self) {
         self.unsynced.clear();
         self.visible = self.durable.clone();
+    }
+}
+
+impl Disk {
+    /// Puts the facts that admit a node into a store that holds nothing else, as `join` does.
+    pub fn seed(&mut self, params: &Params, facts: &[Verified<EncodedFact>]) {
+        let mut arrival = Arrival::new(params, &self.visible).expect("a map does not fail");
+        for fact in facts {
+            arrival.add(fact).expect("a map does not fail");
+        }
+        let batch = arrival.finish().batch;
+        self.visible.apply(&batch);
+        self.durable.apply(&batch);
     }
 }

@@ -11,7 +11,7 @@ use cairn_core::engine::{
 };
 use cairn_core::event::Event;
 use cairn_core::fact::{EncodedFact, FactVerdict, verify_batch};
-use cairn_core::id::{NodeId, MeshId};
+use cairn_core::id::{MeshId, NodeId};
 use cairn_core::ledger::create::genesis_batch;
 use cairn_core::limits::Limits;
 use cairn_core::params::Params;
@@ -33,7 +33,12 @@ const EPOCH: u64 = 1_767_225_600_000;
 #[derive(Debug, Clone)]
 enum Happening {
     Tick,
-    Opened { conn: ConnId, node: NodeId, address: PeerAddr, dial: Option<DialId> },
+    Opened {
+        conn: ConnId,
+        node: NodeId,
+        address: PeerAddr,
+        dial: Option<DialId>,
+    },
     DialFailed(DialId),
     Control(ConnId, Vec<u8>),
     Announce(ConnId, Vec<u8>),
@@ -130,7 +135,11 @@ pub struct Weather {
 
 impl Default for Weather {
     fn default() -> Self {
-        Self { latency: (1, 30), announce_loss: 0, fsync: (1, 20) }
+        Self {
+            latency: (1, 30),
+            announce_loss: 0,
+            fsync: (1, 20),
+        }
     }
 }
 
@@ -198,7 +207,7 @@ impl World {
         let n = self.nodes.len();
         let genesis = cairn_core::block::genesis(&self.params);
         let mut disk = Disk::with(&genesis_batch(&self.params, &genesis));
-        disk.seed_introduction(&self.params, introduction);
+        disk.seed(&self.params, introduction);
         let config = Config {
             params: self.params.clone(),
             key: key.clone(),
@@ -235,7 +244,11 @@ impl World {
 
     fn clocks(&self, n: usize) -> Now {
         let wall = (EPOCH + self.now).saturating_add_signed(self.nodes[n].clock_skew);
-        Now { instant: Instant(self.now), wall: UnixTime(wall), wall_confirmed: true }
+        Now {
+            instant: Instant(self.now),
+            wall: UnixTime(wall),
+            wall_confirmed: true,
+        }
     }
 
     /// Starts a node that is down.
@@ -275,7 +288,11 @@ impl World {
                 .map(|(conn, _)| *conn)
                 .collect();
             for conn in ends {
-                self.schedule(self.now + IDLE_TIMEOUT, from, Happening::Closed(conn, None, false));
+                self.schedule(
+                    self.now + IDLE_TIMEOUT,
+                    from,
+                    Happening::Closed(conn, None, false),
+                );
             }
         }
     }
@@ -309,7 +326,13 @@ impl World {
     fn schedule(&mut self, at: u64, node: usize, what: Happening) {
         self.order += 1;
         let life = self.nodes[node].life;
-        self.queue.push(Scheduled { at, order: self.order, node, life, what });
+        self.queue.push(Scheduled {
+            at,
+            order: self.order,
+            node,
+            life,
+            what,
+        });
     }
 
     fn between(&mut self, (least, most): (Millis, Millis)) -> Millis {
@@ -332,7 +355,9 @@ impl World {
             if holds(self) {
                 return true;
             }
-            let Some(next) = self.queue.peek().map(|next| next.at) else { return false };
+            let Some(next) = self.queue.peek().map(|next| next.at) else {
+                return false;
+            };
             if next > end {
                 self.now = end;
                 return holds(self);
@@ -367,27 +392,46 @@ impl World {
         if matches!(what, Happening::Tick) {
             node.wake_at = None;
         }
-        let Some(engine) = node.engine.as_mut() else { return };
+        let Some(engine) = node.engine.as_mut() else {
+            return;
+        };
         let input = match &what {
             Happening::Tick => Input::Tick,
-            Happening::Opened { conn, node, address, dial } => Input::Conn(
+            Happening::Opened {
+                conn,
+                node,
+                address,
+                dial,
+            } => Input::Conn(
                 *conn,
-                ConnInput::Opened { node: *node, address: address.clone(), dial: *dial },
+                ConnInput::Opened {
+                    node: *node,
+                    address: address.clone(),
+                    dial: *dial,
+                },
             ),
             Happening::DialFailed(dial) => Input::DialFailed(*dial),
             Happening::Control(conn, bytes) => Input::Conn(*conn, ConnInput::Control(bytes)),
             Happening::Announce(conn, bytes) => Input::Conn(*conn, ConnInput::Announce(bytes)),
             Happening::Request(conn, stream, class, bytes) => Input::Conn(
                 *conn,
-                ConnInput::Request { stream: *stream, class: *class, bytes },
+                ConnInput::Request {
+                    stream: *stream,
+                    class: *class,
+                    bytes,
+                },
             ),
             Happening::Answer(conn, tag, bytes) => {
                 Input::Conn(*conn, ConnInput::Answer { tag: *tag, bytes })
             }
             Happening::NoAnswer(conn, tag) => Input::Conn(*conn, ConnInput::NoAnswer(*tag)),
-            Happening::Closed(conn, code, by_peer) => {
-                Input::Conn(*conn, ConnInput::Closed { code: *code, by_peer: *by_peer })
-            }
+            Happening::Closed(conn, code, by_peer) => Input::Conn(
+                *conn,
+                ConnInput::Closed {
+                    code: *code,
+                    by_peer: *by_peer,
+                },
+            ),
             Happening::Command(id, command) => Input::Command(*id, command.clone()),
             Happening::Verified(job, verdicts) => Input::Verified(*job, verdicts.clone()),
             Happening::Sealed(job, header) => Input::Sealed(*job, header.clone()),
@@ -396,12 +440,17 @@ impl World {
                 Input::Durable(*id)
             }
         };
-        engine.handle_input(now, input, node.disk.view()).expect("simulated disks do not fail");
+        engine
+            .handle_input(now, input, node.disk.view())
+            .expect("simulated disks do not fail");
         let mut outputs = Vec::new();
         while let Some(output) = engine.poll_output() {
             outputs.push(output);
         }
-        let commits = outputs.iter().filter(|o| matches!(o, Output::Commit(..))).count();
+        let commits = outputs
+            .iter()
+            .filter(|o| matches!(o, Output::Commit(..)))
+            .count();
         assert!(commits <= 1, "at most one commit per input");
         for output in outputs {
             self.carry_out(n, output);
@@ -411,7 +460,9 @@ impl World {
 
     fn schedule_tick(&mut self, n: usize) {
         let node = &mut self.nodes[n];
-        let Some(at) = node.engine.as_ref().and_then(Engine::poll_timeout) else { return };
+        let Some(at) = node.engine.as_ref().and_then(Engine::poll_timeout) else {
+            return;
+        };
         let at = at.0.max(self.now);
         if node.wake_at.is_none_or(|wake| wake > at) {
             node.wake_at = Some(at);
@@ -462,8 +513,22 @@ impl World {
         let (mine, theirs) = (ConnId(self.next_conn + 1), ConnId(self.next_conn + 2));
         self.next_conn += 2;
         let at = self.now + delay;
-        self.nodes[n].ends.insert(mine, End { to: m, peer: theirs, busy_until: at });
-        self.nodes[m].ends.insert(theirs, End { to: n, peer: mine, busy_until: at });
+        self.nodes[n].ends.insert(
+            mine,
+            End {
+                to: m,
+                peer: theirs,
+                busy_until: at,
+            },
+        );
+        self.nodes[m].ends.insert(
+            theirs,
+            End {
+                to: n,
+                peer: mine,
+                busy_until: at,
+            },
+        );
         let (my_id, their_id) = (self.nodes[n].key.node_id(), self.nodes[m].key.node_id());
         let opened = Happening::Opened {
             conn: mine,
@@ -473,12 +538,19 @@ impl World {
         };
         self.schedule(at, n, opened);
         let from = PeerAddr(format!("n{n}:{}", 40_000 + mine.0 % 20_000));
-        let opened = Happening::Opened { conn: theirs, node: my_id, address: from, dial: None };
+        let opened = Happening::Opened {
+            conn: theirs,
+            node: my_id,
+            address: from,
+            dial: None,
+        };
         self.schedule(at, m, opened);
     }
 
     fn send(&mut self, n: usize, conn: ConnId, frame: Frame) {
-        let Some(end) = self.nodes[n].ends.get(&conn).copied() else { return };
+        let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
+            return;
+        };
         if self.is_cut(n, end.to) {
             return;
         }
@@ -493,18 +565,25 @@ impl World {
             Frame::Announce(_) if self.random.chance(self.weather.announce_loss) => return,
             Frame::Announce(bytes) => Happening::Announce(peer, bytes),
             Frame::Request { tag, class, bytes } => {
-                assert!(bytes.len() <= class.request_bytes_max(), "{class:?} request too long");
+                assert!(
+                    bytes.len() <= class.request_bytes_max(),
+                    "{class:?} request too long"
+                );
                 let stream = StreamTag(self.nodes[m].next_stream);
                 self.nodes[m].next_stream += 1;
                 self.nodes[m].streams.insert((peer, stream), tag);
                 Happening::Request(peer, stream, class, bytes)
             }
             Frame::Answer { stream, bytes } => {
-                let Some(tag) = self.nodes[n].streams.remove(&(conn, stream)) else { return };
+                let Some(tag) = self.nodes[n].streams.remove(&(conn, stream)) else {
+                    return;
+                };
                 Happening::Answer(peer, tag, bytes)
             }
             Frame::Refuse(stream) => {
-                let Some(tag) = self.nodes[n].streams.remove(&(conn, stream)) else { return };
+                let Some(tag) = self.nodes[n].streams.remove(&(conn, stream)) else {
+                    return;
+                };
                 Happening::NoAnswer(peer, tag)
             }
             Frame::Forget(_) => return,
@@ -513,9 +592,15 @@ impl World {
     }
 
     fn close(&mut self, n: usize, conn: ConnId, code: CloseCode) {
-        let Some(end) = self.nodes[n].ends.get(&conn).copied() else { return };
+        let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
+            return;
+        };
         self.schedule(self.now, n, Happening::Closed(conn, Some(code), false));
-        let delay = if self.is_cut(n, end.to) { IDLE_TIMEOUT } else { 30 };
+        let delay = if self.is_cut(n, end.to) {
+            IDLE_TIMEOUT
+        } else {
+            30
+        };
         let at = end.busy_until.max(self.now + delay);
         self.schedule(at, end.to, Happening::Closed(end.peer, Some(code), true));
     }

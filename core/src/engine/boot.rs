@@ -21,11 +21,7 @@ pub(super) fn load_set(
 }
 
 /// The address book: what was remembered, and what the configuration adds.
-pub(super) fn load_book(
-    config: &Config,
-    view: &dyn View,
-    jitter: u64,
-) -> Result<Book, StoreFault> {
+pub(super) fn load_book(config: &Config, view: &dyn View, jitter: u64) -> Result<Book, StoreFault> {
     let limits = &config.limits;
     let mut book = Book::new(limits.addresses, limits.backoff, jitter);
     for (address, row) in view.peer_rows(limits.addresses)? {

@@ -14,6 +14,7 @@ mod chain;
 mod config;
 mod conns;
 mod input;
+mod on_chain;
 mod on_command;
 mod on_conn;
 mod on_facts;
@@ -58,6 +59,9 @@ use crate::verified::Verified;
 
 /// Between two tries to find what no peer had.
 const RETRY_INTERVAL: Millis = 1_000;
+
+/// Facts read from disk by one input when the mempool has room again.
+const REFILL: usize = 4_096;
 
 /// A reconciliation that runs.
 struct ActiveSession {
@@ -104,13 +108,18 @@ pub struct Engine {
     last_job: u64,
     last_nonce: u64,
     last_arrival: Instant,
-    next_dialing: Instant,
+    /// When the tip last moved.
+    tip_since: Instant,
     next_retry: Instant,
     stopping: bool,
     /// There is more to do at once.
     wake: bool,
     announces_received: u64,
     duplicates_dropped: u64,
+    peers_stale: bool,
+    members_stale: bool,
+    /// Whether anybody else belongs to the mesh.
+    has_others: bool,
     status: Status,
 }
 
@@ -124,8 +133,8 @@ impl Engine {
         let limits = config.limits.clone();
         let chain = Chain::load(&config.params, &limits, view)?;
         let (set, fingerprints) = boot::load_set(view, &chain.mesh())?;
-        let mut mempool = Mempool::new(limits.mempool_facts);
-        mempool.refill(view, limits.mempool_facts)?;
+        let mut mempool = Mempool::new(&limits);
+        mempool.refill(view, REFILL)?;
         let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
         let book = boot::load_book(&config, view, jitter)?;
         let status = status::initial(chain.tip(), set.summary);
@@ -157,12 +166,15 @@ impl Engine {
             last_job: 0,
             last_nonce: 0,
             last_arrival: now.instant,
-            next_dialing: now.instant,
+            tip_since: now.instant,
             next_retry: now.instant,
             stopping: false,
             wake: true,
             announces_received: 0,
             duplicates_dropped: 0,
+            peers_stale: true,
+            members_stale: true,
+            has_others: false,
             status,
             config,
         };
@@ -251,14 +263,18 @@ impl Engine {
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
         match input {
-            ConnInput::Opened { node, address, dial } => {
-                self.on_opened(conn, node, address, dial, view)
-            }
+            ConnInput::Opened {
+                node,
+                address,
+                dial,
+            } => self.on_opened(conn, node, address, dial, view),
             ConnInput::Control(bytes) => self.on_control(conn, bytes, view, batch),
             ConnInput::Announce(bytes) => self.on_announce(conn, bytes, view),
-            ConnInput::Request { stream, class, bytes } => {
-                self.on_request(conn, stream, class, bytes, view)
-            }
+            ConnInput::Request {
+                stream,
+                class,
+                bytes,
+            } => self.on_request(conn, stream, class, bytes, view),
             ConnInput::Answer { tag, bytes } => self.on_answer(conn, tag, bytes, view),
             ConnInput::NoAnswer(tag) => {
                 if let Some(class) = self.requests.close(conn, tag) {
@@ -278,10 +294,11 @@ impl Engine {
         if !self.released.is_empty() {
             let released = core::mem::take(&mut self.released);
             self.arrive(released, None, view, batch)?;
-        } else if !self.advance_chain(view, batch)? && !self.seal_if_due(view, batch)? {
-            if self.mempool.wants_refill() {
-                self.wake |= self.mempool.refill(view, REFILL)? > 0;
-            }
+        } else if !self.advance_chain(view, batch)?
+            && !self.judge_pending(view, batch)?
+            && !self.seal_if_due(view, batch)?
+        {
+            self.wake |= self.mempool.refill(view, REFILL)?;
             let last = crate::ledger::rows::Seq(self.set.summary.count);
             self.fingerprints.save(last, self.stopping, batch);
         }
@@ -296,7 +313,8 @@ impl Engine {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
         while let Some((conn, tag)) = self.requests.expired(now) {
-            self.outbox.push_back(Output::Send(conn, Frame::Forget(tag)));
+            self.outbox
+                .push_back(Output::Send(conn, Frame::Forget(tag)));
             if let Some(class) = self.requests.close(conn, tag) {
                 self.no_answer(conn, tag, class);
             }
@@ -341,7 +359,9 @@ impl Engine {
             return None;
         }
         let slow = self.now.instant.after(self.config.limits.dial_interval);
-        self.book.timeout().map(|at| if at <= self.now.instant { slow } else { at })
+        self.book
+            .timeout()
+            .map(|at| if at <= self.now.instant { slow } else { at })
     }
 
     /// Hands the changes of this input to the store, and its promises to what waits for the disk.
@@ -357,10 +377,16 @@ impl Engine {
         }
     }
 
+    /// Whether a block we sealed is not durable yet, so that nobody may hear of it.
+    fn own_block_waits(&self) -> bool {
+        let own = |promise: &Promise| matches!(promise, Promise::OwnBlock(_));
+        self.promises.own_block_waits() || self.fresh.iter().any(own)
+    }
+
     fn fulfil(&mut self, promise: Promise) {
         match promise {
             Promise::Reply(id, result) => self.outbox.push_back(Output::Reply(id, result)),
-            Promise::OwnBlock(tip) => self.announce_block(tip, None),
+            Promise::OwnBlock(tip) => self.announce_block(tip),
         }
     }
 }

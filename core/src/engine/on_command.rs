@@ -6,12 +6,14 @@ use alloc::vec::Vec;
 
 use super::promises::Promise;
 use super::{Command, CommandId, CustodyAction, Engine, Output, Published, Receipt, Refusal};
-use crate::fact::{Body, EncodedFact, Fact, Role};
+use crate::fact::{self, Body, BodyError, EncodedFact, Fact, Role};
 use crate::id::{FactId, NodeId};
 use crate::ledger::arrival::Arrived;
 use crate::ledger::read::Read;
+use crate::ledger::reject::FactReject;
 use crate::ledger::rows::Known;
-use crate::params::{Admission, ReleaseRule};
+use crate::ledger::state::State;
+use crate::mempool::Wish;
 use crate::peer::Source;
 use crate::store::{Batch, StoreFault, View};
 use crate::verified::Verified;
@@ -49,15 +51,32 @@ impl Engine {
             Command::Custody { item, action, note } => {
                 self.change_custody(&item, action, &note, view, batch)
             }
-            Command::Invite { key, role, uses, expires } => {
+            Command::Invite {
+                key,
+                role,
+                uses,
+                expires,
+            } => {
                 let admin = matches!(
                     view.known(&self.me)?,
-                    Some(Known::Node { role: Role::Admin, .. })
+                    Some(Known::Node {
+                        role: Role::Admin,
+                        ..
+                    })
                 );
                 if !admin {
                     return Ok(Err(Refusal::NotAdmin));
                 }
-                self.make(Body::Invite { key, role, uses, expires }, view, batch)
+                self.make(
+                    Body::Invite {
+                        key,
+                        role,
+                        uses,
+                        expires,
+                    },
+                    view,
+                    batch,
+                )
             }
             Command::Sync => {
                 self.schedule.hurry(self.now.instant);
@@ -76,7 +95,8 @@ impl Engine {
             Command::Stop => {
                 self.stopping = true;
                 let open: Vec<_> = self.conns.iter().map(|(conn, _)| conn).collect();
-                open.into_iter().for_each(|conn| self.close(conn, CloseCode::ShuttingDown));
+                open.into_iter()
+                    .for_each(|conn| self.close(conn, CloseCode::ShuttingDown));
                 Ok(Ok(Receipt::Done))
             }
         }
@@ -90,13 +110,14 @@ impl Engine {
     ) -> Result<Receipt, StoreFault> {
         let ids: Vec<FactId> = facts.iter().map(|fact| fact.id()).collect();
         let outcomes = self.arrive(facts, None, view, batch)?;
-        let told = ids.into_iter().zip(outcomes).map(|(id, outcome)| match outcome {
-            Arrived::Entered(_) => Published::Accepted(id),
-            Arrived::Duplicate => Published::Duplicate(id),
-            Arrived::Stranger(author) => {
-                Published::Refused(id, Refusal::UnknownAuthor(author))
-            }
-        });
+        let told = ids
+            .into_iter()
+            .zip(outcomes)
+            .map(|(id, outcome)| match outcome {
+                Arrived::Entered(_) => Published::Accepted(id),
+                Arrived::Duplicate => Published::Duplicate(id),
+                Arrived::Stranger(author) => Published::Refused(id, Refusal::UnknownAuthor(author)),
+            });
         Ok(Receipt::Published(told.collect()))
     }
 
@@ -107,7 +128,11 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
-        let fact = Fact { author: self.me, time: self.now.wall, body };
+        let fact = Fact {
+            author: self.me,
+            time: self.now.wall,
+            body,
+        };
         let fact = match EncodedFact::sign(fact, &self.mesh, &self.config.key) {
             Ok(fact) => fact,
             Err(error) => return Ok(Err(Refusal::Malformed(error.to_string()))),
@@ -127,39 +152,59 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
-        let open = self.config.params.admission == Admission::Open;
-        if !open && !matches!(view.known(&self.me)?, Some(Known::Node { role, .. }) if role.writes())
-        {
-            return Ok(Err(Refusal::NotMember));
+        // Checked before anything is looked up by it.
+        if !fact::is_item(item) {
+            return Ok(Err(Refusal::Malformed(BodyError::Item.to_string())));
         }
-        // What the tip and the pending facts together say.
-        let (latest, holder) = self.mempool.custody(item, view)?;
-        let item_owned = String::from(item);
-        let body = match (action, latest, holder) {
-            (CustodyAction::Request, follows, None) => Body::Request { item, follows, note },
-            (CustodyAction::Request, _, Some(holder)) => {
-                let name = self.name_of(&holder, view)?;
-                return Ok(Err(Refusal::Held { item: item_owned, holder, name }));
-            }
-            (_, Some(follows), Some(holder)) => {
-                let holder_only = action != CustodyAction::Release
-                    || self.config.params.release == ReleaseRule::Holder;
-                if holder_only && holder != self.me {
-                    let name = self.name_of(&holder, view)?;
-                    return Ok(Err(Refusal::NotHolder { item: item_owned, holder, name }));
-                }
-                match action {
-                    CustodyAction::Transfer(to) => Body::Transfer { item, follows, to, note },
-                    _ => Body::Release { item, follows, note },
-                }
-            }
-            _ => return Ok(Err(Refusal::Free { item: item_owned })),
+        let tip = self.chain.tip().id;
+        let Some(entry) = self.chain.tree.entry(&tip) else {
+            unreachable!("the tip is always in the tree")
+        };
+        let state = State::new(&self.config.params, entry.header(), self.chain_time());
+        let wish = Wish {
+            author: self.me,
+            time: self.now.wall,
+            item,
+            action,
+            note,
+        };
+        let body = match self.mempool.custody(state, view, &wish)? {
+            Ok(fact) => fact.body,
+            Err(reject) => return Ok(Err(self.refusal(reject, view)?)),
         };
         self.make(body, view, batch)
     }
 
+    /// A rule that forbids what was asked, with the names that people use.
+    fn refusal(&self, reject: FactReject, view: &dyn View) -> Result<Refusal, StoreFault> {
+        Ok(match reject {
+            FactReject::Held { item, holder }
+            | FactReject::Superseded {
+                item,
+                holder: Some(holder),
+            } => Refusal::Held {
+                item,
+                holder,
+                name: self.name_of(&holder, view)?,
+            },
+            FactReject::Free { item } | FactReject::Superseded { item, holder: None } => {
+                Refusal::Free { item }
+            }
+            FactReject::NotHolder { item, holder } => Refusal::NotHolder {
+                item,
+                holder,
+                name: self.name_of(&holder, view)?,
+            },
+            FactReject::NotMember | FactReject::Reader => Refusal::NotMember,
+            FactReject::NotAdmin => Refusal::NotAdmin,
+            other => Refusal::Rule(other.to_string()),
+        })
+    }
+
     /// What people call a node; its id if nobody named it.
     fn name_of(&self, node: &NodeId, view: &dyn View) -> Result<String, StoreFault> {
-        Ok(view.member(node)?.map_or_else(|| node.to_string(), |member| member.name))
+        Ok(view
+            .member(node)?
+            .map_or_else(|| node.to_string(), |member| member.name))
     }
 }

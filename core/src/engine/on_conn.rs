@@ -12,6 +12,7 @@ use crate::conn::{ConnId, DialId, PeerAddr};
 use crate::event::Event;
 use crate::fact::{self, Body, EncodedFact};
 use crate::id::NodeId;
+use crate::ledger::arrival::Arrival;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{Known, PeerRow};
 use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
@@ -34,7 +35,8 @@ impl Engine {
             self.book.opened(dial, conn, node);
         }
         let timeout = self.config.limits.hello_timeout;
-        self.conns.open(self.now.instant, conn, node, address, dial, timeout);
+        self.conns
+            .open(self.now.instant, conn, node, address, dial, timeout);
         if node == self.me {
             self.close(conn, CloseCode::Myself);
             return Ok(());
@@ -80,11 +82,15 @@ impl Engine {
         let mut next = Some(self.me);
         while let Some(key) = next.take() {
             let id = match view.known(&key)? {
-                Some(Known::Node { admit: Some(id), .. }) => id,
+                Some(Known::Node {
+                    admit: Some(id), ..
+                }) => id,
                 Some(Known::Invite { fact: id, .. }) => id,
                 _ => break,
             };
-            let Some((_, fact)) = view.fact(&id)? else { break };
+            let Some((_, fact)) = view.fact(&id)? else {
+                break;
+            };
             bytes += fact.bytes().len() + 4;
             if bytes > INTRODUCTION_BYTES {
                 break;
@@ -103,7 +109,9 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
-        let Some(phase) = self.conns.get(conn).map(|conn| conn.phase) else { return Ok(()) };
+        let Some(phase) = self.conns.get(conn).map(|conn| conn.phase) else {
+            return Ok(());
+        };
         match (phase, codec::decode::<Control>(bytes, CONTROL_FRAME_BYTES)) {
             (Phase::Closing, _) => {}
             (Phase::Opened(_), Ok(Control::Hello(hello))) => {
@@ -156,13 +164,11 @@ impl Engine {
 
     /// Keeps one link to a node: the one that the node with the lower id dialled. Of two in the
     /// same direction the new one stays, because the old one may be dead without our knowing.
-    fn prefer_link(
-        &mut self,
-        new: ConnId,
-        node: NodeId,
-        dialled: bool,
-    ) -> Result<(), CloseCode> {
-        let other = self.conns.accepted().find(|(id, conn)| *id != new && conn.node == node);
+    fn prefer_link(&mut self, new: ConnId, node: NodeId, dialled: bool) -> Result<(), CloseCode> {
+        let other = self
+            .conns
+            .accepted()
+            .find(|(id, conn)| *id != new && conn.node == node);
         let Some((old, old_dialled)) = other.map(|(id, conn)| (id, conn.dial.is_some())) else {
             return Ok(());
         };
@@ -191,15 +197,15 @@ impl Engine {
             let Ok(fact) = EncodedFact::parse(&self.mesh, bytes) else {
                 return Ok(Err(CloseCode::BadHello));
             };
-            let Ok(fact) = fact::verify(fact) else { return Ok(Err(CloseCode::BadHello)) };
+            let Ok(fact) = fact::verify(fact) else {
+                return Ok(Err(CloseCode::BadHello));
+            };
             if !fact.fact().body.is_membership() {
                 return Ok(Err(CloseCode::BadHello));
             }
             facts.push(fact);
         }
-        let admits = |fact: &Verified<EncodedFact>| {
-            matches!(fact.fact().body, Body::Admit { node: admitted, .. } if admitted == *node)
-        };
+        let admits = |fact: &Verified<EncodedFact>| matches!(fact.fact().body, Body::Admit { node: admitted, .. } if admitted == *node);
         let Some(admit) = facts.iter().find(|fact| admits(fact)) else {
             return Ok(Err(CloseCode::NotMember));
         };
@@ -216,7 +222,23 @@ impl Engine {
     /// Whether an invite's key can admit nobody any more, at our tip.
     fn is_spent(&self, key: &NodeId, view: &dyn View) -> Result<bool, StoreFault> {
         let tip_time = self.chain.tip_time();
-        Ok(view.invite(key)?.is_some_and(|row| row.uses_left == 0 || row.expires < tip_time))
+        Ok(view
+            .invite(key)?
+            .is_some_and(|row| row.uses_left == 0 || row.expires < tip_time))
+    }
+
+    /// Whether these facts, on top of our set, admit a node.
+    fn would_admit(
+        &self,
+        facts: &[Verified<EncodedFact>],
+        node: &NodeId,
+        view: &dyn View,
+    ) -> Result<bool, StoreFault> {
+        let mut trial = Arrival::new(&self.config.params, view)?;
+        for fact in facts {
+            trial.add(fact)?;
+        }
+        Ok(trial.finish().risen.contains(node))
     }
 
     fn accept(
@@ -228,7 +250,9 @@ impl Engine {
     ) -> Result<(), StoreFault> {
         let now = self.now;
         let interval = self.config.limits.ping_interval;
-        let Some(conn) = self.conns.get_mut(id) else { return Ok(()) };
+        let Some(conn) = self.conns.get_mut(id) else {
+            return Ok(());
+        };
         conn.phase = Phase::Accepted;
         conn.port = hello.port;
         conn.next_ping = now.instant.after(interval);
@@ -241,13 +265,18 @@ impl Engine {
         self.wanted.add_conn(id);
         self.hear_state(id, hello.tip, hello.facts);
         if let Some(address) = self.book.accepted(id, now.wall) {
-            let row = PeerRow { node: Some(node), last_seen: now.wall, last_close: None };
+            let row = PeerRow {
+                node: Some(node),
+                last_seen: now.wall,
+                last_close: None,
+            };
             batch.put(Table::Peer, address.0.as_bytes(), &codec::encode(&row));
         } else if inbound && let Some(listens) = with_port(&address, hello.port) {
             self.book.learn(listens, Source::Heard, None);
         }
         self.ask_for_peers(id);
-        self.outbox.push_back(Output::Event(Event::PeerConnected(node)));
+        self.outbox
+            .push_back(Output::Event(Event::PeerConnected(node)));
         self.touch_peers();
         Ok(())
     }
@@ -315,7 +344,9 @@ impl Engine {
 
     /// Ends a connection; nothing more is heard from it.
     pub(super) fn close(&mut self, id: ConnId, code: CloseCode) {
-        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(conn) = self.conns.get_mut(id) else {
+            return;
+        };
         if conn.phase != Phase::Closing {
             conn.phase = Phase::Closing;
             self.forget_conn(id);
@@ -325,9 +356,16 @@ impl Engine {
 
     pub(super) fn on_closed(&mut self, id: ConnId, code: Option<CloseCode>, by_peer: bool) {
         self.forget_conn(id);
-        let Some(conn) = self.conns.remove(id) else { return };
-        self.book.closed(self.now.instant, id, code.map(|code| (code, by_peer)));
-        let event = Event::PeerClosed { node: conn.node, code, by_peer };
+        let Some(conn) = self.conns.remove(id) else {
+            return;
+        };
+        self.book
+            .closed(self.now.instant, id, code.map(|code| (code, by_peer)));
+        let event = Event::PeerClosed {
+            node: conn.node,
+            code,
+            by_peer,
+        };
         self.outbox.push_back(Output::Event(event));
         self.touch_peers();
     }

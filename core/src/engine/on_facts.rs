@@ -56,7 +56,9 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
-        let Some((conn, count)) = self.verifying.remove(&job) else { return Ok(()) };
+        let Some((conn, count)) = self.verifying.remove(&job) else {
+            return Ok(());
+        };
         self.verifying_facts -= count;
         let mut good = Vec::with_capacity(verdicts.len());
         for verdict in verdicts {
@@ -93,7 +95,7 @@ impl Engine {
                 Arrived::Entered(seq) => {
                     self.fingerprints.insert(&id);
                     self.tell(id, from);
-                    self.mempool.insert(seq, fact);
+                    self.mempool.admit(seq, fact);
                     self.complete_bodies(&id);
                 }
                 Arrived::Duplicate => self.complete_bodies(&id),

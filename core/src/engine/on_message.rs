@@ -58,7 +58,7 @@ impl Engine {
     ) -> Result<usize, StoreFault> {
         let mut missing = 0;
         for id in ids {
-            let held = self.mempool.get(id).is_some()
+            let held = self.mempool.contains(id)
                 || self.strangers.contains(id)
                 || view.fact_row(id)?.is_some();
             if held {
@@ -78,7 +78,9 @@ impl Engine {
         bytes: &[u8],
         view: &dyn View,
     ) -> Result<(), StoreFault> {
-        let Some(class) = self.requests.close(conn, tag) else { return Ok(()) };
+        let Some(class) = self.requests.close(conn, tag) else {
+            return Ok(());
+        };
         let max = class.answer_bytes_max();
         let understood = match class {
             Class::Headers => match codec::decode::<HeadersAnswer>(bytes, max) {
@@ -141,11 +143,13 @@ impl Engine {
             }
             let mut missing = Vec::new();
             for fact in &facts {
-                if self.mempool.get(fact).is_none() && view.fact_row(fact)?.is_none() {
+                if !self.mempool.contains(fact) && view.fact_row(fact)?.is_none() {
                     missing.push(*fact);
                 }
             }
-            missing.iter().for_each(|fact| self.wanted.need(*fact, conn));
+            missing
+                .iter()
+                .for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
             if missing.is_empty() {
                 self.chain.mark_held(&id);
@@ -165,7 +169,9 @@ impl Engine {
         if answer.headers.len() > HEADERS_PER_ANSWER {
             return Ok(false);
         }
-        let outcome = self.chain.take_headers(&answer, &self.now, view)?;
+        let outcome = self
+            .chain
+            .take_headers(&answer, &self.now, view, &self.config.seed)?;
         let useful = matches!(outcome, Ok(new) if new > 0);
         self.headers.ended(conn, tag, useful);
         if useful {
@@ -229,7 +235,8 @@ impl Engine {
         let tag = self.requests.next_tag();
         let deadline = self.now.instant.after(self.config.limits.request_timeout);
         self.requests.open(conn, class, deadline);
-        self.outbox.push_back(Output::Send(conn, Frame::Request { tag, class, bytes }));
+        self.outbox
+            .push_back(Output::Send(conn, Frame::Request { tag, class, bytes }));
     }
 
     /// Asks for whatever is missing and can be asked for now.
@@ -252,10 +259,13 @@ impl Engine {
         }
         while let Some(conn) = self.headers.next(|id| self.chain.knows(id)) {
             let tag = self.requests.next_tag();
-            let locator = locator::build(self.chain.best_header_height(), |height| {
+            let locator = locator(self.chain.best_header_height(), |height| {
                 self.chain.best_header_at(height, view)
             })?;
-            let request = HeadersRequest { locator, max: HEADERS_PER_ANSWER as u16 };
+            let request = HeadersRequest {
+                locator,
+                max: HEADERS_PER_ANSWER as u16,
+            };
             self.headers.sent(conn, tag);
             self.ask(conn, Class::Headers, codec::encode(&request));
         }
@@ -296,13 +306,20 @@ impl Engine {
         let quiet = idle || (self.wanted.is_empty() && self.verifying.is_empty());
         if quiet && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary) {
             let session = Session::default();
-            self.session = Some(super::ActiveSession { conn, session, asked: false, found: 0 });
+            self.session = Some(super::ActiveSession {
+                conn,
+                session,
+                asked: false,
+                found: 0,
+            });
         }
         // Facts found are fetched before more are looked for.
         if !self.wanted.has_room() {
             return;
         }
-        let Some(active) = self.session.as_mut().filter(|active| !active.asked) else { return };
+        let Some(active) = self.session.as_mut().filter(|active| !active.asked) else {
+            return;
+        };
         match active.session.ask() {
             Step::Ask(request) => {
                 active.asked = true;

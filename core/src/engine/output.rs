@@ -87,6 +87,8 @@ pub enum Refusal {
         /// What people call the holder.
         name: String,
     },
+    /// Another rule forbids it, in words.
+    Rule(String),
     /// This node may not write facts (yet).
     NotMember,
     /// Only admins may do this.

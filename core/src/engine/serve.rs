@@ -9,9 +9,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::Bytes;
 
 use super::{Engine, Frame, Output};
-use crate::chain::locator;
+use crate::chain::find_fork;
 use crate::codec;
 use crate::conn::{ConnId, StreamTag};
+use crate::id::BlockId;
 use crate::ledger::read::Read;
 use crate::limits::{
     BLOCKS_ANSWER_BYTES, BLOCKS_PER_REQUEST, FACTS_ANSWER_BYTES, FACTS_PER_REQUEST,
@@ -44,10 +45,13 @@ impl Engine {
     ) -> Result<(), StoreFault> {
         let (now, rate) = (self.now.instant, self.config.limits.requests_rate);
         let accepted = self.conns.is_accepted(conn);
-        let Some(peer) = self.conns.get_mut(conn) else { return Ok(()) };
+        let Some(peer) = self.conns.get_mut(conn) else {
+            return Ok(());
+        };
         // Too much, or too early: no answer, and no blame for what may be a race.
         if !accepted || !peer.may_ask(now, rate) {
-            self.outbox.push_back(Output::Send(conn, Frame::Refuse(stream)));
+            self.outbox
+                .push_back(Output::Send(conn, Frame::Refuse(stream)));
             return Ok(());
         }
         let answer = match class {
@@ -64,7 +68,8 @@ impl Engine {
         };
         match answer {
             Some(bytes) => {
-                self.outbox.push_back(Output::Send(conn, Frame::Answer { stream, bytes }));
+                self.outbox
+                    .push_back(Output::Send(conn, Frame::Answer { stream, bytes }));
             }
             None => self.close(conn, CloseCode::Misbehavior),
         }
@@ -79,10 +84,25 @@ impl Engine {
         if request.locator.is_empty() || request.locator.len() > LOCATOR_IDS {
             return Ok(None);
         }
-        let (mut height, from) = locator::find_fork(view, &request.locator, self.mesh.into())?;
+        let on_best_chain = |id: &BlockId| {
+            let Some(row) = view.header(id)? else {
+                return Ok(None);
+            };
+            let height = row.header.height;
+            Ok(view.on_best_chain(id, height)?.then_some(height))
+        };
+        let fork = find_fork(&request.locator, on_best_chain)?;
+        // Not even genesis in common: not a locator of this mesh.
+        let Some((from, mut height)) = fork else {
+            return Ok(None);
+        };
         let last = self.public_tip(view)?.height;
         let max = usize::from(request.max).min(HEADERS_PER_ANSWER);
-        let mut answer = HeadersAnswer { from, headers: Vec::new(), sealers: Vec::new() };
+        let mut answer = HeadersAnswer {
+            from,
+            headers: Vec::new(),
+            sealers: Vec::new(),
+        };
         let mut sealers_root = match view.header(&from)? {
             Some(row) => row.header.sealers_root,
             None => return Ok(None),
@@ -90,7 +110,9 @@ impl Engine {
         let mut size = 0;
         while height < last && answer.headers.len() < max && size < HEADERS_ANSWER_BYTES {
             height = height.next();
-            let Some(id) = view.block_at(height)? else { break };
+            let Some(id) = view.block_at(height)? else {
+                break;
+            };
             let Some(row) = view.header(&id)? else { break };
             if row.header.sealers_root != sealers_root {
                 sealers_root = row.header.sealers_root;
@@ -105,7 +127,9 @@ impl Engine {
     }
 
     fn serve_blocks(&self, bytes: &[u8], view: &dyn View) -> Result<Option<Vec<u8>>, StoreFault> {
-        let Some(request) = parse::<BlocksRequest>(Class::Blocks, bytes) else { return Ok(None) };
+        let Some(request) = parse::<BlocksRequest>(Class::Blocks, bytes) else {
+            return Ok(None);
+        };
         if request.ids.len() > BLOCKS_PER_REQUEST {
             return Ok(None);
         }
@@ -113,10 +137,12 @@ impl Engine {
         let mut size = 0;
         for id in request.ids {
             // A block of ours that is not durable yet is nobody's business.
-            if self.promises.own_block_waits() && id == self.chain.tip().id {
+            if self.own_block_waits() && id == self.chain.tip().id {
                 continue;
             }
-            let Some(body) = view.body(&id)? else { continue };
+            let Some(body) = view.body(&id)? else {
+                continue;
+            };
             size += 32 * body.len() + 48;
             if size > BLOCKS_ANSWER_BYTES {
                 break;
@@ -127,7 +153,9 @@ impl Engine {
     }
 
     fn serve_facts(&self, bytes: &[u8], view: &dyn View) -> Result<Option<Vec<u8>>, StoreFault> {
-        let Some(request) = parse::<FactsRequest>(Class::Facts, bytes) else { return Ok(None) };
+        let Some(request) = parse::<FactsRequest>(Class::Facts, bytes) else {
+            return Ok(None);
+        };
         if request.ids.len() > FACTS_PER_REQUEST {
             return Ok(None);
         }
@@ -136,7 +164,7 @@ impl Engine {
         let mut more = false;
         for id in &request.ids {
             let bytes = match self.mempool.get(id) {
-                Some(fact) => fact.shared_bytes(),
+                Some((_, fact)) => fact.shared_bytes(),
                 None => match view.fact_row(id)? {
                     Some(row) => view.fact_bytes(row.seq)?,
                     None => continue,
@@ -164,7 +192,12 @@ impl Engine {
                 let listens = super::on_conn::with_port(&conn.address, conn.port)?;
                 Some((listens.0, conn.node))
             })
-            .chain(self.book.shareable(max).into_iter().map(|(address, node)| (address.0, node)))
+            .chain(
+                self.book
+                    .shareable(max)
+                    .into_iter()
+                    .map(|(address, node)| (address.0, node)),
+            )
             .collect();
         peers.sort();
         peers.dedup();
@@ -175,13 +208,20 @@ impl Engine {
     /// Our tip as others may know it: a block we sealed is not told before it is durable.
     pub(super) fn public_tip(&self, view: &dyn View) -> Result<crate::wire::Tip, StoreFault> {
         let tip = self.chain.tip();
-        if !self.promises.own_block_waits() {
+        if !self.own_block_waits() {
             return Ok(tip);
         }
         let parent_height = tip.height.previous().unwrap_or(Height::GENESIS);
-        let fault = StoreFault { table: crate::store::Table::Chain, what: "no parent of the tip" };
+        let fault = StoreFault {
+            table: crate::store::Table::Chain,
+            what: "no parent of the tip",
+        };
         let id = view.block_at(parent_height)?.ok_or(fault.clone())?;
         let row = view.header(&id)?.ok_or(fault)?;
-        Ok(crate::wire::Tip { height: parent_height, id, work: row.work })
+        Ok(crate::wire::Tip {
+            height: parent_height,
+            id,
+            work: row.work,
+        })
     }
 }

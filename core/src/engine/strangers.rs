@@ -21,7 +21,12 @@ pub(super) struct Strangers {
 impl Strangers {
     /// Keeps at most so many facts and bytes.
     pub(super) const fn new(max: (usize, usize)) -> Self {
-        Self { facts: BTreeMap::new(), order: VecDeque::new(), bytes: 0, max }
+        Self {
+            facts: BTreeMap::new(),
+            order: VecDeque::new(),
+            bytes: 0,
+            max,
+        }
     }
 
     pub(super) fn contains(&self, id: &FactId) -> bool {
@@ -37,7 +42,9 @@ impl Strangers {
         self.order.push_back(id);
         self.bytes += len;
         while self.facts.len() > self.max.0 || self.bytes > self.max.1 {
-            let Some(oldest) = self.order.pop_front() else { break };
+            let Some(oldest) = self.order.pop_front() else {
+                break;
+            };
             if let Some((_, fact)) = self.facts.remove(&oldest) {
                 self.bytes -= fact.bytes().len();
             }
@@ -49,13 +56,18 @@ impl Strangers {
         let mut released = Vec::new();
         let facts = &mut self.facts;
         self.order.retain(|id| {
-            let theirs = facts.get(id).is_some_and(|(author, _)| known.contains(author));
+            let theirs = facts
+                .get(id)
+                .is_some_and(|(author, _)| known.contains(author));
             if theirs && let Some((_, fact)) = facts.remove(id) {
                 released.push(fact);
             }
             !theirs
         });
-        self.bytes -= released.iter().map(|fact| fact.bytes().len()).sum::<usize>();
+        self.bytes -= released
+            .iter()
+            .map(|fact| fact.bytes().len())
+            .sum::<usize>();
         released
     }
 }

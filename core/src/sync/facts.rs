@@ -83,21 +83,22 @@ impl FactSync {
 
     /// A peer holds a fact that we do not. Ignored when full.
     pub fn want(&mut self, id: FactId, holder: ConnId) {
-        self.add(id, holder, false);
+        self.add(id, Some(holder), false);
     }
 
-    /// A block needs a fact; `holder` has the block. Always remembered: the number of blocks
-    /// fetched at a time bounds these.
-    pub fn need(&mut self, id: FactId, holder: ConnId) {
+    /// A block needs a fact; `holder`, if anybody, has the block. Always remembered: the number of
+    /// blocks fetched at a time bounds these.
+    pub fn need(&mut self, id: FactId, holder: Option<ConnId>) {
         self.add(id, holder, true);
     }
 
-    fn add(&mut self, id: FactId, holder: ConnId, needed: bool) {
+    fn add(&mut self, id: FactId, holder: Option<ConnId>, needed: bool) {
         if self.wants.len() >= self.max && !needed && !self.wants.contains_key(&id) {
             return;
         }
         let want = self.wants.entry(id).or_default();
         want.needed |= needed;
+        let Some(holder) = holder else { return };
         let known = want.holders.contains(&holder);
         if known || want.holders.push(holder).is_err() {
             return;
@@ -268,7 +269,7 @@ mod tests {
     fn an_announced_fact_nobody_serves_is_forgotten_and_a_needed_one_is_not() {
         let mut sync = machine();
         sync.want(id(1), A);
-        sync.need(id(2), A);
+        sync.need(id(2), Some(A));
         assert_eq!(sync.next_request(A, RequestTag(1), 10).len(), 2);
         sync.remove_conn(A);
         assert_eq!(sync.len(), 1);
@@ -282,7 +283,7 @@ mod tests {
         let mut sync = machine();
         (0..20).for_each(|n| sync.want(id(n), A));
         assert_eq!(sync.len(), 8);
-        sync.need(id(30), B);
+        sync.need(id(30), Some(B));
         assert_eq!(sync.len(), 9);
     }
 }

@@ -1,0 +1,6 @@
+//! Protocol behaviour in a simulated mesh: faults first, then heal and demand progress.
+
+#![allow(clippy::unwrap_used)]
+
+mod converge;
+mod mesh;
