@@ -226,11 +226,20 @@ mod tests {
     #[test]
     fn contradictions_are_named() {
         let base = TransportLimits::small;
-        let window = TransportLimits { receive_window: 100_000, ..base() };
+        let window = TransportLimits {
+            receive_window: 100_000,
+            ..base()
+        };
         assert!(window.check().unwrap_err().contains("receive_window"));
-        let room = TransportLimits { answers_in_bytes: 100_000, ..base() };
+        let room = TransportLimits {
+            answers_in_bytes: 100_000,
+            ..base()
+        };
         assert!(room.check().unwrap_err().contains("answers_in_bytes"));
-        let rate = TransportLimits { rate_min: 0, ..base() };
+        let rate = TransportLimits {
+            rate_min: 0,
+            ..base()
+        };
         assert!(rate.check().unwrap_err().contains("rate_min"));
     }
 }

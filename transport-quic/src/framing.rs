@@ -91,7 +91,8 @@ impl FrameAssembler {
 
     /// Whether every byte is there.
     pub(crate) fn is_complete(&self) -> bool {
-        self.length.is_some_and(|length| self.filled == PREFIX_BYTES + length)
+        self.length
+            .is_some_and(|length| self.filled == PREFIX_BYTES + length)
     }
 
     /// The frame; call it when complete.
@@ -123,7 +124,10 @@ mod tests {
             assembler.advance(count)?;
         }
         let taken = bytes.len() - rest.len();
-        Ok((assembler.is_complete().then(|| assembler.into_frame()), taken))
+        Ok((
+            assembler.is_complete().then(|| assembler.into_frame()),
+            taken,
+        ))
     }
 
     proptest! {
@@ -170,7 +174,9 @@ mod tests {
     #[test]
     fn a_claimed_gibibyte_costs_nothing_until_it_arrives() {
         let mut assembler = FrameAssembler::new(1 << 30);
-        assembler.space().copy_from_slice(&(1u32 << 30).to_le_bytes());
+        assembler
+            .space()
+            .copy_from_slice(&(1u32 << 30).to_le_bytes());
         assembler.advance(PREFIX_BYTES).unwrap();
         assert_eq!(assembler.space().len(), FIRST_STEP_BYTES);
         assert!(assembler.body.capacity() <= FIRST_STEP_BYTES);

@@ -110,7 +110,9 @@ impl Identity {
 
 /// The server's half for quinn.
 pub(crate) fn quic_server(identity: &Identity) -> Result<Arc<QuicServerConfig>, Failure> {
-    Ok(Arc::new(QuicServerConfig::try_from(identity.server_tls()?)?))
+    Ok(Arc::new(QuicServerConfig::try_from(
+        identity.server_tls()?,
+    )?))
 }
 
 /// The dialler's half for quinn.

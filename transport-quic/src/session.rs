@@ -176,8 +176,10 @@ impl Session {
         };
         let number = code.map_or(0, |code| code as u32);
         let mut live = self.live();
-        if live.why.is_none() {
-            self.connection.close(VarInt::from_u32(number), text.as_bytes());
+        // Closing what is lost already would hide how it was lost.
+        if live.why.is_none() && self.connection.close_reason().is_none() {
+            self.connection
+                .close(VarInt::from_u32(number), text.as_bytes());
             live.why = Some((code, text));
         }
     }
@@ -220,7 +222,8 @@ impl Session {
     }
 
     async fn control(&self, mut writer: FrameWriter, mut recv: RecvStream) {
-        let Some(mut queue) = self.live().control_queue.take() else {
+        let queue = self.live().control_queue.take();
+        let Some(mut queue) = queue else {
             return self.violation(FrameError::UnexpectedStream(Class::Control as u8));
         };
         let max = Class::Control.request_bytes_max();
@@ -244,7 +247,12 @@ impl Session {
     }
 
     /// Reads the frames of a long-lived stream for ever; `waiting_max` may wait for the driver.
-    async fn read_on(&self, recv: &mut RecvStream, class: Class, waiting_max: usize) -> StreamFault {
+    async fn read_on(
+        &self,
+        recv: &mut RecvStream,
+        class: Class,
+        waiting_max: usize,
+    ) -> StreamFault {
         let (conn, max) = (self.id, class.request_bytes_max());
         let waiting = Arc::new(Semaphore::new(waiting_max));
         loop {
@@ -292,7 +300,8 @@ impl Session {
         while let Ok(mut recv) = self.connection.accept_uni().await {
             let fault = match read_opening(&mut recv, &self.limits).await {
                 Ok(Class::Announce) => {
-                    self.read_on(&mut recv, Class::Announce, ANNOUNCE_WAITING_MAX).await
+                    self.read_on(&mut recv, Class::Announce, ANNOUNCE_WAITING_MAX)
+                        .await
                 }
                 Ok(other) => FrameError::UnexpectedStream(other as u8).into(),
                 Err(fault) => fault,
@@ -345,21 +354,38 @@ impl Session {
         }
         let stream = StreamTag(live.next_stream);
         live.next_stream += 1;
-        let asked = Asked { class, writer, slot };
+        let asked = Asked {
+            class,
+            writer,
+            slot,
+        };
         live.asked.insert(stream, asked);
-        let event = TransportEvent::Request { conn: self.id, stream, class, bytes };
+        let event = TransportEvent::Request {
+            conn: self.id,
+            stream,
+            class,
+            bytes,
+        };
         self.sink.put(self.id, Lane::Normal, event, None);
     }
 
     /// Answers, or resets the stream if the peer leaves too many answers unread.
     fn answer(&self, stream: StreamTag, bytes: Vec<u8>) {
-        let Some(Asked { class, mut writer, slot }) = self.live().asked.remove(&stream) else {
+        let asked = self.live().asked.remove(&stream);
+        let Some(Asked {
+            class,
+            mut writer,
+            slot,
+        }) = asked
+        else {
             return;
         };
         let length = bytes.len();
-        let room = u32::try_from(length)
-            .ok()
-            .and_then(|bytes| Arc::clone(&self.answers_out).try_acquire_many_owned(bytes).ok());
+        let room = u32::try_from(length).ok().and_then(|bytes| {
+            Arc::clone(&self.answers_out)
+                .try_acquire_many_owned(bytes)
+                .ok()
+        });
         let (Some(room), Some(prefix)) = (room, framing::prefix(&bytes, class.answer_bytes_max()))
         else {
             tracing::debug!(conn = self.id.0, ?class, length, "no room for an answer");
