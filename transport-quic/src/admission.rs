@@ -60,8 +60,11 @@ impl Gate {
         }
     }
 
-    /// Counts a handshake from an address that is proven.
+    /// Counts a handshake from an address that is proven; this machine's own are free.
     pub(crate) fn charge(&mut self, source: IpAddr, now: Instant) {
+        if source.to_canonical().is_loopback() {
+            return;
+        }
         if self.due.len() >= NETWORKS_MAX {
             self.due.retain(|_, due| *due > now);
         }
@@ -120,10 +123,12 @@ mod tests {
     fn networks_remembered_are_bounded() {
         let (mut gate, now) = (Gate::new(16), Instant::now());
         for i in 0..5_000u32 {
-            gate.charge(IpAddr::from((i << 8).to_be_bytes()), now);
+            gate.charge(IpAddr::from((0x0a00_0000 | i << 8).to_be_bytes()), now);
         }
         assert_eq!(gate.due.len(), NETWORKS_MAX);
         gate.charge(ip("2001:db8::1"), now + INTERVAL * 2);
+        assert_eq!(gate.due.len(), 1);
+        gate.charge(ip("127.0.0.1"), now);
         assert_eq!(gate.due.len(), 1);
     }
 }

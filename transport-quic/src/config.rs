@@ -25,14 +25,15 @@ const WINDOW_RESERVE: u32 = 64 * 1024;
 ///
 /// | worst case per hostile peer | `default` | `small` |
 /// |---|---|---|
-/// | received, unread or in pieces (`receive_window`, at most half more with gaps) | 1.1 MiB | 320 KiB |
+/// | received, unread or in pieces (`receive_window`; with gaps half more) | 1.1 MiB | 320 KiB |
 /// | sent, not acknowledged (`send_window`) | 1 MiB | 192 KiB |
-/// | requests, announcements and control frames for the driver | 0.9 MiB | 0.9 MiB |
+/// | control frames, announcements and requests waiting for the driver | 0.6 MiB | 0.6 MiB |
+/// | control frames and announcements waiting to be sent | 2.5 MiB | 0.8 MiB |
 /// | answers to it, unread by it (`answers_out_bytes`) | 8 MiB | 2.5 MiB |
 /// | answers from it, untaken by the driver (`answers_in_bytes`) | 8 MiB | 2.5 MiB |
 ///
-/// The last two need a peer whom core answers and asks, that is a member. A stranger is left with
-/// the first three, and with the first alone before its hello was accepted.
+/// The last three need a peer to whom core speaks, that is a member; the third is there only while
+/// the driver is behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransportLimits {
     /// Bytes a peer may send on one stream ahead of our reading.
@@ -106,6 +107,7 @@ impl TransportLimits {
             answers_in_bytes: 5 * 512 * 1024,
             answers_out_bytes: 5 * 512 * 1024,
             requests_max: 16,
+            control_queue: 32,
             announce_queue: 8,
             ..Self::default()
         }
