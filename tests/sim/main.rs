@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod converge;
+mod custody;
 mod mesh;

@@ -108,3 +108,9 @@ pub fn nobody_blamed(world: &World) {
         }
     }
 }
+
+/// Whether every node that is up has sealed all these facts, and all agree.
+pub fn sealed(world: &World, ids: &[FactId]) -> bool {
+    let is_sealed = |n: usize, id| matches!(state_of(world, n, id), Some(FactState::Sealed(..)));
+    settled(world) && up(world).all(|n| ids.iter().all(|id| is_sealed(n, id)))
+}
