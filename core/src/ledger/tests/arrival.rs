@@ -125,7 +125,8 @@ fn powers(ledger: &TestLedger, node: &TestNode) -> Powers {
     }
 }
 
-/// The set, and what it makes of each key, once all facts were offered again and again, in this order.
+/// The set, and what it makes of each key, once all facts were offered again and again in this
+/// order.
 fn closure(facts: &[Verified<EncodedFact>]) -> (SetSummary, Vec<Powers>) {
     let (mut ledger, _, node) = fresh();
     loop {
