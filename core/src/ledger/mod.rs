@@ -18,3 +18,5 @@ pub mod reject;
 pub mod rows;
 mod set_sum;
 pub mod state;
+#[cfg(test)]
+mod tests;

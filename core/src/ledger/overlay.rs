@@ -13,7 +13,7 @@ use core::ops::Bound;
 use serde::Serialize;
 
 use crate::codec;
-use crate::store::{Batch, Row, StoreFault, Table, View};
+use crate::store::{Batch, Op, Row, StoreFault, Table, View};
 
 /// New value of a row; none if it is removed.
 type Change = Option<Arc<[u8]>>;
@@ -54,6 +54,16 @@ impl<'v> Overlay<'v> {
         match value {
             Some(value) => self.put_row(table, key, value),
             None => self.delete(table, key),
+        }
+    }
+
+    /// Takes the changes of a batch.
+    pub fn write(&mut self, batch: &Batch) {
+        for op in batch.iter() {
+            match op {
+                Op::Put(table, key, value) => self.put(table, key, value),
+                Op::Delete(table, key) => self.delete(table, key),
+            }
         }
     }
 
@@ -180,34 +190,34 @@ mod tests {
         prop::collection::vec(step, 0..40)
     }
 
+    fn batch(steps: &[Step]) -> Batch {
+        let mut batch = Batch::new();
+        for step in steps {
+            match step {
+                Step::Put(key, value) => batch.put(Table::Item, &[*key], &[*value]),
+                Step::Delete(key) => batch.delete(Table::Item, &[*key]),
+            }
+        }
+        batch
+    }
+
     proptest! {
         #[test]
         fn an_overlay_reads_like_the_store_it_becomes(
             base in steps(), over in steps(), from in 0..26u8, to in 0..26u8, max in 0..12usize,
         ) {
             let mut store = MemStore::new();
-            let mut batch = Batch::new();
-            for step in &base {
-                match step {
-                    Step::Put(key, value) => batch.put(Table::Item, &[*key], &[*value]),
-                    Step::Delete(key) => batch.delete(Table::Item, &[*key]),
-                }
-            }
-            store.apply(&batch);
+            store.apply(&batch(&base));
             let before = store.clone();
             let mut overlay = Overlay::new(&before);
-            for step in &over {
-                match step {
-                    Step::Put(key, value) => overlay.put(Table::Item, &[*key], &[*value]),
-                    Step::Delete(key) => overlay.delete(Table::Item, &[*key]),
-                }
-            }
+            overlay.write(&batch(&over));
             let scanned = overlay.scan(Table::Item, &[from], &[to], max).unwrap();
             let scanned_back = overlay.scan_back(Table::Item, &[from], &[to], max).unwrap();
             let got: Vec<_> = (0..24).map(|k| overlay.get(Table::Item, &[k]).unwrap()).collect();
             store.apply(&overlay.into_batch());
             prop_assert_eq!(scanned, store.scan(Table::Item, &[from], &[to], max).unwrap());
-            prop_assert_eq!(scanned_back, store.scan_back(Table::Item, &[from], &[to], max).unwrap());
+            let back = store.scan_back(Table::Item, &[from], &[to], max).unwrap();
+            prop_assert_eq!(scanned_back, back);
             let want: Vec<_> = (0..24).map(|k| store.get(Table::Item, &[k]).unwrap()).collect();
             prop_assert_eq!(got, want);
         }
