@@ -26,13 +26,7 @@ pub fn private() -> Params {
 
 /// Rules of a mesh with the easiest proof of work at a constant target.
 pub fn pow() -> Params {
-    Params {
-        seal: SealRule::Pow {
-            initial: Target::MAX,
-            half_life: 0,
-        },
-        ..private()
-    }
+    Params { seal: SealRule::Pow { initial: Target::MAX, half_life: 0 }, ..private() }
 }
 
 /// A founder and `others` sealers admitted by it, who know only the founder's address.
@@ -50,10 +44,7 @@ pub fn star(seed: u64, params: Params, others: usize) -> World {
 
 /// Writes a record on a node.
 pub fn note(world: &mut World, n: usize, text: &str) -> FactId {
-    let author = TestNode {
-        key: key(n),
-        mesh: world.mesh(),
-    };
+    let author = TestNode { key: key(n), mesh: world.mesh() };
     let fact = author.record("note", text);
     let id = fact.id();
     world.command(n, Command::Publish(vec![fact]));
@@ -62,14 +53,7 @@ pub fn note(world: &mut World, n: usize, text: &str) -> FactId {
 
 /// Asks for a custody change on a node.
 pub fn custody(world: &mut World, n: usize, item: &str, action: CustodyAction) -> CommandId {
-    world.command(
-        n,
-        Command::Custody {
-            item: item.into(),
-            action,
-            note: String::new(),
-        },
-    )
+    world.command(n, Command::Custody { item: item.into(), action, note: String::new() })
 }
 
 /// The fact that a command made, once it is durable.

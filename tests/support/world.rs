@@ -33,12 +33,7 @@ const EPOCH: u64 = 1_767_225_600_000;
 #[derive(Debug, Clone)]
 enum Happening {
     Tick,
-    Opened {
-        conn: ConnId,
-        node: NodeId,
-        address: PeerAddr,
-        dial: Option<DialId>,
-    },
+    Opened { conn: ConnId, node: NodeId, address: PeerAddr, dial: Option<DialId> },
     DialFailed(DialId),
     Control(ConnId, Vec<u8>),
     Announce(ConnId, Vec<u8>),
@@ -135,11 +130,7 @@ pub struct Weather {
 
 impl Default for Weather {
     fn default() -> Self {
-        Self {
-            latency: (1, 30),
-            announce_loss: 0,
-            fsync: (1, 20),
-        }
+        Self { latency: (1, 30), announce_loss: 0, fsync: (1, 20) }
     }
 }
 
@@ -244,11 +235,7 @@ impl World {
 
     fn clocks(&self, n: usize) -> Now {
         let wall = (EPOCH + self.now).saturating_add_signed(self.nodes[n].clock_skew);
-        Now {
-            instant: Instant(self.now),
-            wall: UnixTime(wall),
-            wall_confirmed: true,
-        }
+        Now { instant: Instant(self.now), wall: UnixTime(wall), wall_confirmed: true }
     }
 
     /// Starts a node that is down.
@@ -288,11 +275,7 @@ impl World {
                 .map(|(conn, _)| *conn)
                 .collect();
             for conn in ends {
-                self.schedule(
-                    self.now + IDLE_TIMEOUT,
-                    from,
-                    Happening::Closed(conn, None, false),
-                );
+                self.schedule(self.now + IDLE_TIMEOUT, from, Happening::Closed(conn, None, false));
             }
         }
     }
@@ -326,13 +309,7 @@ impl World {
     fn schedule(&mut self, at: u64, node: usize, what: Happening) {
         self.order += 1;
         let life = self.nodes[node].life;
-        self.queue.push(Scheduled {
-            at,
-            order: self.order,
-            node,
-            life,
-            what,
-        });
+        self.queue.push(Scheduled { at, order: self.order, node, life, what });
     }
 
     fn between(&mut self, (least, most): (Millis, Millis)) -> Millis {
@@ -397,41 +374,23 @@ impl World {
         };
         let input = match &what {
             Happening::Tick => Input::Tick,
-            Happening::Opened {
-                conn,
-                node,
-                address,
-                dial,
-            } => Input::Conn(
+            Happening::Opened { conn, node, address, dial } => Input::Conn(
                 *conn,
-                ConnInput::Opened {
-                    node: *node,
-                    address: address.clone(),
-                    dial: *dial,
-                },
+                ConnInput::Opened { node: *node, address: address.clone(), dial: *dial },
             ),
             Happening::DialFailed(dial) => Input::DialFailed(*dial),
             Happening::Control(conn, bytes) => Input::Conn(*conn, ConnInput::Control(bytes)),
             Happening::Announce(conn, bytes) => Input::Conn(*conn, ConnInput::Announce(bytes)),
-            Happening::Request(conn, stream, class, bytes) => Input::Conn(
-                *conn,
-                ConnInput::Request {
-                    stream: *stream,
-                    class: *class,
-                    bytes,
-                },
-            ),
+            Happening::Request(conn, stream, class, bytes) => {
+                Input::Conn(*conn, ConnInput::Request { stream: *stream, class: *class, bytes })
+            }
             Happening::Answer(conn, tag, bytes) => {
                 Input::Conn(*conn, ConnInput::Answer { tag: *tag, bytes })
             }
             Happening::NoAnswer(conn, tag) => Input::Conn(*conn, ConnInput::NoAnswer(*tag)),
-            Happening::Closed(conn, code, by_peer) => Input::Conn(
-                *conn,
-                ConnInput::Closed {
-                    code: *code,
-                    by_peer: *by_peer,
-                },
-            ),
+            Happening::Closed(conn, code, by_peer) => {
+                Input::Conn(*conn, ConnInput::Closed { code: *code, by_peer: *by_peer })
+            }
             Happening::Command(id, command) => Input::Command(*id, command.clone()),
             Happening::Verified(job, verdicts) => Input::Verified(*job, verdicts.clone()),
             Happening::Sealed(job, header) => Input::Sealed(*job, header.clone()),
@@ -440,17 +399,12 @@ impl World {
                 Input::Durable(*id)
             }
         };
-        engine
-            .handle_input(now, input, node.disk.view())
-            .expect("simulated disks do not fail");
+        engine.handle_input(now, input, node.disk.view()).expect("simulated disks do not fail");
         let mut outputs = Vec::new();
         while let Some(output) = engine.poll_output() {
             outputs.push(output);
         }
-        let commits = outputs
-            .iter()
-            .filter(|o| matches!(o, Output::Commit(..)))
-            .count();
+        let commits = outputs.iter().filter(|o| matches!(o, Output::Commit(..))).count();
         assert!(commits <= 1, "at most one commit per input");
         for output in outputs {
             self.carry_out(n, output);
@@ -513,37 +467,14 @@ impl World {
         let (mine, theirs) = (ConnId(self.next_conn + 1), ConnId(self.next_conn + 2));
         self.next_conn += 2;
         let at = self.now + delay;
-        self.nodes[n].ends.insert(
-            mine,
-            End {
-                to: m,
-                peer: theirs,
-                busy_until: at,
-            },
-        );
-        self.nodes[m].ends.insert(
-            theirs,
-            End {
-                to: n,
-                peer: mine,
-                busy_until: at,
-            },
-        );
+        self.nodes[n].ends.insert(mine, End { to: m, peer: theirs, busy_until: at });
+        self.nodes[m].ends.insert(theirs, End { to: n, peer: mine, busy_until: at });
         let (my_id, their_id) = (self.nodes[n].key.node_id(), self.nodes[m].key.node_id());
-        let opened = Happening::Opened {
-            conn: mine,
-            node: their_id,
-            address: to.clone(),
-            dial: Some(dial),
-        };
+        let opened =
+            Happening::Opened { conn: mine, node: their_id, address: to.clone(), dial: Some(dial) };
         self.schedule(at, n, opened);
         let from = PeerAddr(format!("n{n}:{}", 40_000 + mine.0 % 20_000));
-        let opened = Happening::Opened {
-            conn: theirs,
-            node: my_id,
-            address: from,
-            dial: None,
-        };
+        let opened = Happening::Opened { conn: theirs, node: my_id, address: from, dial: None };
         self.schedule(at, m, opened);
     }
 
@@ -565,10 +496,7 @@ impl World {
             Frame::Announce(_) if self.random.chance(self.weather.announce_loss) => return,
             Frame::Announce(bytes) => Happening::Announce(peer, bytes),
             Frame::Request { tag, class, bytes } => {
-                assert!(
-                    bytes.len() <= class.request_bytes_max(),
-                    "{class:?} request too long"
-                );
+                assert!(bytes.len() <= class.request_bytes_max(), "{class:?} request too long");
                 let stream = StreamTag(self.nodes[m].next_stream);
                 self.nodes[m].next_stream += 1;
                 self.nodes[m].streams.insert((peer, stream), tag);
@@ -596,11 +524,7 @@ impl World {
             return;
         };
         self.schedule(self.now, n, Happening::Closed(conn, Some(code), false));
-        let delay = if self.is_cut(n, end.to) {
-            IDLE_TIMEOUT
-        } else {
-            30
-        };
+        let delay = if self.is_cut(n, end.to) { IDLE_TIMEOUT } else { 30 };
         let at = end.busy_until.max(self.now + delay);
         self.schedule(at, end.to, Happening::Closed(end.peer, Some(code), true));
     }
