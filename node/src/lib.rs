@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod app;
+mod bootstrap;
 pub mod clock;
 pub mod data_dir;
 pub mod driver;

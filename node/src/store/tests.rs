@@ -273,7 +273,10 @@ fn a_full_disk_and_a_read_only_one_are_told_apart() {
 
 type Model = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
-fn ops() -> impl Strategy<Value = Vec<Vec<(usize, Vec<u8>, Option<Vec<u8>>)>>> {
+/// Table, key, and the new value or none.
+type Change = (usize, Vec<u8>, Option<Vec<u8>>);
+
+fn ops() -> impl Strategy<Value = Vec<Vec<Change>>> {
     let key = prop::collection::vec(0_u8..3, 0..3);
     let value = prop::option::of(prop::collection::vec(any::<u8>(), 0..40));
     // Table 0 has the store's own rows.
