@@ -424,3 +424,6 @@ async fn watch_store(store: std::sync::Weak<Store>, fatal: Fatal) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,8 @@ fn status() -> Status {
         conflict: 0,
         target: 0,
         wanted: 0,
+        announces_received: 0,
+        duplicates_dropped: 0,
         peers: Vec::new(),
         peers_version: 0,
     }
