@@ -7,31 +7,32 @@
 //! Not here: the HTTP API. Its socket is bound here, so that a port in use is noticed at once;
 //! whoever serves it takes it with `take_http`.
 
+mod config;
+
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cairn_core::engine::{Command, Config, Engine, PeerAddr};
 use cairn_core::id::NodeId;
-use cairn_core::limits::Limits;
-use cairn_transport_quic::{BindError, Endpoint, InboxSender, TransportLimits, inbox};
+use cairn_transport_quic::{Endpoint, InboxSender, TransportLimits, inbox};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::bootstrap::open_store;
 use crate::clock::{self, Clock};
-use crate::data_dir::{DataDir, DataDirError, Lock, Runtime};
+use crate::data_dir::{DataDir, Lock, Runtime};
 use crate::driver::{Driver, Told};
-use crate::enroll::{self, EnrollError, Enrollment};
+use crate::enroll::{self, Enrollment};
 use crate::events::EventLog;
-use crate::exit;
 use crate::handle::{HandleParts, NodeHandle};
 use crate::keys::{self, KeyError};
 use crate::store::{Durability, Profile, Store, StoreError};
 use crate::verify_pool::VerifyPool;
+
+pub use config::{NodeConfig, StartError};
 
 /// Values of the node's own threads that wait for the driver.
 const INBOX_CAPACITY: usize = 1_024;
@@ -39,126 +40,10 @@ const INBOX_CAPACITY: usize = 1_024;
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 /// A write that takes longer will never end.
 const STALLED_MS: u64 = 60_000;
-/// For the engine to say goodbye, and for the driver to end, when the node stops.
-const STOP_STEP: Duration = Duration::from_secs(1);
-
-/// Everything a node is told before it starts.
-#[derive(Debug, Clone)]
-pub struct NodeConfig {
-    /// Where its files are.
-    pub data_dir: PathBuf,
-    /// Where its store is, if not in `data_dir`.
-    pub db_dir: Option<PathBuf>,
-    /// UDP socket of the mesh; port 0 takes any.
-    pub listen: SocketAddr,
-    /// TCP socket of the HTTP API; port 0 takes any; none serves none.
-    pub http: Option<SocketAddr>,
-    /// Places to dial always and at once, `host:port`.
-    pub peers: Vec<String>,
-    /// Places to dial when nothing else connects, `host:port`.
-    pub seeds: Vec<String>,
-    /// Whether to seal blocks when it is this node's turn.
-    pub seal: bool,
-    /// How much memory the store and the network may take.
-    pub profile: Profile,
-    /// Whether the operator vouches for the wall clock.
-    pub clock_vouched: bool,
-    /// Threads that check signatures; 0 for one per core.
-    pub verify_threads: usize,
-    /// The engine's tuning.
-    pub limits: Limits,
-}
-
-impl NodeConfig {
-    /// The defaults for a data directory.
-    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self {
-            data_dir: data_dir.into(),
-            db_dir: None,
-            listen: SocketAddr::from(([0, 0, 0, 0], 7071)),
-            http: Some(SocketAddr::from(([127, 0, 0, 1], 7070))),
-            peers: Vec::new(),
-            seeds: Vec::new(),
-            seal: true,
-            profile: Profile::default(),
-            clock_vouched: false,
-            verify_threads: 0,
-            limits: Limits::default(),
-        }
-    }
-}
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data directory.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// The identity or its mesh.
-    #[error(transparent)]
-    Enroll(#[from] EnrollError),
-    /// The API token or the system's randomness.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The store belongs to another mesh than the data directory.
-    #[error("the store at {} belongs to the mesh \"{name}\", this node to another", path.display())]
-    OtherMesh {
-        /// Where it is.
-        path: PathBuf,
-        /// The store's mesh.
-        name: String,
-    },
-    /// The mesh's socket.
-    #[error(transparent)]
-    Mesh(#[from] BindError),
-    /// The HTTP socket.
-    #[error("cannot listen for HTTP on {address}: {source}")]
-    Http {
-        /// The address asked for.
-        address: SocketAddr,
-        /// The system's words.
-        source: std::io::Error,
-    },
-    /// The system gives no thread.
-    #[error("the system gives no thread: {0}")]
-    Thread(#[source] std::io::Error),
-}
-
-impl StartError {
-    /// What the process exits with.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::DataDir(e) => e.exit_code(),
-            Self::Enroll(e) => e.exit_code(),
-            Self::Key(e) => e.exit_code(),
-            Self::Store(_) => exit::STORAGE,
-            Self::OtherMesh { .. } | Self::Mesh(BindError::Limits(_)) => exit::CONFIG,
-            Self::Mesh(BindError::Identity(_)) | Self::Thread(_) => exit::FAILED,
-            Self::Mesh(_) | Self::Http { .. } => exit::NETWORK,
-        }
-    }
-
-    /// What to do next, in one sentence.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::DataDir(e) => e.hint(),
-            Self::Enroll(e) => e.hint(),
-            Self::Key(e) => e.hint(),
-            Self::Store(e) => e.hint(),
-            Self::OtherMesh { .. } => "choose another --db or --data-dir".into(),
-            Self::Mesh(BindError::PortInUse(address)) => format!(
-                "see who has it with `ss -ulpn 'sport = :{}'`, or choose another with --listen",
-                address.port()
-            ),
-            Self::Mesh(_) => "choose another address with --listen".into(),
-            Self::Http { .. } => "choose another address with --http".into(),
-            Self::Thread(_) => "raise the limit with `ulimit -u`".into(),
-        }
-    }
-}
+/// For the engine to say goodbye when the node stops.
+const GOODBYE_WAIT: Duration = Duration::from_secs(1);
+/// For the whole stop.
+const STOP_WAIT: Duration = Duration::from_millis(4_800);
 
 /// What can be done before the network is there; all of it blocks.
 struct Prepared {
@@ -260,8 +145,9 @@ impl Node {
     /// # Errors
     /// `StoreError` if the store failed, now or before.
     pub async fn stop(self) -> Result<(), Arc<StoreError>> {
+        let deadline = tokio::time::Instant::now() + STOP_WAIT;
         // Whatever the engine answers, the node stops.
-        let _ = tokio::time::timeout(STOP_STEP, self.handle.command(Command::Stop)).await;
+        let _ = tokio::time::timeout(GOODBYE_WAIT, self.handle.command(Command::Stop)).await;
         self.endpoint.shutdown().await;
         let (inbox, driver) = (self.inbox.clone(), self.driver);
         let ended = tokio::task::spawn_blocking(move || {
@@ -269,14 +155,14 @@ impl Node {
             let _ = inbox.send(Told::Quit);
             driver.join()
         });
-        let ended = tokio::time::timeout(STOP_STEP, ended).await;
+        let ended = tokio::time::timeout_at(deadline, ended).await;
         self.dir.remove_runtime();
         if let Some(error) = self.fatal.borrow().clone() {
             return Err(error);
         }
         ended.map(|_| ()).map_err(|_| {
             let path = self.handle.store().path().to_owned();
-            let seconds = STOP_STEP.as_secs();
+            let seconds = STOP_WAIT.as_secs();
             Arc::new(StoreError::Stalled { path, seconds })
         })
     }

@@ -55,12 +55,6 @@ impl Clock {
             wall_confirmed: self.confirmed,
         }
     }
-
-    /// The moment of the operating system's clock that `instant` stands for.
-    pub fn system(&self, instant: Instant) -> Option<std::time::Instant> {
-        let span = std::time::Duration::from_millis(instant.0);
-        self.start.checked_add(span)
-    }
 }
 
 /// The wall clock, whatever it says; 0 if it says less than 1970.

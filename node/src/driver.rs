@@ -9,25 +9,26 @@
 //! Any failure of the store ends the loop, and with it the node: what an engine believes after a
 //! failed write is not what the disk holds.
 
+mod ports;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_core::engine::{
-    BatchId, Command, CommandId, ConnId, ConnInput, DialId, Engine, Frame, Input, Output, PeerAddr,
-    Receipt, Refusal, Status,
+    BatchId, Command, CommandId, ConnInput, Input, Output, PeerAddr, Receipt, Refusal, Status,
 };
-use cairn_core::id::NodeId;
-use cairn_core::store::{Batch, StoreFault, View};
+use cairn_core::store::Batch;
 use cairn_core::time::{Instant, Millis, Now};
-use cairn_core::wire::CloseCode;
-use cairn_transport_quic::{Endpoint, Inbox, TransportEvent};
+use cairn_transport_quic::{Inbox, TransportEvent};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::events::EventLog;
 use crate::store::{Durability, Store, StoreError, StoreView};
 use crate::verify_pool::{Done, VerifyPool};
+
+pub use ports::{Machine, Transport};
 
 /// Shortest time between two published states.
 const STATUS_INTERVAL: Millis = 50;
@@ -57,68 +58,6 @@ pub enum Told {
 impl From<TransportEvent> for Told {
     fn from(event: TransportEvent) -> Self {
         Self::Net(event)
-    }
-}
-
-/// What the driver does to the network.
-pub trait Transport: Send {
-    /// Connects, with a key to nobody else.
-    fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>);
-    /// Sends a frame.
-    fn send(&self, conn: ConnId, frame: Frame);
-    /// Ends a connection.
-    fn close(&self, conn: ConnId, code: CloseCode);
-}
-
-impl Transport for Endpoint {
-    fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>) {
-        Self::dial(self, dial, address, expected);
-    }
-    fn send(&self, conn: ConnId, frame: Frame) {
-        Self::send(self, conn, frame);
-    }
-    fn close(&self, conn: ConnId, code: CloseCode) {
-        Self::close(self, conn, code);
-    }
-}
-
-/// What the driver drives; the engine, but for tests.
-pub trait Machine: Send {
-    /// See `Engine::handle_input`.
-    ///
-    /// # Errors
-    /// `StoreFault` if `view` fails.
-    fn handle_input(
-        &mut self,
-        now: Now,
-        input: Input<'_>,
-        view: &dyn View,
-    ) -> Result<(), StoreFault>;
-    /// See `Engine::poll_output`.
-    fn poll_output(&mut self) -> Option<Output>;
-    /// See `Engine::poll_timeout`.
-    fn poll_timeout(&self) -> Option<Instant>;
-    /// See `Engine::status`.
-    fn status(&self) -> &Status;
-}
-
-impl Machine for Engine {
-    fn handle_input(
-        &mut self,
-        now: Now,
-        input: Input<'_>,
-        view: &dyn View,
-    ) -> Result<(), StoreFault> {
-        Self::handle_input(self, now, input, view)
-    }
-    fn poll_output(&mut self) -> Option<Output> {
-        Self::poll_output(self)
-    }
-    fn poll_timeout(&self) -> Option<Instant> {
-        Self::poll_timeout(self)
-    }
-    fn status(&self) -> &Status {
-        Self::status(self)
     }
 }
 

@@ -7,6 +7,7 @@ use cairn_core::time::UnixTime;
 
 use super::*;
 use crate::enroll::Founded;
+use crate::exit;
 use crate::handle::{Draft, DraftBody};
 
 const LOCAL: ([u8; 4], u16) = ([127, 0, 0, 1], 0);

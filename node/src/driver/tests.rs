@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use cairn_core::engine::{BatchId, Job, State};
+use cairn_core::engine::{BatchId, ConnId, DialId, Frame, Job, State};
 use cairn_core::event::Event;
-use cairn_core::id::{BlockId, FactId};
-use cairn_core::store::Table;
-use cairn_core::wire::{SetSummary, Tip};
+use cairn_core::id::{BlockId, FactId, NodeId};
+use cairn_core::store::{StoreFault, Table, View};
+use cairn_core::wire::{CloseCode, SetSummary, Tip};
 use cairn_core::work::{Height, Work};
 use cairn_transport_quic::{InboxSender, inbox};
 

@@ -1,6 +1,7 @@
 use cairn_core::fact::verify;
 
 use super::*;
+use crate::exit;
 
 const LATER: UnixTime = UnixTime::MAX_VALID;
 

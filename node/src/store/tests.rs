@@ -271,6 +271,57 @@ fn a_full_disk_and_a_read_only_one_are_told_apart() {
     assert!(matches!(read_only, StoreError::NotWritable { .. }));
 }
 
+#[test]
+fn a_reader_never_sees_half_a_batch_while_tables_are_flushed() {
+    const LAST: u64 = 4_000;
+    let (_dir, path) = place();
+    let store = open(&path);
+    let mut value = [0; 512];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seen = 0;
+            while seen < LAST {
+                let view = store.view();
+                let number = |table| {
+                    let value = view.get(table, b"k").unwrap();
+                    value.map_or(0, |v| u64::from_be_bytes(*v.first_chunk().unwrap()))
+                };
+                let (fact, item) = (number(Table::Fact), number(Table::Item));
+                assert_eq!(fact, item);
+                assert!(fact >= seen, "went back");
+                seen = fact;
+            }
+        });
+        for n in 1..=LAST {
+            value[..8].copy_from_slice(&n.to_be_bytes());
+            put(
+                &store,
+                &[(Table::Fact, b"k", &value), (Table::Item, b"k", &value)],
+            );
+        }
+    });
+}
+
+#[test]
+fn a_heartbeat_keeps_both_keyspaces_from_idling() {
+    let (_dir, path) = place();
+    let store = open(&path);
+    let beat = || {
+        store
+            .view()
+            .get(Table::Meta, &Meta::Heartbeat.key())
+            .unwrap()
+    };
+    put(&store, &[(Table::Fact, b"a", &[1; 1024])]);
+    assert_eq!(beat(), None);
+    let value = vec![0; 1024 * 1024];
+    for _ in 0..8 {
+        put(&store, &[(Table::Fact, b"a", &value)]);
+    }
+    assert!(beat().is_some());
+    assert!(store.facts.get(HEARTBEAT_KEY).unwrap().is_some());
+}
+
 type Model = BTreeMap<(Table, Vec<u8>), Vec<u8>>;
 
 /// Table, key, and the new value or none.
