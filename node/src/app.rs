@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use cairn_core::engine::{Command, Config, Engine, PeerAddr};
 use cairn_core::id::NodeId;
-use cairn_transport_quic::{Endpoint, InboxSender, TransportLimits, inbox};
+use cairn_transport_quic::{Endpoint, Inbox, InboxSender, TransportLimits, inbox};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -101,7 +101,13 @@ impl Node {
         let for_thread = config.clone();
         let prepared = tokio::task::spawn_blocking(move || prepare(&for_thread)).await;
         let prepared = prepared.map_err(|e| StartError::Thread(e.into()))??;
-        assemble(&config, prepared)
+        let (sender, inbox) = inbox::<Told>(INBOX_CAPACITY);
+        let endpoint = bind_mesh(&config, &prepared.enrollment, sender.clone())?;
+        let node = assemble(&config, prepared, endpoint.clone(), sender, inbox);
+        if node.is_err() {
+            endpoint.shutdown().await;
+        }
+        node
     }
 
     /// What everybody else works with.
@@ -200,7 +206,44 @@ fn engine_config(
     })
 }
 
-fn assemble(config: &NodeConfig, prepared: Prepared) -> Result<Node, StartError> {
+fn bind_mesh(
+    config: &NodeConfig,
+    enrollment: &Enrollment,
+    sender: InboxSender<Told>,
+) -> Result<Endpoint, StartError> {
+    let limits = match config.profile {
+        Profile::Tiny => TransportLimits::small(),
+        Profile::Small | Profile::Server => TransportLimits::default(),
+    };
+    let (seed, runtime) = (enrollment.key.seed(), Handle::current());
+    let endpoint = Endpoint::bind(config.listen, seed, limits, &runtime, sender)?;
+    Ok(endpoint)
+}
+
+/// The threads that work for the driver; they tell it by `sender`, which refuses only when the
+/// driver has ended and nobody waits for them.
+fn helpers(
+    config: &NodeConfig,
+    store: &Arc<Store>,
+    sender: &InboxSender<Told>,
+) -> Result<(Arc<VerifyPool>, Durability), StartError> {
+    let to_driver = sender.clone();
+    let done = Box::new(move |done| drop(to_driver.send(Told::Done(done))));
+    let pool = VerifyPool::start(config.verify_threads, keys::random()?, done);
+    let to_driver = sender.clone();
+    let durable = Box::new(move |durable| drop(to_driver.send(Told::Durable(durable))));
+    let durability = Durability::start(store.clone(), durable);
+    let pool = Arc::new(pool.map_err(StartError::Thread)?);
+    Ok((pool, durability.map_err(StartError::Thread)?))
+}
+
+fn assemble(
+    config: &NodeConfig,
+    prepared: Prepared,
+    endpoint: Endpoint,
+    sender: InboxSender<Told>,
+    inbox: Inbox<Told>,
+) -> Result<Node, StartError> {
     let Prepared {
         dir,
         lock,
@@ -210,46 +253,27 @@ fn assemble(config: &NodeConfig, prepared: Prepared) -> Result<Node, StartError>
         http,
     } = prepared;
     let store = Arc::new(store);
-    let (sender, inbox) = inbox::<Told>(INBOX_CAPACITY);
-    let limits = match config.profile {
-        Profile::Tiny => TransportLimits::small(),
-        Profile::Small | Profile::Server => TransportLimits::default(),
-    };
-    let seed = enrollment.key.seed();
-    let runtime = Handle::current();
-    let endpoint = Endpoint::bind(config.listen, seed, limits, &runtime, sender.clone())?;
+    let http_address = http.as_ref().and_then(|socket| socket.local_addr().ok());
     let runtime = Runtime {
         pid: std::process::id(),
-        http: http
-            .as_ref()
-            .and_then(|listener| listener.local_addr().ok()),
+        http: http_address,
         mesh: endpoint.local_addr(),
     };
-
     let mut clock = Clock::new(config.clock_vouched);
     let engine_config = engine_config(config, &enrollment, runtime.mesh.port())?;
     let engine = Engine::new(engine_config, &store.view(), clock.now())
         .map_err(|fault| StoreError::fault(store.path(), &fault))?;
-    let to_driver = sender.clone();
-    // Refused only when the driver has ended: then nobody waits for it.
-    let done = Box::new(move |done| drop(to_driver.send(Told::Done(done))));
-    let pool = VerifyPool::start(config.verify_threads, keys::random()?, done);
-    let pool = Arc::new(pool.map_err(StartError::Thread)?);
-    let to_driver = sender.clone();
-    let durable = Box::new(move |durable| drop(to_driver.send(Told::Durable(durable))));
-    let durability = Durability::start(store.clone(), durable).map_err(StartError::Thread)?;
+    let (pool, durability) = helpers(config, &store, &sender)?;
     let events = Arc::new(EventLog::new(clock::wall()));
     let (status, status_seen) = watch::channel(Arc::new(engine.status().clone()));
-
-    let mesh = enroll::mesh_id(&enrollment.params);
     let handle = NodeHandle::new(HandleParts {
         inbox: sender.clone(),
         store: store.clone(),
         pool: pool.clone(),
         events: events.clone(),
         status: status_seen,
-        params: enrollment.params.clone(),
-        mesh,
+        mesh: enroll::mesh_id(&enrollment.params),
+        params: enrollment.params,
         key: enrollment.key.signing().clone(),
     });
     let driver = Driver {
@@ -265,9 +289,9 @@ fn assemble(config: &NodeConfig, prepared: Prepared) -> Result<Node, StartError>
     };
     let (fatal_sender, fatal) = watch::channel(None);
     let fatal_sender = Arc::new(fatal_sender);
+    dir.write_runtime(&runtime)?;
     let driver = spawn_driver(driver, fatal_sender.clone()).map_err(StartError::Thread)?;
     tokio::spawn(watch_store(Arc::downgrade(&store), fatal_sender));
-    dir.write_runtime(&runtime)?;
     Ok(Node {
         handle,
         endpoint,

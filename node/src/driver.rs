@@ -49,8 +49,6 @@ pub enum Told {
     Done(Done),
     /// By the durability thread.
     Durable(Result<BatchId, StoreError>),
-    /// By the watchdog: the store is unusable.
-    Failed(StoreError),
     /// By the app: end the loop.
     Quit,
 }
@@ -165,7 +163,7 @@ impl<M: Machine, T: Transport> Driver<M, T> {
             }
             Told::Done(Done::Sealed(job, header)) => self.input(state, Input::Sealed(job, header)),
             Told::Durable(Ok(batch)) => self.input(state, Input::Durable(batch)),
-            Told::Durable(Err(error)) | Told::Failed(error) => Err(error),
+            Told::Durable(Err(error)) => Err(error),
             Told::Quit => Ok(()),
         }
     }

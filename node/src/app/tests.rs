@@ -155,6 +155,21 @@ async fn a_stopped_node_refuses_commands_instead_of_hanging() {
 }
 
 #[tokio::test]
+async fn a_failed_sync_is_fatal_and_acknowledges_nothing_more() {
+    let place = place();
+    let node = Node::start(place.config).await.unwrap();
+    let full = StoreError::Full("/x".into());
+    node.inbox.send(Told::Durable(Err(full))).unwrap();
+    assert!(matches!(*node.fatal().await, StoreError::Full(_)));
+    let refused = node.handle().command(Command::Sync).await;
+    assert_eq!(refused, Err(Refusal::Stopping));
+    assert!(matches!(
+        *node.stop().await.unwrap_err(),
+        StoreError::Full(_)
+    ));
+}
+
+#[tokio::test]
 async fn a_newcomer_gets_the_founders_facts() {
     let (first, second) = (place(), place());
     let founder = {

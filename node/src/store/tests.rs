@@ -145,6 +145,44 @@ fn stopping_the_durability_thread_syncs_what_is_wanted() {
     assert_eq!(all.last(), Some(&BatchId(2)));
 }
 
+/// What another process would find if this one were killed now.
+fn killed(path: &Path) -> (tempfile::TempDir, PathBuf) {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let (dir, to) = place();
+    copy(path, &to);
+    (dir, to)
+}
+
+#[test]
+fn what_is_visible_survives_the_death_of_the_process() {
+    let (_dir, path) = place();
+    let store = open(&path);
+    put(
+        &store,
+        &[(Table::Fact, b"a", b"1"), (Table::Item, b"a", b"2")],
+    );
+    let (_dir, copy) = killed(&path);
+    let view = open(&copy).view();
+    assert_eq!(
+        view.get(Table::Fact, b"a").unwrap().as_deref(),
+        Some(&b"1"[..])
+    );
+    assert_eq!(
+        view.get(Table::Item, b"a").unwrap().as_deref(),
+        Some(&b"2"[..])
+    );
+}
+
 #[test]
 fn a_crash_before_the_rename_is_forgotten() {
     let (dir, path) = place();
