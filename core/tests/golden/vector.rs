@@ -13,12 +13,12 @@ fn folder(kind: &str) -> PathBuf {
 }
 
 /// Lowercase hex.
-pub fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     cairn_core::id::Hex(bytes).to_string()
 }
 
 /// The bytes of a hex text.
-pub fn unhex(text: &str) -> Vec<u8> {
+pub(crate) fn unhex(text: &str) -> Vec<u8> {
     assert!(text.len().is_multiple_of(2), "hex digits come in pairs");
     (0..text.len())
         .step_by(2)
@@ -27,7 +27,7 @@ pub fn unhex(text: &str) -> Vec<u8> {
 }
 
 /// The file for these fields.
-pub fn render(fields: &[(&str, &str)]) -> String {
+pub(crate) fn render(fields: &[(&str, &str)]) -> String {
     let mut out = String::new();
     for (key, value) in fields {
         write!(out, "{key}:").unwrap();
@@ -43,7 +43,7 @@ pub fn render(fields: &[(&str, &str)]) -> String {
 }
 
 /// Fields of a file.
-pub type Fields = BTreeMap<String, String>;
+pub(crate) type Fields = BTreeMap<String, String>;
 
 fn parse(text: &str) -> Fields {
     let mut fields = Fields::new();
@@ -61,7 +61,7 @@ fn parse(text: &str) -> Fields {
 }
 
 /// Every file of a folder: its name without `.txt`, and its fields.
-pub fn read_all(kind: &str) -> Vec<(String, Fields)> {
+pub(crate) fn read_all(kind: &str) -> Vec<(String, Fields)> {
     let mut files: Vec<_> = fs::read_dir(folder(kind))
         .unwrap_or_else(|e| panic!("tests/golden/{kind}: {e}; write it with CAIRN_BLESS=1"))
         .map(|entry| entry.unwrap().path())
@@ -76,7 +76,7 @@ pub fn read_all(kind: &str) -> Vec<(String, Fields)> {
 }
 
 /// Compares the folder with what this version makes (name, text); with `CAIRN_BLESS`, writes it.
-pub fn pin(kind: &str, made: &[(&str, String)]) {
+pub(crate) fn pin(kind: &str, made: &[(&str, String)]) {
     let bless = env::var_os("CAIRN_BLESS").is_some();
     if bless {
         fs::create_dir_all(folder(kind)).unwrap();
