@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod facts;
+mod headers;
 #[cfg(feature = "alloc")]
 mod messages;
 mod vector;

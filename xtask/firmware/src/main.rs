@@ -8,6 +8,7 @@
 
 mod facts;
 mod golden;
+mod headers;
 
 use core::panic::PanicInfo;
 
@@ -32,6 +33,18 @@ const CHECKS: &[Check] = &[
     (
         "a hostile length is refused",
         facts::hostile_length_is_refused,
+    ),
+    (
+        "golden headers have their ids",
+        headers::golden_have_their_ids,
+    ),
+    (
+        "golden seals hold: signature and work",
+        headers::golden_seals_hold,
+    ),
+    (
+        "another nonce has no work",
+        headers::work_is_not_there_for_the_asking,
     ),
 ];
 
