@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::install;
 use crate::no_args;
-use crate::process::{Failure, cargo, root, run as run_command, target_dir};
+use crate::process::{Failure, cargo, root, run as run_command, target_dir, works};
 use crate::purity::BARE_TARGET;
 
 /// Where RAM begins in `memory.x`; everything below is flash.
@@ -16,7 +16,8 @@ const RAM_START: u32 = 0x2000_0000;
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     no_args("bare", args)?;
     install::rust_target(BARE_TARGET)?;
-    install::debian(&["qemu-system-arm"], &["qemu-system-arm"])?;
+    let qemu = "qemu-system-arm";
+    install::debian(qemu, works(qemu, &["--version"]), &[qemu])?;
 
     // Its own directory, for its .cargo/config.toml; flags from outside would replace those there.
     let out = target_dir().join("firmware");

@@ -131,7 +131,7 @@ impl Board {
     }
 
     fn check(&self, binary: &Path) -> Result<(), Failure> {
-        install::debian(&["readelf"], &["binutils"])?;
+        install::debian("readelf", works("readelf", &["--version"]), &["binutils"])?;
         let said = output(Command::new("readelf").args(["-hAlW"]).arg(binary))?;
         let missing = self.marks.iter().find(|mark| !said.contains(**mark));
         let fault = match missing {
@@ -151,22 +151,33 @@ impl Board {
     fn smoke(&self, binary: &Path) -> Result<(), Failure> {
         let mut program: Vec<String> = vec!["timeout".into(), "300".into()];
         if let Some((emulator, cpu)) = self.emulator {
-            let fixed = format!("{emulator}-static");
-            if !works(emulator, &["--version"]) {
-                install::debian(&[&fixed], &["qemu-user-static"])?;
-            }
-            let found = if works(emulator, &["--version"]) {
+            // Debian's static package adds a suffix.
+            let suffixed = format!("{emulator}-static");
+            let is_there = |program: &str| works(program, &["--version"]);
+            let found = if is_there(emulator) {
                 emulator
             } else {
-                &fixed
+                &suffixed
             };
+            install::debian(found, is_there(found), &["qemu-user-static"])?;
             program.extend([found, "-cpu", cpu].map(String::from));
         }
         program.push(binary.to_string_lossy().into_owned());
-        for verb in [&["version"][..], &["demo", "--exit"]] {
-            run_command(Command::new(&program[0]).args(&program[1..]).args(verb))?;
+        let command = |verb: &[&str]| {
+            let mut command = Command::new(&program[0]);
+            command.args(&program[1..]).args(verb);
+            command
+        };
+        let version = output(&mut command(&["version"]))?;
+        if !version.contains(env!("CARGO_PKG_VERSION")) {
+            let why = format!(
+                "it says `{}`, not {}",
+                version.trim(),
+                env!("CARGO_PKG_VERSION")
+            );
+            return Err(Failure::new("cairn version", why, "cargo run -- version"));
         }
-        Ok(())
+        run_command(&mut command(&["demo", "--exit"]))
     }
 }
 

@@ -44,19 +44,16 @@ pub(crate) fn rust_component(component: &str) -> Result<(), Failure> {
     })
 }
 
-/// Debian packages, if one of `programs` is not there yet.
-pub(crate) fn debian(programs: &[&str], packages: &[&str]) -> Result<(), Failure> {
-    if programs
-        .iter()
-        .all(|program| works(program, &["--version"]))
-    {
+/// Debian packages, unless what they bring is there already.
+pub(crate) fn debian(what: &str, is_there: bool, packages: &[&str]) -> Result<(), Failure> {
+    if is_there {
         return Ok(());
     }
     let list = packages.join(" ");
     let root = crate::process::output(&mut sh("id", &["-u"])).is_ok_and(|id| id.trim() == "0");
     if !root || !works("apt-get", &["--version"]) {
         return Err(Failure::new(
-            format!("{} not found", programs.join(", ")),
+            format!("{what} not found"),
             "it is not installed, and only root can install Debian packages",
             format!("sudo apt-get install {list}"),
         ));
