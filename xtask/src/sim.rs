@@ -19,7 +19,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         ));
     }
     let mut command = if has_nextest() {
-        cargo(["nextest", "run", "-p", "cairn-tests", "-E", "binary(sim)"])
+        let only = ["-p", "cairn-tests", "-E", "binary(sim)"];
+        cargo([&["nextest", "run", "--profile", "sim"], &only[..]].concat())
     } else {
         cargo(["test", "-p", "cairn-tests", "--test", "sim"])
     };
