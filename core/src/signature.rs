@@ -175,6 +175,7 @@ mod tests {
         assert!(!check_node_id(&NodeId(shifted)));
     }
 
+    #[cfg(feature = "alloc")]
     #[test]
     fn a_batch_names_exactly_the_bad_signatures() {
         let keys: std::vec::Vec<_> = (1..4).map(|i| SigningKey::from_seed([i; 32])).collect();
