@@ -58,9 +58,7 @@ fn segments(elf: &[u8]) -> Option<(u32, u32)> {
         Some(u32::from_le_bytes(elf.get(at..at + 4)?.try_into().ok()?))
     };
     let half = |at: usize| -> Option<usize> {
-        Some(usize::from(u16::from_le_bytes(
-            elf.get(at..at + 2)?.try_into().ok()?,
-        )))
+        Some(usize::from(u16::from_le_bytes(elf.get(at..at + 2)?.try_into().ok()?)))
     };
     if elf.get(..6)? != b"\x7fELF\x01\x01" {
         return None;
@@ -71,11 +69,7 @@ fn segments(elf: &[u8]) -> Option<(u32, u32)> {
         if word(at)? == LOAD {
             let (virtual_at, in_file, in_memory) = (word(at + 8)?, word(at + 16)?, word(at + 20)?);
             flash += in_file;
-            ram += if virtual_at >= RAM_START {
-                in_memory
-            } else {
-                0
-            };
+            ram += if virtual_at >= RAM_START { in_memory } else { 0 };
         }
     }
     Some((flash, ram))

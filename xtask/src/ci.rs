@@ -13,13 +13,7 @@ const LINTED: [&[&str]; 4] = [
     &["--workspace"],
     &["-p", "cairn-core", "--no-default-features"],
     &["-p", "cairn-core"],
-    &[
-        "-p",
-        "cairn-node",
-        "--no-default-features",
-        "--features",
-        "ring",
-    ],
+    &["-p", "cairn-node", "--no-default-features", "--features", "ring"],
 ];
 /// Seeds per behavior before a release.
 const MANY_SEEDS: &str = "500";
@@ -32,11 +26,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         [flag] if flag == "--full" => true,
         _ => {
             let what = format!("ci does not know `{}`", args.join(" "));
-            return Err(Failure::new(
-                what,
-                "it takes --full or nothing",
-                "cargo xtask ci",
-            ));
+            return Err(Failure::new(what, "it takes --full or nothing", "cargo xtask ci"));
         }
     };
     let mut steps = Steps::default();
@@ -67,11 +57,7 @@ fn format_is_fixed() -> Result<(), Failure> {
 
 fn clippy() -> Result<(), Failure> {
     LINTED.iter().try_for_each(|packages| {
-        let lint = [
-            &["clippy", "--all-targets"],
-            *packages,
-            &["--", "-D", "warnings"],
-        ];
+        let lint = [&["clippy", "--all-targets"], *packages, &["--", "-D", "warnings"]];
         process::run(&mut cargo(lint.concat()))
     })
 }
@@ -100,41 +86,21 @@ fn narrow() -> Result<(), Failure> {
     install::rust_target(NARROW_TARGET)?;
     let is_there = Path::new("/usr/lib32/libc.so").exists();
     install::debian("a 32-bit C library", is_there, &["gcc-multilib"])?;
-    process::run(&mut test::tests(&[
-        "-p",
-        "cairn-core",
-        "--target",
-        NARROW_TARGET,
-    ]))
+    process::run(&mut test::tests(&["-p", "cairn-core", "--target", NARROW_TARGET]))
 }
 
 /// The codec's tests under Miri, where a nightly has it.
 fn miri() -> Result<(), Failure> {
     let miri = ["run", "nightly", "cargo", "miri"];
-    let add = [
-        "component",
-        "add",
-        "--toolchain",
-        "nightly",
-        "miri",
-        "rust-src",
-    ];
+    let add = ["component", "add", "--toolchain", "nightly", "miri", "rust-src"];
     if !works("rustup", &add) {
         eprintln!("\n*** NOT CHECKED: there is no nightly with Miri here.");
         eprintln!("*** rustup toolchain install nightly -c miri -c rust-src --profile minimal");
         return Ok(());
     }
     let mut command = Command::new("rustup");
-    command
-        .args(miri)
-        .args(["test", "-p", "cairn-core", "--lib", "codec::"]);
+    command.args(miri).args(["test", "-p", "cairn-core", "--lib", "codec::"]);
     // Miri is slow, and isolation hides the file in which proptest keeps its failures.
-    command
-        .env("PROPTEST_CASES", "16")
-        .env("MIRIFLAGS", "-Zmiri-disable-isolation");
-    process::run(
-        command
-            .env_remove("RUSTUP_TOOLCHAIN")
-            .current_dir(process::root()),
-    )
+    command.env("PROPTEST_CASES", "16").env("MIRIFLAGS", "-Zmiri-disable-isolation");
+    process::run(command.env_remove("RUSTUP_TOOLCHAIN").current_dir(process::root()))
 }

@@ -15,10 +15,6 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
             format!("it ended with {status}; its own words are above"),
             "cargo xtask demo --help",
         )),
-        Err(error) => Err(Failure::new(
-            "cargo run",
-            error.to_string(),
-            "cargo --version",
-        )),
+        Err(error) => Err(Failure::new("cargo run", error.to_string(), "cargo --version")),
     }
 }

@@ -140,11 +140,7 @@ impl Board {
             None => return Ok(()),
         };
         let what = format!("checking {}", binary.display());
-        Err(Failure::new(
-            what,
-            fault,
-            format!("readelf -hAl {}", binary.display()),
-        ))
+        Err(Failure::new(what, fault, format!("readelf -hAl {}", binary.display())))
     }
 
     /// The binary says its version and runs a whole mesh in one process.
@@ -154,11 +150,7 @@ impl Board {
             // Debian's static package adds a suffix.
             let suffixed = format!("{emulator}-static");
             let is_there = |program: &str| works(program, &["--version"]);
-            let found = if is_there(emulator) {
-                emulator
-            } else {
-                &suffixed
-            };
+            let found = if is_there(emulator) { emulator } else { &suffixed };
             install::debian(found, is_there(found), &["qemu-user-static"])?;
             program.extend([found, "-cpu", cpu].map(String::from));
         }
@@ -170,11 +162,7 @@ impl Board {
         };
         let version = output(&mut command(&["version"]))?;
         if !version.contains(env!("CARGO_PKG_VERSION")) {
-            let why = format!(
-                "it says `{}`, not {}",
-                version.trim(),
-                env!("CARGO_PKG_VERSION")
-            );
+            let why = format!("it says `{}`, not {}", version.trim(), env!("CARGO_PKG_VERSION"));
             return Err(Failure::new("cairn version", why, "cargo run -- version"));
         }
         run_command(&mut command(&["demo", "--exit"]))
@@ -187,14 +175,8 @@ mod tests {
 
     #[test]
     fn a_board_is_found_by_name_or_target_and_a_wrong_name_lists_them() {
-        assert_eq!(
-            board("armv6").unwrap().target,
-            "arm-unknown-linux-musleabihf"
-        );
-        assert_eq!(
-            board("riscv64gc-unknown-linux-musl").unwrap().name,
-            "riscv64"
-        );
+        assert_eq!(board("armv6").unwrap().target, "arm-unknown-linux-musleabihf");
+        assert_eq!(board("riscv64gc-unknown-linux-musl").unwrap().name, "riscv64");
         let refused = board("pi").err().unwrap().to_string();
         assert!(refused.contains("aarch64, armv7, armv6, riscv64, x86_64"));
     }

@@ -61,13 +61,8 @@ pub(crate) fn debian(what: &str, is_there: bool, packages: &[&str]) -> Result<()
     static UPDATED: OnceLock<bool> = OnceLock::new();
     UPDATED.get_or_init(|| run(&mut sh("apt-get", &["update", "-qq"])).is_ok());
     twice(|| {
-        let mut command = sh(
-            "apt-get",
-            &["install", "-y", "-qq", "--no-install-recommends"],
-        );
-        command
-            .args(packages)
-            .env("DEBIAN_FRONTEND", "noninteractive");
+        let mut command = sh("apt-get", &["install", "-y", "-qq", "--no-install-recommends"]);
+        command.args(packages).env("DEBIAN_FRONTEND", "noninteractive");
         command
     })
 }

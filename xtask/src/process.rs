@@ -19,11 +19,7 @@ impl Failure {
         why: impl Into<String>,
         next: impl Into<String>,
     ) -> Self {
-        Self {
-            what: what.into(),
-            why: why.into(),
-            next: next.into(),
-        }
+        Self { what: what.into(), why: why.into(), next: next.into() }
     }
 }
 
@@ -59,9 +55,8 @@ pub(crate) fn cargo<I: AsRef<str>>(args: impl IntoIterator<Item = I>) -> Command
 /// As one would type it, without the environment.
 fn show(command: &Command) -> String {
     let program = Path::new(command.get_program());
-    let mut text = program
-        .file_name()
-        .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let mut text =
+        program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     for arg in command.get_args() {
         text.push(' ');
         text.push_str(&arg.to_string_lossy());
@@ -70,20 +65,14 @@ fn show(command: &Command) -> String {
 }
 
 fn cannot_start(command: &Command, error: &std::io::Error) -> Failure {
-    Failure::new(
-        show(command),
-        format!("cannot start it: {error}"),
-        "install it, or see PATH",
-    )
+    Failure::new(show(command), format!("cannot start it: {error}"), "install it, or see PATH")
 }
 
 /// Runs to the end, with its output on the terminal.
 pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
     eprintln!("$ {}", show(command));
-    let status = command
-        .stdin(Stdio::null())
-        .status()
-        .map_err(|error| cannot_start(command, &error))?;
+    let status =
+        command.stdin(Stdio::null()).status().map_err(|error| cannot_start(command, &error))?;
     if status.success() {
         Ok(())
     } else {
@@ -97,20 +86,14 @@ pub(crate) fn run(command: &mut Command) -> Result<(), Failure> {
 
 /// Runs to the end and returns what it wrote on stdout.
 pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| cannot_start(command, &error))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| cannot_start(command, &error))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
         let why = format!("it ended with {}: {}", output.status, words.trim());
-        Err(Failure::new(
-            show(command),
-            why,
-            "mend what it names, then the same again",
-        ))
+        Err(Failure::new(show(command), why, "mend what it names, then the same again"))
     }
 }
 

@@ -12,14 +12,7 @@ pub(crate) const BARE_TARGET: &str = "thumbv7em-none-eabihf";
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     no_args("purity", args)?;
     install::rust_target(BARE_TARGET)?;
-    let tier_0 = [
-        "build",
-        "-p",
-        "cairn-core",
-        "--no-default-features",
-        "--target",
-        BARE_TARGET,
-    ];
+    let tier_0 = ["build", "-p", "cairn-core", "--no-default-features", "--target", BARE_TARGET];
     run_command(&mut cargo(tier_0))?;
     run_command(cargo(tier_0).args(["--features", "alloc"]))?;
     run_command(&mut tests(&["-p", "cairn-core", "--no-default-features"]))

@@ -18,10 +18,7 @@ impl Steps {
         let start = Instant::now();
         let failure = run().err();
         let word = if failure.is_some() { "FAILED" } else { "ok" };
-        eprintln!(
-            "=== {name}: {word} after {:.1} s",
-            start.elapsed().as_secs_f32()
-        );
+        eprintln!("=== {name}: {word} after {:.1} s", start.elapsed().as_secs_f32());
         self.done.push((name.into(), start.elapsed(), failure));
     }
 
@@ -68,13 +65,7 @@ mod tests {
             Ok(())
         });
         assert!(later);
-        assert!(
-            steps
-                .finish()
-                .unwrap_err()
-                .to_string()
-                .contains("1 of the steps: one")
-        );
+        assert!(steps.finish().unwrap_err().to_string().contains("1 of the steps: one"));
     }
 
     #[test]

@@ -10,9 +10,7 @@ use std::process::Command;
 use crate::process::{self, Failure, cargo, has_nextest, target_dir};
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    let chosen = args
-        .iter()
-        .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
+    let chosen = args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     let scope: &[&str] = if chosen { &[] } else { &["--workspace"] };
     let mut command = tests(scope);
     command.args(args);

@@ -15,19 +15,11 @@ const TIME: UnixTime = UnixTime(1_767_225_600_000);
 const RECORD: Body<'static> = record("note", b"the drill is in the blue box");
 
 const fn record<'a>(topic: &'a str, bytes: &'a [u8]) -> Body<'a> {
-    Body::Record {
-        topic,
-        media_type: "text/plain",
-        bytes,
-    }
+    Body::Record { topic, media_type: "text/plain", bytes }
 }
 
 const fn request(item: &str) -> Body<'_> {
-    Body::Request {
-        item,
-        follows: None,
-        note: "",
-    }
+    Body::Request { item, follows: None, note: "" }
 }
 
 fn key(seed: u8) -> SigningKey {
@@ -67,67 +59,30 @@ fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let (first, second) = (FactId([0x11; 32]), FactId([0x22; 32]));
     let node = key(2).node_id();
     let (item, note) = ("drill-2", "for the shelf");
-    let relation = Body::Relation {
-        subject: first,
-        predicate: "corrects",
-        object: second,
-    };
+    let relation = Body::Relation { subject: first, predicate: "corrects", object: second };
     let follows = Some(first);
-    let again = Body::Request {
-        item,
-        follows,
-        note,
-    };
-    let release = Body::Release {
-        item,
-        follows: first,
-        note,
-    };
-    let transfer = Body::Transfer {
-        item,
-        follows: first,
-        to: node,
-        note,
-    };
+    let again = Body::Request { item, follows, note };
+    let release = Body::Release { item, follows: first, note };
+    let transfer = Body::Transfer { item, follows: first, to: node, note };
     let invite = Body::Invite {
         key: node,
         role: Role::Sealer,
         uses: 300,
         expires: UnixTime(TIME.0 + 86_400_000),
     };
-    let admit = Body::Admit {
-        node,
-        role: Role::Member,
-        name: "Åsa’s attic",
-    };
+    let admit = Body::Admit { node, role: Role::Member, name: "Åsa’s attic" };
     vec![
         ("record", "something written down", signed(RECORD)),
-        (
-            "record-empty",
-            "no bytes at all",
-            signed(record("note", b"")),
-        ),
+        ("record-empty", "no bytes at all", signed(record("note", b""))),
         ("relation", "a statement about two facts", signed(relation)),
-        (
-            "request",
-            "the first request of an item",
-            signed(request(item)),
-        ),
+        ("request", "the first request of an item", signed(request(item))),
         ("request-follows", "a later request of it", signed(again)),
         ("release", "an item becomes free", signed(release)),
         ("transfer", "an item changes hands", signed(transfer)),
         ("invite", "an admin opens a door", signed(invite)),
         ("admit", "a node becomes a member", signed(admit)),
-        (
-            "time-zero",
-            "no clock: 1970",
-            signed_at(UnixTime(0), RECORD),
-        ),
-        (
-            "time-max",
-            "the latest time that fits",
-            signed_at(UnixTime(u64::MAX), RECORD),
-        ),
+        ("time-zero", "no clock: 1970", signed_at(UnixTime(0), RECORD)),
+        ("time-max", "the latest time that fits", signed_at(UnixTime(u64::MAX), RECORD)),
     ]
 }
 
@@ -156,78 +111,29 @@ fn refused_by_form() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("trailing-byte", "one byte after the end", trailing),
         ("truncated", "one byte missing", cut),
         ("padded-number", "the time 5 written in two bytes", padded),
-        (
-            "padded-length",
-            "the topic's length written in six bytes",
-            wide,
-        ),
+        ("padded-length", "the topic's length written in six bytes", wide),
         ("hostile-length", "a topic that claims 4 GiB", hostile),
         ("unknown-kind", "a body of a kind that does not exist", kind),
         ("not-utf8", "a topic that is no UTF-8", latin1),
-        (
-            "oversize",
-            "more than 16 KiB",
-            signed(record("note", &large)),
-        ),
+        ("oversize", "more than 16 KiB", signed(record("note", &large))),
     ]
 }
 
 fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let long = "x".repeat(129);
-    let invite = |role, uses| Body::Invite {
-        key: key(2).node_id(),
-        role,
-        uses,
-        expires: TIME,
-    };
-    let admit = Body::Admit {
-        node: NodeId([0xff; 32]),
-        role: Role::Member,
-        name: "Ada",
-    };
+    let invite = |role, uses| Body::Invite { key: key(2).node_id(), role, uses, expires: TIME };
+    let admit = Body::Admit { node: NodeId([0xff; 32]), role: Role::Member, name: "Ada" };
     let many_notes = "n".repeat(1025);
-    let note = Body::Request {
-        item: "drill-2",
-        follows: None,
-        note: &many_notes,
-    };
+    let note = Body::Request { item: "drill-2", follows: None, note: &many_notes };
     vec![
-        (
-            "empty-topic",
-            "a topic of no bytes",
-            signed(record("", b"")),
-        ),
-        (
-            "long-topic",
-            "a topic of 129 bytes",
-            signed(record(&long, b"")),
-        ),
-        (
-            "control-character",
-            "a line feed in a topic",
-            signed(record("a\nb", b"")),
-        ),
-        (
-            "bad-item",
-            "a space in an item's name",
-            signed(request("the drill")),
-        ),
-        (
-            "long-item",
-            "an item's name of 129 bytes",
-            signed(request(&long)),
-        ),
+        ("empty-topic", "a topic of no bytes", signed(record("", b""))),
+        ("long-topic", "a topic of 129 bytes", signed(record(&long, b""))),
+        ("control-character", "a line feed in a topic", signed(record("a\nb", b""))),
+        ("bad-item", "a space in an item's name", signed(request("the drill"))),
+        ("long-item", "an item's name of 129 bytes", signed(request(&long))),
         ("long-note", "a note of 1,025 bytes", signed(note)),
-        (
-            "invite-for-admin",
-            "nobody is invited as admin",
-            signed(invite(Role::Admin, 1)),
-        ),
-        (
-            "invite-without-uses",
-            "an invite for nobody",
-            signed(invite(Role::Member, 0)),
-        ),
+        ("invite-for-admin", "nobody is invited as admin", signed(invite(Role::Admin, 1))),
+        ("invite-without-uses", "an invite for nobody", signed(invite(Role::Member, 0))),
         ("admit-no-key", "a member whose id is no key", signed(admit)),
     ]
 }
@@ -249,22 +155,14 @@ fn refused_by_signature() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let mut other = signed(RECORD);
     other[..32].copy_from_slice(key(2).node_id().as_bytes());
     let author = key(1).node_id();
-    let fact = Fact {
-        author,
-        time: TIME,
-        body: RECORD,
-    };
+    let fact = Fact { author, time: TIME, body: RECORD };
     let mut elsewhere = signed(RECORD);
     let Signature(signature) = fact.sign(&MeshId([0xbb; 32]), &key(1)).signature;
     elsewhere[last - 63..].copy_from_slice(&signature);
     vec![
         ("bad-signature", "one bit of the signature flipped", bad),
         ("malleable-signature", "S is not reduced", large_s),
-        (
-            "small-order-author",
-            "a key under which anybody can sign",
-            small,
-        ),
+        ("small-order-author", "a key under which anybody can sign", small),
         ("wrong-author", "signed by somebody else", other),
         ("wrong-mesh", "signed in another mesh", elsewhere),
     ]
@@ -290,17 +188,10 @@ fn this_version_makes_the_pinned_facts() {
         }
     };
     let files = |vectors: Vec<(&'static str, &'static str, Vec<u8>)>| -> Vec<_> {
-        vectors
-            .into_iter()
-            .map(|(name, what, bytes)| (name, render_one(what, &bytes)))
-            .collect()
+        vectors.into_iter().map(|(name, what, bytes)| (name, render_one(what, &bytes))).collect()
     };
     pin("fact/accept", &files(accepted()));
-    let refused = [
-        refused_by_form(),
-        refused_by_bounds(),
-        refused_by_signature(),
-    ];
+    let refused = [refused_by_form(), refused_by_bounds(), refused_by_signature()];
     pin("fact/refuse", &files(refused.concat()));
 }
 

@@ -28,12 +28,8 @@ fn genesis() -> Header {
 
 fn authority() -> Header {
     let key = SigningKey::from_seed([1; 32]);
-    let mut header = Header {
-        height: Height(1),
-        parent: genesis().id(),
-        sealer: key.node_id(),
-        ..genesis()
-    };
+    let mut header =
+        Header { height: Height(1), parent: genesis().id(), sealer: key.node_id(), ..genesis() };
     header.seal = Seal::Authority(key.sign(Tag::BlockSeal, &header.seal_digest()));
     header
 }
@@ -95,22 +91,10 @@ fn this_version_makes_the_pinned_headers() {
         "header/refuse",
         &[
             ("trailing-byte", refuse("one byte after the end", &trailing)),
-            (
-                "truncated",
-                refuse("one byte missing", &good[..good.len() - 1]),
-            ),
-            (
-                "padded-height",
-                refuse("height 1 in two bytes", &with(1..=1, &[0x81, 0])),
-            ),
-            (
-                "unknown-seal",
-                refuse("a seal that does not exist", &with(seal_at..=seal_at, &[3])),
-            ),
-            (
-                "oversize",
-                refuse("more bytes than a header has", &oversize),
-            ),
+            ("truncated", refuse("one byte missing", &good[..good.len() - 1])),
+            ("padded-height", refuse("height 1 in two bytes", &with(1..=1, &[0x81, 0]))),
+            ("unknown-seal", refuse("a seal that does not exist", &with(seal_at..=seal_at, &[3]))),
+            ("oversize", refuse("more bytes than a header has", &oversize)),
         ],
     );
 }

@@ -9,35 +9,26 @@ use cairn_core::signature::Signature;
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{
     Announce, BlocksAnswer, BlocksRequest, Control, FactsAnswer, FactsRequest, HeadersAnswer,
-    HeadersRequest, Hello, PeersAnswer, PeersRequest, SetSummary, Tip,
+    HeadersRequest, Hello, PeersAnswer, PeersRequest, ReconcileAnswer, ReconcileRequest,
+    SetSummary, Tip,
 };
 use cairn_core::work::{Height, Target, Work};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_bytes::Bytes;
 
 use crate::vector::{hex, pin, read_all, render, unhex};
 
 fn tip(height: u64) -> Tip {
-    Tip {
-        height: Height(height),
-        id: BlockId([0x11; 32]),
-        work: Work::from_u64(height + 1),
-    }
+    Tip { height: Height(height), id: BlockId([0x11; 32]), work: Work::from_u64(height + 1) }
 }
 
 fn facts(count: u64) -> SetSummary {
-    SetSummary {
-        count,
-        sum: [0x22; 32],
-    }
+    SetSummary { count, sum: [0x22; 32] }
 }
 
 fn ping(nonce: u64, height: u64, count: u64) -> Control {
-    Control::Ping {
-        nonce,
-        tip: tip(height),
-        facts: facts(count),
-    }
+    Control::Ping { nonce, tip: tip(height), facts: facts(count) }
 }
 
 fn hello() -> Control {
@@ -50,7 +41,7 @@ fn hello() -> Control {
         agent: "cairn/0.1.0".into(),
         clock: UnixTime(1_767_225_600_000),
         port: 7071,
-        introduction: vec![vec![1, 2, 3], vec![]],
+        introduction: vec![vec![1, 2, 3].into(), Vec::new().into()],
     })
 }
 
@@ -71,11 +62,8 @@ fn header(seal: Seal) -> Header {
 }
 
 fn headers() -> HeadersAnswer {
-    let seals = [
-        Seal::Genesis(Hash([6; 32])),
-        Seal::Authority(Signature([7; 64])),
-        Seal::Pow(0xdead_beef),
-    ];
+    let seals =
+        [Seal::Genesis(Hash([6; 32])), Seal::Authority(Signature([7; 64])), Seal::Pow(0xdead_beef)];
     HeadersAnswer {
         from: BlockId([8; 32]),
         headers: seals.into_iter().map(header).collect(),
@@ -86,10 +74,7 @@ fn headers() -> HeadersAnswer {
 /// The bytes, once it is sure that they decode to the same message.
 fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(message: &T) -> Vec<u8> {
     let bytes = codec::encode(message);
-    assert_eq!(
-        codec::decode::<T>(&bytes, bytes.len()).as_ref(),
-        Ok(message)
-    );
+    assert_eq!(codec::decode::<T>(&bytes, bytes.len()).as_ref(), Ok(message));
     bytes
 }
 
@@ -98,45 +83,27 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     let locator = vec![block, BlockId::ZERO];
     let bodies = vec![(block, vec![fact, FactId::ZERO]), (BlockId::ZERO, vec![])];
     let peers = vec![("attic.example:7071".into(), NodeId([5; 32]))];
-    let facts_answer = FactsAnswer {
-        facts: vec![b"one fact".as_slice(), b""],
-        more: true,
-    };
+    let facts_answer = FactsAnswer { facts: vec![Bytes::new(b"one fact"), Bytes::new(b"")], more: true };
+    let ids = ReconcileRequest::Ids { buckets: vec![1, 4_095], after: Some(fact) };
     let facts_bytes = codec::encode(&facts_answer);
-    assert_eq!(
-        codec::decode(&facts_bytes, facts_bytes.len()),
-        Ok(facts_answer)
-    );
+    assert_eq!(codec::decode(&facts_bytes, facts_bytes.len()), Ok(facts_answer));
     vec![
         ("hello", there_and_back(&hello())),
-        (
-            "ping",
-            there_and_back(&ping(0x0123_4567_89ab_cdef, 300, 70_000)),
-        ),
+        ("ping", there_and_back(&ping(0x0123_4567_89ab_cdef, 300, 70_000))),
         ("pong", there_and_back(&Control::Pong { nonce: 1 })),
         ("announce-block", there_and_back(&Announce::Block(tip(300)))),
-        (
-            "announce-facts",
-            there_and_back(&Announce::Facts(vec![fact, FactId::ZERO])),
-        ),
-        (
-            "headers-request",
-            there_and_back(&HeadersRequest {
-                locator,
-                max: 2_000,
-            }),
-        ),
+        ("announce-facts", there_and_back(&Announce::Facts(vec![fact, FactId::ZERO]))),
+        ("headers-request", there_and_back(&HeadersRequest { locator, max: 2_000 })),
         ("headers-answer", there_and_back(&headers())),
-        (
-            "blocks-request",
-            there_and_back(&BlocksRequest { ids: vec![block] }),
-        ),
+        ("blocks-request", there_and_back(&BlocksRequest { ids: vec![block] })),
         ("blocks-answer", there_and_back(&BlocksAnswer { bodies })),
-        (
-            "facts-request",
-            there_and_back(&FactsRequest { ids: vec![fact] }),
-        ),
+        ("facts-request", there_and_back(&FactsRequest { ids: vec![fact] })),
         ("facts-answer", facts_bytes),
+        ("reconcile-groups", there_and_back(&ReconcileRequest::Groups)),
+        ("reconcile-buckets", there_and_back(&ReconcileRequest::Buckets(vec![0, 63]))),
+        ("reconcile-ids", there_and_back(&ids)),
+        ("reconcile-sums", there_and_back(&ReconcileAnswer::Groups(vec![facts(300)]))),
+        ("reconcile-found", there_and_back(&ReconcileAnswer::Ids(vec![fact], true))),
         ("peers-request", there_and_back(&PeersRequest { max: 64 })),
         ("peers-answer", there_and_back(&PeersAnswer { peers })),
     ]
@@ -163,6 +130,12 @@ fn a_message_with_a_byte_more_or_less_is_refused() {
             "blocks-request" => codec::decode::<BlocksRequest>(bytes, max).is_ok(),
             "blocks-answer" => codec::decode::<BlocksAnswer>(bytes, max).is_ok(),
             "facts-request" => codec::decode::<FactsRequest>(bytes, max).is_ok(),
+            "reconcile-groups" | "reconcile-buckets" | "reconcile-ids" => {
+                codec::decode::<ReconcileRequest>(bytes, max).is_ok()
+            }
+            "reconcile-sums" | "reconcile-found" => {
+                codec::decode::<ReconcileAnswer>(bytes, max).is_ok()
+            }
             "facts-answer" => codec::decode::<FactsAnswer<'_>>(bytes, max).is_ok(),
             "peers-request" => codec::decode::<PeersRequest>(bytes, max).is_ok(),
             "peers-answer" => codec::decode::<PeersAnswer>(bytes, max).is_ok(),

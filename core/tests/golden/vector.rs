@@ -7,9 +7,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 fn folder(kind: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/golden")
-        .join(kind)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(kind)
 }
 
 /// Lowercase hex.

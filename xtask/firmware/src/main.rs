@@ -9,6 +9,7 @@
 mod facts;
 mod golden;
 mod headers;
+mod light;
 
 use core::panic::PanicInfo;
 
@@ -46,6 +47,11 @@ const CHECKS: &[Check] = &[
         "another nonce has no work",
         headers::work_is_not_there_for_the_asking,
     ),
+    (
+        "a header chain is followed and proves a fact",
+        light::follows_and_is_shown,
+    ),
+    ("bad headers are refused", light::refuses_bad_headers),
 ];
 
 #[entry]

@@ -9,15 +9,7 @@ use super::source::has_word;
 use super::{File, Violation};
 
 /// What core has no business with: it would be std, a clock, a thread, or not deterministic.
-const OUTSIDE: [&str; 7] = [
-    "std::",
-    "async fn",
-    "SystemTime",
-    "thread::",
-    "HashMap",
-    "f32",
-    "f64",
-];
+const OUTSIDE: [&str; 7] = ["std::", "async fn", "SystemTime", "thread::", "HashMap", "f32", "f64"];
 
 /// Modules that are words for those below and checked things for those above. `params` holds the
 /// bounds that everything names *and* the rules of a mesh, which hash and check themselves.
@@ -61,16 +53,11 @@ fn layers(lib: &str) -> BTreeMap<String, u32> {
     let mut layers = BTreeMap::new();
     let mut layer = 0;
     for line in lib.lines() {
-        let number = line
-            .strip_prefix("// ")
-            .and_then(|rest| rest.split_once(" · "));
+        let number = line.strip_prefix("// ").and_then(|rest| rest.split_once(" · "));
         if let Some(number) = number.and_then(|(number, _)| number.parse().ok()) {
             layer = number;
         }
-        let module = line
-            .strip_prefix("pub ")
-            .unwrap_or(line)
-            .strip_prefix("mod ");
+        let module = line.strip_prefix("pub ").unwrap_or(line).strip_prefix("mod ");
         if let Some(name) = module.and_then(|rest| rest.strip_suffix(';')) {
             layers.insert(name.to_owned(), layer);
         }
@@ -138,9 +125,7 @@ fn heads(group: &str) -> Vec<String> {
 }
 
 fn word(text: &str) -> String {
-    text.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 #[cfg(test)]
@@ -151,33 +136,22 @@ mod tests {
                        // 6 · face (x)\npub mod engine;\n";
 
     fn complaints(path: &str, text: &str) -> Vec<String> {
-        let file = |path: &str, text: &str| File {
-            path: path.into(),
-            text: text.into(),
-        };
+        let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
         let files = [file("core/src/lib.rs", LIB), file(path, text)];
         let found = check(&files).into_iter();
-        found
-            .map(|Violation(_, line, what)| format!("{line}: {what}"))
-            .collect()
+        found.map(|Violation(_, line, what)| format!("{line}: {what}")).collect()
     }
 
     #[test]
     fn a_higher_layer_may_be_named_by_no_lower_one() {
         let up = "//! A\nuse crate::hash::Tag;\n";
-        assert_eq!(
-            complaints("core/src/id.rs", up),
-            ["2: `id` (layer 1) names `hash` (layer 2)"]
-        );
+        assert_eq!(complaints("core/src/id.rs", up), ["2: `id` (layer 1) names `hash` (layer 2)"]);
         let group = "use crate::{id::Id, engine::{\n    hash,\n}};\n";
         assert_eq!(
             complaints("core/src/codec/deep.rs", group),
             ["1: `codec` (layer 2) names `engine` (layer 6)"]
         );
-        assert_eq!(
-            complaints("core/src/engine/mod.rs", up),
-            Vec::<String>::new()
-        );
+        assert_eq!(complaints("core/src/engine/mod.rs", up), Vec::<String>::new());
         assert_eq!(complaints("core/src/codec.rs", up), Vec::<String>::new());
     }
 
@@ -186,18 +160,12 @@ mod tests {
         for word in OUTSIDE {
             let text = format!("//! A\nlet x = {word}Foo;\n");
             let text = text.replace("f32F", "f32 F").replace("f64F", "f64 F");
-            let text = text
-                .replace("fnF", "fn F")
-                .replace("MapF", "Map F")
-                .replace("eF", "e F");
+            let text = text.replace("fnF", "fn F").replace("MapF", "Map F").replace("eF", "e F");
             assert_eq!(complaints("core/src/id.rs", &text).len(), 1, "{word}");
             assert_eq!(complaints("node/src/id.rs", &text).len(), 0);
         }
         let tests = "//! A, not std::x\n#[cfg(test)]\nextern crate std;\n#[cfg(test)]\n\
                      #[allow(x)]\nmod tests {\n    use std::x;\n    fn f() {\n    }\n}\nf64\n";
-        assert_eq!(
-            complaints("core/src/id.rs", tests),
-            ["11: `f64` has no place in core"]
-        );
+        assert_eq!(complaints("core/src/id.rs", tests), ["11: `f64` has no place in core"]);
     }
 }

@@ -64,11 +64,7 @@ pub(super) fn decisions(files: &[File]) -> Vec<Violation> {
             expected != number || !name.starts_with(&format!("{expected:04}-"))
         })
         .map(|(expected, (file, ..))| {
-            Violation(
-                file.path.clone(),
-                1,
-                format!("should be number {expected:04}"),
-            )
+            Violation(file.path.clone(), 1, format!("should be number {expected:04}"))
         })
         .collect()
 }
@@ -78,10 +74,7 @@ mod tests {
     use super::*;
 
     fn file(path: &str, text: &str) -> File {
-        File {
-            path: path.into(),
-            text: text.into(),
-        }
+        File { path: path.into(), text: text.into() }
     }
 
     #[test]
@@ -92,26 +85,18 @@ mod tests {
         let lines: Vec<_> = found.iter().map(|v| (v.1, v.2.as_str())).collect();
         assert_eq!(
             lines,
-            [
-                (5, "the link `none.md` leads nowhere"),
-                (5, "the link `../../out` leads nowhere")
-            ]
+            [(5, "the link `none.md` leads nowhere"), (5, "the link `../../out` leads nowhere")]
         );
     }
 
     #[test]
     fn decisions_have_no_gaps_and_no_repeats() {
         let names = |names: &[&str]| {
-            let files: Vec<_> = names
-                .iter()
-                .map(|name| file(&format!("docs/adr/{name}"), ""))
-                .collect();
+            let files: Vec<_> =
+                names.iter().map(|name| file(&format!("docs/adr/{name}"), "")).collect();
             decisions(&files).len()
         };
-        assert_eq!(
-            names(&["0001-a.md", "0002-b.md", "README.md", "template.md"]),
-            0
-        );
+        assert_eq!(names(&["0001-a.md", "0002-b.md", "README.md", "template.md"]), 0);
         assert_eq!(names(&["0001-a.md", "0003-b.md"]), 1);
         assert_eq!(names(&["0001-a.md", "0001-b.md"]), 1);
         assert_eq!(names(&["001-a.md"]), 1);

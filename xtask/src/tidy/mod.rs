@@ -65,11 +65,7 @@ fn read_all(root: &Path) -> Vec<File> {
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::new()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(root.join(&folder))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
+        for entry in fs::read_dir(root.join(&folder)).into_iter().flatten().flatten() {
             let path = folder.join(entry.file_name());
             let name = entry.file_name().to_string_lossy().into_owned();
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

@@ -17,12 +17,8 @@ const LEFTOVERS: [&str; 7] = [
     concat!("#[ig", "nore"),
 ];
 /// Where things are on somebody's machine.
-const PLACES: [&str; 4] = [
-    concat!("/ro", "ot/"),
-    concat!("/ho", "me/"),
-    concat!("/wo", "rk/"),
-    concat!("/Use", "rs/"),
-];
+const PLACES: [&str; 4] =
+    [concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/wo", "rk/"), concat!("/Use", "rs/")];
 
 pub(super) fn check(file: &File) -> Vec<Violation> {
     let mut found = Vec::new();
@@ -70,10 +66,7 @@ mod tests {
     use super::*;
 
     fn complaints(path: &str, text: &str) -> Vec<(usize, String)> {
-        let file = File {
-            path: path.into(),
-            text: text.into(),
-        };
+        let file = File { path: path.into(), text: text.into() };
         let found = check(&file).into_iter();
         found.map(|Violation(_, line, what)| (line, what)).collect()
     }
@@ -87,22 +80,13 @@ mod tests {
     #[test]
     fn each_rule_is_noticed() {
         let first = |path: &str, text: &str| complaints(path, text).remove(0);
-        assert_eq!(
-            first("a/util.rs", "//! A").1,
-            "`util.rs` does not say what is in it"
-        );
+        assert_eq!(first("a/util.rs", "//! A").1, "`util.rs` does not say what is in it");
         assert_eq!(first("a/b.rs", "// A").0, 1);
         let long = "//!\n".repeat(501);
-        assert_eq!(
-            first("a/b.rs", &long),
-            (500, "501 lines; at most 500".into())
-        );
+        assert_eq!(first("a/b.rs", &long), (500, "501 lines; at most 500".into()));
         for word in LEFTOVERS {
             let text = format!("//! A\n  {word}(x)]\n");
-            assert_eq!(
-                first("a/b.rs", &text),
-                (2, format!("`{word}` is not finished"))
-            );
+            assert_eq!(first("a/b.rs", &text), (2, format!("`{word}` is not finished")));
         }
         for place in PLACES {
             let text = format!("cd {place}me");
