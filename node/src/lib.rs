@@ -1,1 +1,11 @@
-//! Placeholder.
+//! The Cairn node as a library: store, driver, clocks, keys, HTTP and the `cairn` command line.
+//!
+//! The binary is a thin shell around this, so that tests can start ten nodes in one process.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod clock;
+pub mod data_dir;
+pub mod enroll;
+pub mod keys;
+pub mod store;

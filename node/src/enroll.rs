@@ -1,0 +1,340 @@
+//! Belonging to a mesh: founding one, joining one, or falling back to the open one.
+//!
+//! What that fixes is in `mesh.json`, outside the store, because peers cannot give it back: the
+//! mesh's rules, the facts this node needs to be let in (the founder's first invite, the newcomer's
+//! own `Admit`), and whom to dial first. The store is made from it when a node starts, so `init` and
+//! `join` are one atomic write each, and a damaged store is refilled by starting again without it.
+
+use std::fs;
+use std::io;
+use std::str::FromStr;
+
+use cairn_core::block::genesis;
+use cairn_core::codec;
+use cairn_core::fact::{Body, EncodedFact, Fact, FactError, Role};
+use cairn_core::id::{Hex, MeshId, NodeId};
+use cairn_core::invite::{Invite, InviteError};
+use cairn_core::params::{PARAMS_BYTES_MAX, Params, ParamsError};
+use cairn_core::signature::SigningKey;
+use cairn_core::time::UnixTime;
+use cairn_core::verified::{Unverified, Verified};
+use serde::{Deserialize, Serialize};
+
+use crate::data_dir::{DataDir, DataDirError};
+use crate::keys::{self, KeyError, write_atomically};
+
+/// Most bytes of a `mesh.json`.
+const MESH_FILE_BYTES_MAX: u64 = 256 * 1024;
+/// The file's version.
+const SCHEMA: &str = "cairn.mesh/1";
+
+/// Why a node cannot found, join or find its mesh.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrollError {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The node's key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The directory holds a node of a mesh already.
+    #[error("this data directory belongs to the mesh \"{0}\" already")]
+    Enrolled(String),
+    /// The rules are not permitted.
+    #[error("the mesh's rules: {0}")]
+    Params(#[from] ParamsError),
+    /// The invite cannot be written.
+    #[error("the invite: {0}")]
+    Invite(#[from] InviteError),
+    /// The invite is over.
+    #[error("the invite has expired")]
+    Expired,
+    /// A name or other field is not permitted.
+    #[error("{0}")]
+    Fact(#[from] FactError),
+    /// `mesh.json` is not what was written.
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What was noticed.
+        what: String,
+    },
+}
+
+impl EnrollError {
+    /// What to do next, in one sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::DataDir(e) => e.hint(),
+            Self::Key(e) => e.hint(),
+            Self::Enrolled(_) => "use another --data-dir for another mesh".into(),
+            Self::Params(_) | Self::Fact(_) => "see `cairn init --help`".into(),
+            Self::Invite(_) => "copy the whole invite, or ask for another".into(),
+            Self::Expired => "ask for another with `cairn invite create`, or set this clock".into(),
+            Self::Damaged { .. } => "restore it from a backup, or join again".into(),
+        }
+    }
+}
+
+/// A place to dial, and the key expected there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DialEntry {
+    /// `host:port`.
+    pub address: String,
+    /// The key, as text.
+    pub node: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MeshFile {
+    schema: String,
+    mesh: String,
+    name: String,
+    params: String,
+    facts: Vec<String>,
+    dial: Vec<DialEntry>,
+}
+
+/// A node's place in a mesh.
+#[derive(Debug, Clone)]
+pub struct Enrollment {
+    /// The node's key.
+    pub key: SigningKey,
+    /// The mesh's rules.
+    pub params: Params,
+    /// Facts that this node has to bring along.
+    pub facts: Vec<Unverified<EncodedFact>>,
+    /// Whom to dial first.
+    pub dial: Vec<(String, Option<NodeId>)>,
+}
+
+/// The id of the mesh with these rules.
+pub fn mesh_id(params: &Params) -> MeshId {
+    MeshId::from(genesis(params).id())
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let even = text.len().is_multiple_of(2) && text.bytes().all(|c| c.is_ascii_hexdigit());
+    even.then(|| text.as_bytes().chunks(2).map(digits).collect())?
+}
+
+fn require_new(dir: &DataDir) -> Result<(), EnrollError> {
+    match load(dir)? {
+        Some(enrollment) => Err(EnrollError::Enrolled(enrollment.params.name.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn key(dir: &DataDir) -> Result<SigningKey, KeyError> {
+    match keys::load(&dir.key_file())? {
+        Some(key) => Ok(key),
+        None => keys::create(&dir.key_file()),
+    }
+}
+
+/// The node's key, made if there is none. Needed before the rules of a new mesh can be written,
+/// because they name their founder. Hold the directory's lock.
+///
+/// # Errors
+/// `EnrollError`.
+pub fn identity(dir: &DataDir) -> Result<SigningKey, EnrollError> {
+    Ok(key(dir)?)
+}
+
+/// What founding a mesh gives.
+#[derive(Debug)]
+pub struct Founded {
+    /// The founder's place in it.
+    pub enrollment: Enrollment,
+    /// An invite for somebody else; none in an open mesh, which needs none.
+    pub invite: Option<Invite>,
+}
+
+/// Founds a mesh with rules that name this node's `identity`, and makes its first invite: for
+/// sealers, `uses` times, until `expires`, with `addresses` where this node will be found.
+///
+/// # Errors
+/// `EnrollError`; then nothing but the key was written.
+pub fn found(
+    dir: &DataDir,
+    params: Params,
+    addresses: Vec<String>,
+    uses: u32,
+    expires: UnixTime,
+) -> Result<Founded, EnrollError> {
+    let _lock = dir.lock()?;
+    require_new(dir)?;
+    params.check()?;
+    let key = key(dir)?;
+    let mut enrollment = Enrollment {
+        key,
+        params,
+        facts: Vec::new(),
+        dial: Vec::new(),
+    };
+    let node = enrollment.key.node_id();
+    let invite = if enrollment.params.is_root(&node) {
+        let secret = keys::random::<32>()?;
+        let params = enrollment.params.clone();
+        let invite = Invite::new(params, node, addresses, secret, Role::Sealer, expires);
+        invite.to_text()?;
+        let body = Body::Invite {
+            key: invite.key().node_id(),
+            role: Role::Sealer,
+            uses,
+            expires,
+        };
+        let fact = sign(&enrollment, &enrollment.key, body)?;
+        enrollment.facts.push(fact);
+        Some(invite)
+    } else {
+        None
+    };
+    save(dir, &enrollment)?;
+    Ok(Founded { enrollment, invite })
+}
+
+fn sign(
+    enrollment: &Enrollment,
+    key: &SigningKey,
+    body: Body<'_>,
+) -> Result<Unverified<EncodedFact>, FactError> {
+    let fact = Fact {
+        author: key.node_id(),
+        time: crate::clock::wall(),
+        body,
+    };
+    let signed: Verified<_> = EncodedFact::sign(fact, &mesh_id(&enrollment.params), key)?;
+    Ok(Unverified(signed.into_inner()))
+}
+
+/// Joins the mesh of an invite under a name for people, without talking to anybody: the `Admit` is
+/// signed here with the invite's key, and shown to the inviter when the node runs.
+///
+/// # Errors
+/// `EnrollError`; then nothing but the key was written.
+pub fn join(dir: &DataDir, invite: &Invite, name: &str) -> Result<Enrollment, EnrollError> {
+    let _lock = dir.lock()?;
+    require_new(dir)?;
+    if crate::clock::wall() > invite.expires {
+        return Err(EnrollError::Expired);
+    }
+    let inviter = Some(invite.inviter);
+    let mut enrollment = Enrollment {
+        key: key(dir)?,
+        params: invite.params.clone(),
+        facts: Vec::new(),
+        dial: invite
+            .addresses
+            .iter()
+            .map(|a| (a.clone(), inviter))
+            .collect(),
+    };
+    let node = enrollment.key.node_id();
+    if !enrollment.params.is_root(&node) {
+        let role = invite.role;
+        let fact = sign(&enrollment, &invite.key(), Body::Admit { node, role, name })?;
+        enrollment.facts.push(fact);
+    }
+    save(dir, &enrollment)?;
+    Ok(enrollment)
+}
+
+/// The place in its mesh of the node in this directory; for a new directory, in the open mesh.
+/// Hold the directory's lock.
+///
+/// # Errors
+/// `EnrollError`.
+pub fn load_or_open(dir: &DataDir) -> Result<Enrollment, EnrollError> {
+    if let Some(enrollment) = load(dir)? {
+        return Ok(enrollment);
+    }
+    let enrollment = Enrollment {
+        key: key(dir)?,
+        params: Params::open(),
+        facts: Vec::new(),
+        dial: Vec::new(),
+    };
+    save(dir, &enrollment)?;
+    Ok(enrollment)
+}
+
+fn save(dir: &DataDir, enrollment: &Enrollment) -> Result<(), EnrollError> {
+    let path = dir.mesh_file();
+    let file = MeshFile {
+        schema: SCHEMA.into(),
+        mesh: mesh_id(&enrollment.params).to_string(),
+        name: enrollment.params.name.to_string(),
+        params: Hex(&codec::encode(&enrollment.params)).to_string(),
+        facts: enrollment
+            .facts
+            .iter()
+            .map(|f| Hex(f.0.bytes()).to_string())
+            .collect(),
+        dial: enrollment.dial.iter().map(dial_entry).collect(),
+    };
+    let text = serde_json::to_vec_pretty(&file).map_err(|e| DataDirError::io(&path, e.into()))?;
+    write_atomically(&path, &text, 0o600).map_err(|e| DataDirError::io(&path, e))?;
+    Ok(())
+}
+
+fn dial_entry((address, node): &(String, Option<NodeId>)) -> DialEntry {
+    DialEntry {
+        address: address.clone(),
+        node: node.map(|node| node.to_string()),
+    }
+}
+
+/// What `mesh.json` says; none if the directory belongs to no mesh yet.
+///
+/// # Errors
+/// `EnrollError::Damaged`, or what the key or the file system has to say.
+pub fn load(dir: &DataDir) -> Result<Option<Enrollment>, EnrollError> {
+    use io::Read;
+    let path = dir.mesh_file();
+    let file = match fs::File::open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(DataDirError::io(&path, e).into()),
+    };
+    let damaged = |what: String| EnrollError::Damaged {
+        path: path.clone(),
+        what,
+    };
+    let file: MeshFile = serde_json::from_reader(file.take(MESH_FILE_BYTES_MAX))
+        .map_err(|e| damaged(e.to_string()))?;
+    let key = keys::load(&dir.key_file())?
+        .ok_or_else(|| damaged("the node's key beside it is missing".into()))?;
+    read(file, key).map(Some).map_err(damaged)
+}
+
+fn read(file: MeshFile, key: SigningKey) -> Result<Enrollment, String> {
+    if file.schema != SCHEMA {
+        return Err(format!("expected schema {SCHEMA}, got {}", file.schema));
+    }
+    let bytes = unhex(&file.params).ok_or("the rules are no hex")?;
+    let params: Params = codec::decode(&bytes, PARAMS_BYTES_MAX).map_err(|e| e.to_string())?;
+    params.check().map_err(|e| e.to_string())?;
+    let mesh = mesh_id(&params);
+    if MeshId::from_str(&file.mesh) != Ok(mesh) {
+        return Err("the rules are not those of the mesh it names".into());
+    }
+    let facts = file.facts.iter().map(|text| {
+        let bytes = unhex(text).ok_or("a fact is no hex")?;
+        EncodedFact::parse(&mesh, &bytes).map_err(|e| e.to_string())
+    });
+    let dial = file.dial.into_iter().map(|entry| {
+        let node = entry.node.map(|node| node.parse()).transpose();
+        node.map(|node| (entry.address, node))
+    });
+    Ok(Enrollment {
+        key,
+        params,
+        facts: facts.collect::<Result<_, String>>()?,
+        dial: dial
+            .collect::<Result<_, _>>()
+            .map_err(|e: cairn_core::id::IdParseError| e.to_string())?,
+    })
+}

@@ -1,0 +1,303 @@
+//! The node's secrets on disk: its key and the API token.
+//!
+//! Both are text files of mode 0600 in the data directory, outside the ledger. The key is what
+//! peers cannot give back, so it is written to a temporary file, synced, renamed, synced again, and
+//! kept twice; the second copy steps in when the first is unreadable. A key file that others may
+//! read is refused: it may have been copied already, which only its owner can judge.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use cairn_core::hash::sha256;
+use cairn_core::id::Hex;
+use cairn_core::signature::SigningKey;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::store::sync_directory;
+
+/// First word of a key file.
+const KEY_VERSION: &str = "cairn-key-1";
+/// Bytes of the checksum behind the key.
+const CHECKSUM_BYTES: usize = 4;
+/// Longest secret file that is read.
+const SECRET_BYTES_MAX: u64 = 256;
+/// Bytes of randomness in an API token.
+const TOKEN_BYTES: usize = 32;
+
+/// Why a secret cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Group or others may read it.
+    #[error("{} can be read by other users (mode {mode:04o})", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Neither copy is intact.
+    #[error("{} is damaged, and so is its second copy", .0.display())]
+    Damaged(PathBuf),
+    /// The system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// The system gives no randomness.
+    #[error("the system gives no randomness")]
+    Randomness,
+}
+
+impl KeyError {
+    /// What to do next, in one sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Exposed { path, .. } => format!("run `chmod 600 {}`", path.display()),
+            Self::Damaged(path) => format!(
+                "restore {} from a backup; without it this node has to join again as a new one",
+                path.display()
+            ),
+            Self::Io { path, .. } => {
+                format!(
+                    "check the owner and the mount with `ls -l {}`",
+                    path.display()
+                )
+            }
+            Self::Randomness => "start again once the system has gathered entropy".into(),
+        }
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> KeyError + '_ {
+    move |source| KeyError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Unpredictable bytes from the system.
+///
+/// # Errors
+/// `KeyError::Randomness`.
+pub fn random<const N: usize>() -> Result<[u8; N], KeyError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| KeyError::Randomness)?;
+    Ok(bytes)
+}
+
+/// Replaces a file as a whole: after a crash it is the old or the new one. `mode` are its
+/// permission bits.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    let temporary = PathBuf::from(name);
+    match fs::remove_file(&temporary) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
+fn read_secret(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    let file = File::open(path).map_err(io_error(path))?;
+    let meta = file.metadata().map_err(io_error(path))?;
+    let mode = meta.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        let path = path.to_owned();
+        return Err(KeyError::Exposed { path, mode });
+    }
+    let mut text = Zeroizing::new(String::with_capacity(SECRET_BYTES_MAX as usize));
+    let read = file.take(SECRET_BYTES_MAX).read_to_string(&mut text);
+    read.map_err(io_error(path))?;
+    Ok(text)
+}
+
+fn checksum(seed: &[u8; 32]) -> String {
+    Hex(&sha256(&[KEY_VERSION.as_bytes(), seed]).0[..CHECKSUM_BYTES]).to_string()
+}
+
+fn key_text(seed: &[u8; 32]) -> Zeroizing<String> {
+    Zeroizing::new(format!("{KEY_VERSION} {} {}\n", Hex(seed), checksum(seed)))
+}
+
+fn parse_key(text: &str) -> Option<SigningKey> {
+    let mut words = text.split_ascii_whitespace();
+    let (version, seed, sum) = (words.next()?, words.next()?, words.next()?);
+    // `Hash` is 32 bytes in hex, which is what is needed here.
+    let mut seed: cairn_core::id::Hash = seed.parse().ok()?;
+    let fine = version == KEY_VERSION && words.next().is_none() && checksum(&seed.0) == sum;
+    let key = fine.then(|| SigningKey::from_seed(seed.0));
+    seed.0.zeroize();
+    key
+}
+
+fn second_copy(path: &Path) -> PathBuf {
+    path.with_extension("key.copy")
+}
+
+/// The key in `path` or its second copy; none if there is neither. A missing or damaged copy is
+/// written again from the other one.
+///
+/// # Errors
+/// `KeyError` if a copy is exposed, or both are damaged.
+pub fn load(path: &Path) -> Result<Option<SigningKey>, KeyError> {
+    let copy = second_copy(path);
+    let mut damaged = false;
+    for (from, to) in [(path, copy.as_path()), (copy.as_path(), path)] {
+        let text = match read_secret(from) {
+            Ok(text) => text,
+            Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                continue;
+            }
+            Err(KeyError::Io { source, .. }) if source.kind() == io::ErrorKind::InvalidData => {
+                damaged = true;
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        let Some(key) = parse_key(&text) else {
+            damaged = true;
+            continue;
+        };
+        let intact = read_secret(to).is_ok_and(|other| *other == *text);
+        if !intact {
+            tracing::warn!(file = %to.display(), "writing the missing copy of the node's key");
+            write_atomically(to, text.as_bytes(), 0o600).map_err(io_error(to))?;
+        }
+        return Ok(Some(key));
+    }
+    if damaged {
+        Err(KeyError::Damaged(path.to_owned()))
+    } else {
+        Ok(None)
+    }
+}
+
+/// Makes a new key and writes both copies.
+///
+/// # Errors
+/// `KeyError` if it cannot be written or there is no randomness.
+pub fn create(path: &Path) -> Result<SigningKey, KeyError> {
+    let seed = Zeroizing::new(random::<32>()?);
+    let text = key_text(&seed);
+    for path in [path, &second_copy(path)] {
+        write_atomically(path, text.as_bytes(), 0o600).map_err(io_error(path))?;
+    }
+    Ok(SigningKey::from_seed(*seed))
+}
+
+/// The API token in `path`, made if there is none: 64 hex digits.
+///
+/// # Errors
+/// `KeyError`.
+pub fn token(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    match read_secret(path) {
+        Ok(text) if text.trim().len() == 2 * TOKEN_BYTES => {
+            return Ok(Zeroizing::new(text.trim().to_owned()));
+        }
+        Err(e @ KeyError::Exposed { .. }) => return Err(e),
+        // Nobody but this machine's user depends on the token: a bad one is replaced.
+        _ => {}
+    }
+    let bytes = Zeroizing::new(random::<TOKEN_BYTES>()?);
+    let text = Zeroizing::new(Hex(&*bytes).to_string());
+    write_atomically(path, text.as_bytes(), 0o600).map_err(io_error(path))?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("node.key");
+        (dir, path)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_key_is_the_same_when_read_again_and_only_its_owner_may_read_it() {
+        let (_dir, path) = directory();
+        assert!(load(&path).unwrap().is_none());
+        let key = create(&path).unwrap();
+        assert_eq!(load(&path).unwrap().unwrap().node_id(), key.node_id());
+        assert_eq!((mode(&path), mode(&second_copy(&path))), (0o600, 0o600));
+    }
+
+    #[test]
+    fn the_second_copy_replaces_a_lost_or_damaged_first() {
+        let (_dir, path) = directory();
+        let node = create(&path).unwrap().node_id();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(load(&path).unwrap().unwrap().node_id(), node);
+        let mut text = fs::read_to_string(&path).unwrap();
+        let digit = if text.as_bytes()[20] == b'0' {
+            "1"
+        } else {
+            "0"
+        };
+        text.replace_range(20..21, digit);
+        fs::write(&path, text).unwrap();
+        assert_eq!(load(&path).unwrap().unwrap().node_id(), node);
+        fs::write(second_copy(&path), [0xff, 0xfe]).unwrap();
+        assert_eq!(load(&path).unwrap().unwrap().node_id(), node);
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            fs::read(second_copy(&path)).unwrap()
+        );
+    }
+
+    #[test]
+    fn two_damaged_copies_are_an_error_and_never_a_new_identity() {
+        let (_dir, path) = directory();
+        create(&path).unwrap();
+        fs::write(&path, "cairn-key-1 00 00").unwrap();
+        fs::write(second_copy(&path), "").unwrap();
+        assert!(matches!(load(&path), Err(KeyError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused_with_the_command_that_helps() {
+        let (_dir, path) = directory();
+        create(&path).unwrap();
+        for bits in [0o640, 0o604, 0o660] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(bits)).unwrap();
+            let error = load(&path).unwrap_err();
+            assert!(matches!(error, KeyError::Exposed { mode, .. } if mode == bits));
+            assert!(error.hint().contains("chmod 600"));
+        }
+    }
+
+    #[test]
+    fn a_token_is_made_once_and_private() {
+        let (dir, _) = directory();
+        let path = dir.path().join("api.token");
+        let first = token(&path).unwrap();
+        assert_eq!(first.len(), 64);
+        assert_eq!(token(&path).unwrap(), first);
+        assert_eq!(mode(&path), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(token(&path), Err(KeyError::Exposed { .. })));
+    }
+}
