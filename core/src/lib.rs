@@ -31,11 +31,15 @@ pub mod block;
 pub mod fact;
 #[cfg(feature = "alloc")]
 pub mod invite;
+pub mod light;
 pub mod seal;
 pub mod verified;
 // 4 · ledger
 #[cfg(feature = "alloc")]
 pub mod ledger;
+// 5 · machines
+#[cfg(feature = "alloc")]
+pub mod chain;
 // 6 · face (the vocabulary that the machines share with the outside)
 #[cfg(feature = "alloc")]
 pub mod engine;

@@ -1,9 +1,17 @@
 //! Blocks: a header and the ids of the facts it orders. Facts themselves travel apart, so a fact
 //! crosses a link once and two forks share theirs.
 
+#[cfg(feature = "alloc")]
+mod body;
+mod genesis;
 mod header;
+mod verify;
 
+#[cfg(feature = "alloc")]
+pub use body::BodyReject;
+pub use genesis::{facts_root, genesis, mesh_id, sealers_root};
 pub use header::{HEADER_BYTES_MAX, Header, Seal};
+pub use verify::{ChainEnd, HeaderReject, RecentTimes, is_early};
 
 #[cfg(feature = "alloc")]
 use crate::id::FactId;
