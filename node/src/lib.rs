@@ -4,8 +4,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod api;
+pub mod cli;
 pub mod clock;
 pub mod data_dir;
 pub mod enroll;
 pub mod keys;
+pub mod problem;
 pub mod store;

@@ -1,7 +1,7 @@
 //! `chain`: blocks, forks, reorgs, and checking all of it.
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::client::{escape, with_query};
 use super::output::{field, list, short, table, time_field};
@@ -122,37 +122,21 @@ fn show(block: &Value) -> String {
     lines.join("\n")
 }
 
-/// The node checks a stretch a request, so that neither side waits for minutes in the dark.
 fn verify(deep: bool, context: &Context) -> Outcome {
-    let client = context.client()?;
-    let height = client.get("/v1/chain/tip")?["height"].as_u64().unwrap_or(0);
-    let bar = context.out.bar(Some(height + 1), "{bar:30} {pos}/{len} blocks {eta}");
-    let (mut from, mut blocks, mut facts) = (0, 0, 0);
-    loop {
-        let parameters = [
-            ("from", Some(from.to_string())),
-            ("deep", deep.then(|| "true".to_string())),
-        ];
-        let part = client.get_slowly(&with_query("/v1/chain/verify", &parameters))?;
-        blocks += part["blocks"].as_u64().unwrap_or(0);
-        facts += part["facts"].as_u64().unwrap_or(0);
-        bar.set_position(blocks);
-        let ok = part["ok"] == true;
-        if let (true, Some(next)) = (ok, part["next"].as_u64()) {
-            from = next;
-            continue;
-        }
-        bar.finish_and_clear();
-        let document = json!({
-            "schema": "cairn.chain-verify/1", "ok": ok, "height": part["height"],
-            "blocks": blocks, "facts": facts, "deep": deep, "error": part["error"],
-        });
-        if ok || context.out.json() {
-            let text = |_: &Value| format!("the chain is sound: {blocks} blocks, {facts} facts");
-            context.out.data(&document, text)?;
-            return Ok(u8::from(!ok));
-        }
-        let message = format!("the chain on disk is damaged: {}", field(&part, "/error"));
-        return Err(Problem::new(Code::Storage, message, "stop the node and look at its disk"));
+    let bar = context.out.bar(None, "{spinner} checking the chain {elapsed}");
+    bar.enable_steady_tick(super::status::POLL);
+    let deep = deep.then(|| "true".to_string());
+    let verdict = context.client()?.get_slowly(&with_query("/v1/chain/verify", &[("deep", deep)]));
+    bar.finish_and_clear();
+    let verdict = verdict?;
+    let ok = verdict["ok"] == true;
+    if ok || context.out.json() {
+        context.out.data(&verdict, |verdict| {
+            let (blocks, facts) = (field(verdict, "/blocks"), field(verdict, "/facts"));
+            format!("the chain is sound: {blocks} blocks, {facts} facts")
+        })?;
+        return Ok(u8::from(!ok));
     }
+    let message = format!("the chain on disk is damaged: {}", field(&verdict, "/error"));
+    Err(Problem::new(Code::Storage, message, "stop the node and look at its disk"))
 }
