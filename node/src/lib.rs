@@ -9,6 +9,8 @@ pub mod cli;
 pub mod clock;
 pub mod data_dir;
 pub mod enroll;
+pub mod events;
+pub mod handle;
 pub mod keys;
 pub mod problem;
 pub mod store;
