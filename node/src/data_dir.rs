@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
+use crate::exit;
 use crate::keys::write_atomically;
 
 /// Longest `runtime.json` that is read.
@@ -61,6 +62,14 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 impl DataDirError {
+    /// What the process exits with.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoHome | Self::NotADirectory(_) => exit::CONFIG,
+            _ => exit::STORAGE,
+        }
+    }
+
     /// What to do next, in one sentence.
     pub fn hint(&self) -> String {
         match self {

@@ -21,7 +21,8 @@ use cairn_core::verified::{Unverified, Verified};
 use serde::{Deserialize, Serialize};
 
 use crate::data_dir::{DataDir, DataDirError};
-use crate::keys::{self, KeyError, write_atomically};
+use crate::exit;
+use crate::keys::{self, KeyError, NodeKey, write_atomically};
 
 /// Most bytes of a `mesh.json`.
 const MESH_FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -63,6 +64,18 @@ pub enum EnrollError {
 }
 
 impl EnrollError {
+    /// What the process exits with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::DataDir(e) => e.exit_code(),
+            Self::Key(e) => e.exit_code(),
+            Self::Enrolled(_) => exit::CONFIG,
+            Self::Params(_) | Self::Fact(_) | Self::Invite(_) => exit::USAGE,
+            Self::Expired => exit::REFUSED,
+            Self::Damaged { .. } => exit::STORAGE,
+        }
+    }
+
     /// What to do next, in one sentence.
     pub fn hint(&self) -> String {
         match self {
@@ -100,7 +113,7 @@ struct MeshFile {
 #[derive(Debug, Clone)]
 pub struct Enrollment {
     /// The node's key.
-    pub key: SigningKey,
+    pub key: NodeKey,
     /// The mesh's rules.
     pub params: Params,
     /// Facts that this node has to bring along.
@@ -127,7 +140,7 @@ fn require_new(dir: &DataDir) -> Result<(), EnrollError> {
     }
 }
 
-fn key(dir: &DataDir) -> Result<SigningKey, KeyError> {
+fn key(dir: &DataDir) -> Result<NodeKey, KeyError> {
     match keys::load(&dir.key_file())? {
         Some(key) => Ok(key),
         None => keys::create(&dir.key_file()),
@@ -139,7 +152,7 @@ fn key(dir: &DataDir) -> Result<SigningKey, KeyError> {
 ///
 /// # Errors
 /// `EnrollError`.
-pub fn identity(dir: &DataDir) -> Result<SigningKey, EnrollError> {
+pub fn identity(dir: &DataDir) -> Result<NodeKey, EnrollError> {
     Ok(key(dir)?)
 }
 
@@ -186,7 +199,7 @@ pub fn found(
             uses,
             expires,
         };
-        let fact = sign(&enrollment, &enrollment.key, body)?;
+        let fact = sign(&enrollment, enrollment.key.signing(), body)?;
         enrollment.facts.push(fact);
         Some(invite)
     } else {
@@ -310,7 +323,7 @@ pub fn load(dir: &DataDir) -> Result<Option<Enrollment>, EnrollError> {
     read(file, key).map(Some).map_err(damaged)
 }
 
-fn read(file: MeshFile, key: SigningKey) -> Result<Enrollment, String> {
+fn read(file: MeshFile, key: NodeKey) -> Result<Enrollment, String> {
     if file.schema != SCHEMA {
         return Err(format!("expected schema {SCHEMA}, got {}", file.schema));
     }
@@ -338,3 +351,6 @@ fn read(file: MeshFile, key: SigningKey) -> Result<Enrollment, String> {
             .map_err(|e: cairn_core::id::IdParseError| e.to_string())?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,10 +11,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use cairn_core::hash::sha256;
-use cairn_core::id::Hex;
+use cairn_core::id::{Hex, NodeId};
 use cairn_core::signature::SigningKey;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::exit;
 use crate::store::sync_directory;
 
 /// First word of a key file.
@@ -54,6 +55,14 @@ pub enum KeyError {
 }
 
 impl KeyError {
+    /// What the process exits with.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Exposed { .. } => exit::CONFIG,
+            _ => exit::STORAGE,
+        }
+    }
+
     /// What to do next, in one sentence.
     pub fn hint(&self) -> String {
         match self {
@@ -137,13 +146,48 @@ fn key_text(seed: &[u8; 32]) -> Zeroizing<String> {
     Zeroizing::new(format!("{KEY_VERSION} {} {}\n", Hex(seed), checksum(seed)))
 }
 
-fn parse_key(text: &str) -> Option<SigningKey> {
+/// A node's key with the seed it is made from, which the transport needs for its certificate.
+#[derive(Clone)]
+pub struct NodeKey {
+    seed: Zeroizing<[u8; 32]>,
+    signing: SigningKey,
+}
+
+impl std::fmt::Debug for NodeKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NodeKey(of {:?})", self.node_id())
+    }
+}
+
+impl NodeKey {
+    fn from_seed(seed: Zeroizing<[u8; 32]>) -> Self {
+        let signing = SigningKey::from_seed(*seed);
+        Self { seed, signing }
+    }
+
+    /// The public half.
+    pub const fn node_id(&self) -> NodeId {
+        self.signing.node_id()
+    }
+
+    /// What signs facts and blocks.
+    pub const fn signing(&self) -> &SigningKey {
+        &self.signing
+    }
+
+    /// The RFC 8032 seed.
+    pub fn seed(&self) -> &[u8; 32] {
+        &self.seed
+    }
+}
+
+fn parse_key(text: &str) -> Option<NodeKey> {
     let mut words = text.split_ascii_whitespace();
     let (version, seed, sum) = (words.next()?, words.next()?, words.next()?);
     // `Hash` is 32 bytes in hex, which is what is needed here.
     let mut seed: cairn_core::id::Hash = seed.parse().ok()?;
     let fine = version == KEY_VERSION && words.next().is_none() && checksum(&seed.0) == sum;
-    let key = fine.then(|| SigningKey::from_seed(seed.0));
+    let key = fine.then(|| NodeKey::from_seed(Zeroizing::new(seed.0)));
     seed.0.zeroize();
     key
 }
@@ -157,7 +201,7 @@ fn second_copy(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// `KeyError` if a copy is exposed, or both are damaged.
-pub fn load(path: &Path) -> Result<Option<SigningKey>, KeyError> {
+pub fn load(path: &Path) -> Result<Option<NodeKey>, KeyError> {
     let copy = second_copy(path);
     let mut damaged = false;
     for (from, to) in [(path, copy.as_path()), (copy.as_path(), path)] {
@@ -194,13 +238,13 @@ pub fn load(path: &Path) -> Result<Option<SigningKey>, KeyError> {
 ///
 /// # Errors
 /// `KeyError` if it cannot be written or there is no randomness.
-pub fn create(path: &Path) -> Result<SigningKey, KeyError> {
+pub fn create(path: &Path) -> Result<NodeKey, KeyError> {
     let seed = Zeroizing::new(random::<32>()?);
     let text = key_text(&seed);
     for path in [path, &second_copy(path)] {
         write_atomically(path, text.as_bytes(), 0o600).map_err(io_error(path))?;
     }
-    Ok(SigningKey::from_seed(*seed))
+    Ok(NodeKey::from_seed(seed))
 }
 
 /// The API token in `path`, made if there is none: 64 hex digits.

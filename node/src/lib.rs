@@ -5,12 +5,17 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod api;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod data_dir;
+pub mod driver;
 pub mod enroll;
 pub mod events;
+pub mod exit;
 pub mod handle;
 pub mod keys;
 pub mod problem;
+pub mod shutdown;
 pub mod store;
+pub mod verify_pool;

@@ -117,7 +117,7 @@ impl StoreError {
         }
     }
 
-    pub(super) fn fault(path: &Path, fault: &StoreFault) -> Self {
+    pub(crate) fn fault(path: &Path, fault: &StoreFault) -> Self {
         Self::damaged(path, fault)
     }
 }

@@ -196,3 +196,6 @@ impl Store {
             .map_err(|e| StoreError::fjall(&self.path, e))
     }
 }
+
+#[cfg(test)]
+mod tests;

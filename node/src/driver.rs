@@ -1,0 +1,342 @@
+//! THE loop: one thread that owns the engine and feeds it one input at a time.
+//!
+//! The contract, which a test holds it to: one input, then outputs until there are none; time never
+//! goes back; a batch is visible before the next output is looked at, and durable later, in order;
+//! every command gets exactly one reply, every job exactly one answer. Nothing here decides
+//! anything, and nothing here waits for the network: the pool, the transport and the durability
+//! thread answer through the inbox.
+//!
+//! Any failure of the store ends the loop, and with it the node: what an engine believes after a
+//! failed write is not what the disk holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cairn_core::engine::{
+    BatchId, Command, CommandId, ConnId, ConnInput, DialId, Engine, Frame, Input, Output, PeerAddr,
+    Receipt, Refusal, Status,
+};
+use cairn_core::id::NodeId;
+use cairn_core::store::{Batch, StoreFault, View};
+use cairn_core::time::{Instant, Millis, Now};
+use cairn_core::wire::CloseCode;
+use cairn_transport_quic::{Endpoint, Inbox, TransportEvent};
+use tokio::sync::{oneshot, watch};
+
+use crate::clock::Clock;
+use crate::events::EventLog;
+use crate::store::{Durability, Store, StoreError, StoreView};
+use crate::verify_pool::{Done, VerifyPool};
+
+/// Shortest time between two published states.
+const STATUS_INTERVAL: Millis = 50;
+/// Longest wait without an input; only bounds how late a wrong timeout would be noticed.
+const WAIT_MAX: Millis = 60_000;
+
+/// What becomes of a command.
+pub type Answer = Result<Receipt, Refusal>;
+
+/// What the driver is told.
+#[derive(Debug)]
+pub enum Told {
+    /// By the transport.
+    Net(TransportEvent),
+    /// By the node's user.
+    Command(Command, oneshot::Sender<Answer>),
+    /// By the pool.
+    Done(Done),
+    /// By the durability thread.
+    Durable(Result<BatchId, StoreError>),
+    /// By the watchdog: the store is unusable.
+    Failed(StoreError),
+    /// By the app: end the loop.
+    Quit,
+}
+
+impl From<TransportEvent> for Told {
+    fn from(event: TransportEvent) -> Self {
+        Self::Net(event)
+    }
+}
+
+/// What the driver does to the network.
+pub trait Transport: Send {
+    /// Connects, with a key to nobody else.
+    fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>);
+    /// Sends a frame.
+    fn send(&self, conn: ConnId, frame: Frame);
+    /// Ends a connection.
+    fn close(&self, conn: ConnId, code: CloseCode);
+}
+
+impl Transport for Endpoint {
+    fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>) {
+        Self::dial(self, dial, address, expected);
+    }
+    fn send(&self, conn: ConnId, frame: Frame) {
+        Self::send(self, conn, frame);
+    }
+    fn close(&self, conn: ConnId, code: CloseCode) {
+        Self::close(self, conn, code);
+    }
+}
+
+/// What the driver drives; the engine, but for tests.
+pub trait Machine: Send {
+    /// See `Engine::handle_input`.
+    ///
+    /// # Errors
+    /// `StoreFault` if `view` fails.
+    fn handle_input(
+        &mut self,
+        now: Now,
+        input: Input<'_>,
+        view: &dyn View,
+    ) -> Result<(), StoreFault>;
+    /// See `Engine::poll_output`.
+    fn poll_output(&mut self) -> Option<Output>;
+    /// See `Engine::poll_timeout`.
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// See `Engine::status`.
+    fn status(&self) -> &Status;
+}
+
+impl Machine for Engine {
+    fn handle_input(
+        &mut self,
+        now: Now,
+        input: Input<'_>,
+        view: &dyn View,
+    ) -> Result<(), StoreFault> {
+        Self::handle_input(self, now, input, view)
+    }
+    fn poll_output(&mut self) -> Option<Output> {
+        Self::poll_output(self)
+    }
+    fn poll_timeout(&self) -> Option<Instant> {
+        Self::poll_timeout(self)
+    }
+    fn status(&self) -> &Status {
+        Self::status(self)
+    }
+}
+
+/// The loop and all that it owns.
+pub struct Driver<M, T> {
+    /// The engine.
+    pub machine: M,
+    /// The network.
+    pub transport: T,
+    /// Where everything comes in.
+    pub inbox: Inbox<Told>,
+    /// The ledger on disk.
+    pub store: Arc<Store>,
+    /// Syncs what was committed.
+    pub durability: Durability,
+    /// Checks signatures.
+    pub pool: Arc<VerifyPool>,
+    /// The clocks.
+    pub clock: Clock,
+    /// Where news goes.
+    pub events: Arc<EventLog>,
+    /// Where the engine's state is published.
+    pub status: watch::Sender<Arc<Status>>,
+}
+
+/// What changes while the loop runs.
+struct Running {
+    view: StoreView,
+    replies: HashMap<CommandId, oneshot::Sender<Answer>>,
+    commands: u64,
+    now: Now,
+    /// When the state is looked at next, if an input came since it was published.
+    publish_at: Option<Instant>,
+    published_at: Instant,
+}
+
+impl<M: Machine, T: Transport> Driver<M, T> {
+    /// Runs until it is told to quit; then everything visible is durable, and every command that
+    /// still waited is refused.
+    ///
+    /// # Errors
+    /// `StoreError` as soon as the store fails.
+    pub fn run(mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut state = Running {
+            view: self.store.view(),
+            replies: HashMap::new(),
+            commands: 0,
+            now,
+            publish_at: None,
+            published_at: now.instant,
+        };
+        let result = self.turn_until_quit(&mut state);
+        for (_, reply) in state.replies.drain() {
+            // The asker may have gone.
+            let _ = reply.send(Err(Refusal::Stopping));
+        }
+        // Closed first: the threads of the node must not wait for room in it.
+        drop(self.inbox);
+        self.durability.stop();
+        result.and_then(|()| self.store.persist())
+    }
+
+    fn turn_until_quit(&mut self, state: &mut Running) -> Result<(), StoreError> {
+        // What the engine wanted before its first input.
+        self.drain(state)?;
+        let mut ticked = false;
+        loop {
+            state.now = self.clock.now();
+            let timeout = self.machine.poll_timeout();
+            let due = timeout.is_some_and(|at| at <= state.now.instant);
+            // A busy inbox must not delay timers, nor the other way round.
+            if due && !ticked {
+                ticked = true;
+                self.input(state, Input::Tick)?;
+            } else {
+                let until = [timeout, state.publish_at].into_iter().flatten().min();
+                let wait = until.map_or(WAIT_MAX, |at| {
+                    at.since(state.now.instant).clamp(1, WAIT_MAX)
+                });
+                let told = self.inbox.recv_timeout(Duration::from_millis(wait));
+                ticked = false;
+                state.now = self.clock.now();
+                match told {
+                    Some(Told::Quit) => return Ok(()),
+                    Some(told) => self.told(state, told)?,
+                    None => {}
+                }
+            }
+            self.publish(state);
+        }
+    }
+
+    fn told(&mut self, state: &mut Running, told: Told) -> Result<(), StoreError> {
+        match told {
+            Told::Net(event) => self.net(state, &event),
+            Told::Command(command, reply) => {
+                state.commands += 1;
+                let id = CommandId(state.commands);
+                state.replies.insert(id, reply);
+                self.input(state, Input::Command(id, command))
+            }
+            Told::Done(Done::Verified(job, verdicts)) => {
+                self.input(state, Input::Verified(job, verdicts))
+            }
+            Told::Done(Done::Sealed(job, header)) => self.input(state, Input::Sealed(job, header)),
+            Told::Durable(Ok(batch)) => self.input(state, Input::Durable(batch)),
+            Told::Durable(Err(error)) | Told::Failed(error) => Err(error),
+            Told::Quit => Ok(()),
+        }
+    }
+
+    fn net(&mut self, state: &mut Running, event: &TransportEvent) -> Result<(), StoreError> {
+        use TransportEvent as Event;
+        let (conn, input) = match event {
+            Event::DialFailed { dial, error } => {
+                tracing::debug!(dial = dial.0, %error, "dial failed");
+                return self.input(state, Input::DialFailed(*dial));
+            }
+            Event::Opened {
+                conn,
+                node,
+                address,
+                dial,
+            } => {
+                let (node, dial) = (*node, *dial);
+                let address = PeerAddr(address.to_string());
+                let opened = ConnInput::Opened {
+                    node,
+                    address,
+                    dial,
+                };
+                (conn, opened)
+            }
+            Event::Control { conn, bytes } => (conn, ConnInput::Control(bytes)),
+            Event::Announce { conn, bytes } => (conn, ConnInput::Announce(bytes)),
+            Event::Request {
+                conn,
+                stream,
+                class,
+                bytes,
+            } => {
+                let (stream, class) = (*stream, *class);
+                let request = ConnInput::Request {
+                    stream,
+                    class,
+                    bytes,
+                };
+                (conn, request)
+            }
+            Event::Answer { conn, tag, bytes } => (conn, ConnInput::Answer { tag: *tag, bytes }),
+            Event::NoAnswer { conn, tag } => (conn, ConnInput::NoAnswer(*tag)),
+            Event::Closed {
+                conn,
+                code,
+                by_peer,
+                detail,
+            } => {
+                tracing::debug!(conn = conn.0, ?code, by_peer, detail, "connection closed");
+                let (code, by_peer) = (*code, *by_peer);
+                (conn, ConnInput::Closed { code, by_peer })
+            }
+        };
+        self.input(state, Input::Conn(*conn, input))
+    }
+
+    fn input(&mut self, state: &mut Running, input: Input<'_>) -> Result<(), StoreError> {
+        let handled = self.machine.handle_input(state.now, input, &state.view);
+        handled.map_err(|fault| StoreError::fault(self.store.path(), &fault))?;
+        self.drain(state)?;
+        let soonest = state.published_at.after(STATUS_INTERVAL);
+        state.publish_at.get_or_insert(soonest);
+        Ok(())
+    }
+
+    fn drain(&mut self, state: &mut Running) -> Result<(), StoreError> {
+        while let Some(output) = self.machine.poll_output() {
+            match output {
+                Output::Commit(id, batch) => self.commit(state, id, &batch)?,
+                Output::Work(job, work) => self.pool.submit(job, work),
+                Output::Dial(dial, address, node) => self.transport.dial(dial, &address, node),
+                Output::Send(conn, frame) => self.transport.send(conn, frame),
+                Output::Close(conn, code) => self.transport.close(conn, code),
+                Output::Reply(id, answer) => {
+                    if let Some(reply) = state.replies.remove(&id) {
+                        // The asker may have gone.
+                        let _ = reply.send(answer);
+                    }
+                }
+                Output::Event(event) => self.events.push(state.now.wall, event),
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(&self, state: &mut Running, id: BatchId, batch: &Batch) -> Result<(), StoreError> {
+        self.store.commit(batch)?;
+        state.view = self.store.view();
+        self.durability.want(id, !state.replies.is_empty());
+        Ok(())
+    }
+
+    fn publish(&self, state: &mut Running) {
+        if state.publish_at.is_none_or(|at| at > state.now.instant) {
+            return;
+        }
+        state.publish_at = None;
+        state.published_at = state.now.instant;
+        let status = self.machine.status();
+        self.status.send_if_modified(|published| {
+            let changed = **published != *status;
+            if changed {
+                *published = Arc::new(status.clone());
+            }
+            changed
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

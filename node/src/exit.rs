@@ -1,0 +1,14 @@
+//! The exit codes that errors of this library map to.
+
+/// Something failed.
+pub const FAILED: u8 = 1;
+/// An argument is not permitted.
+pub const USAGE: u8 = 2;
+/// Refused by the rules.
+pub const REFUSED: u8 = 5;
+/// The disk, the store or the key file.
+pub const STORAGE: u8 = 8;
+/// The network, such as a port in use.
+pub const NETWORK: u8 = 9;
+/// Bad configuration.
+pub const CONFIG: u8 = 78;
