@@ -1,0 +1,134 @@
+//! Who may begin a handshake: the cheap questions before the expensive cryptography.
+//!
+//! Every network (/24 or /48) has a rate of handshakes, charged only when the source address is
+//! proven, so that nobody can spend another's rate with forged packets. Under load an address must
+//! first be proven by a Retry (RFC 9000, section 8.1.2). Who the peer is, is not asked here.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+/// One handshake of a network per this time, in the long run.
+const INTERVAL: Duration = Duration::from_millis(125);
+/// Handshakes of a network at once.
+const BURST: u32 = 64;
+/// Networks remembered; further ones are not limited until some are idle.
+const NETWORKS_MAX: usize = 1_024;
+
+/// What to do with a first packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Accept,
+    Retry,
+    Refuse,
+    Ignore,
+}
+
+/// The rates of all networks; the generic cell rate algorithm (ITU-T I.371), one instant each.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    half_open_max: usize,
+    /// When the handshakes counted so far would be due at the long-run rate.
+    due: HashMap<IpAddr, Instant>,
+}
+
+impl Gate {
+    pub(crate) fn new(half_open_max: usize) -> Self {
+        Self {
+            half_open_max,
+            due: HashMap::new(),
+        }
+    }
+
+    /// Judges a first packet, with `half_open` handshakes under way.
+    pub(crate) fn judge(
+        &self,
+        source: IpAddr,
+        proven: bool,
+        half_open: usize,
+        now: Instant,
+    ) -> Verdict {
+        let over = |due: &Instant| due.saturating_duration_since(now) > INTERVAL * BURST;
+        if self.due.get(&network(source)).is_some_and(over) {
+            Verdict::Ignore
+        } else if half_open >= self.half_open_max {
+            Verdict::Refuse
+        } else if !proven && half_open >= self.half_open_max / 4 {
+            Verdict::Retry
+        } else {
+            Verdict::Accept
+        }
+    }
+
+    /// Counts a handshake from an address that is proven; this machine's own are free.
+    pub(crate) fn charge(&mut self, source: IpAddr, now: Instant) {
+        if source.to_canonical().is_loopback() {
+            return;
+        }
+        if self.due.len() >= NETWORKS_MAX {
+            self.due.retain(|_, due| *due > now);
+        }
+        let network = network(source);
+        if self.due.len() < NETWORKS_MAX || self.due.contains_key(&network) {
+            let due = self.due.entry(network).or_insert(now);
+            *due = (*due).max(now) + INTERVAL;
+        }
+    }
+}
+
+/// The /24 or /48 of an address, as its first address.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::from((u32::from(v4) & !0xff).to_be_bytes()),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 80 << 80).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn under_load_addresses_must_be_proven_and_a_full_house_refuses() {
+        let (gate, now) = (Gate::new(16), Instant::now());
+        let a = ip("192.0.2.1");
+        assert_eq!(gate.judge(a, false, 3, now), Verdict::Accept);
+        assert_eq!(gate.judge(a, false, 4, now), Verdict::Retry);
+        assert_eq!(gate.judge(a, true, 15, now), Verdict::Accept);
+        assert_eq!(gate.judge(a, true, 16, now), Verdict::Refuse);
+    }
+
+    #[test]
+    fn a_network_over_its_rate_is_ignored_until_time_passes() {
+        let (mut gate, now) = (Gate::new(16), Instant::now());
+        for _ in 0..=BURST {
+            assert_eq!(gate.judge(ip("192.0.2.1"), true, 0, now), Verdict::Accept);
+            gate.charge(ip("192.0.2.1"), now);
+        }
+        assert_eq!(gate.judge(ip("192.0.2.200"), true, 0, now), Verdict::Ignore);
+        assert_eq!(
+            gate.judge(ip("::ffff:192.0.2.7"), true, 0, now),
+            Verdict::Ignore
+        );
+        assert_eq!(gate.judge(ip("192.0.3.1"), true, 0, now), Verdict::Accept);
+        let later = now + INTERVAL;
+        assert_eq!(gate.judge(ip("192.0.2.1"), true, 0, later), Verdict::Accept);
+    }
+
+    #[test]
+    fn networks_remembered_are_bounded() {
+        let (mut gate, now) = (Gate::new(16), Instant::now());
+        for i in 0..5_000u32 {
+            gate.charge(IpAddr::from((0x0a00_0000 | i << 8).to_be_bytes()), now);
+        }
+        assert_eq!(gate.due.len(), NETWORKS_MAX);
+        gate.charge(ip("2001:db8::1"), now + INTERVAL * 2);
+        assert_eq!(gate.due.len(), 1);
+        gate.charge(ip("127.0.0.1"), now);
+        assert_eq!(gate.due.len(), 1);
+    }
+}
