@@ -40,6 +40,10 @@ pub mod ledger;
 // 5 · machines
 #[cfg(feature = "alloc")]
 pub mod chain;
+#[cfg(feature = "alloc")]
+pub mod mempool;
+#[cfg(feature = "alloc")]
+pub mod producer;
 // 6 · face (the vocabulary that the machines share with the outside)
 #[cfg(feature = "alloc")]
 pub mod engine;
@@ -47,4 +51,6 @@ pub mod engine;
 pub mod event;
 #[cfg(feature = "alloc")]
 pub mod store;
+#[cfg(all(feature = "alloc", any(test, feature = "testing")))]
+pub mod testing;
 pub mod wire;

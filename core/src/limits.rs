@@ -39,6 +39,8 @@ const _: () = assert!(SEALERS_MAX * 32 < BLOCKS_ANSWER_BYTES / 8);
 pub struct Limits {
     /// Facts waiting to be sealed that are kept in memory; the rest waits on disk.
     pub mempool_facts: usize,
+    /// Bytes of the same.
+    pub mempool_bytes: usize,
     /// Facts of authors not yet admitted that are kept in memory, and their bytes.
     pub strangers_facts: usize,
     /// Bytes of the same.
@@ -93,6 +95,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             mempool_facts: 65_536,
+            mempool_bytes: 64 * 1024 * 1024,
             strangers_facts: 1_024,
             strangers_bytes: 1024 * 1024,
             wants: 65_536,

@@ -21,7 +21,7 @@ pub enum Table {
     FactIndex = 2,
     /// Sequence number → fact id, for facts that wait to be sealed.
     Pending = 3,
-    /// Height ‖ sequence number → (), for facts in conflict since that height.
+    /// Height ‖ sequence number → fact id, for facts in conflict since that height.
     Conflict = 4,
     /// First half of the content hash ‖ sequence number → ().
     Content = 5,

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::block::Header;
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
+pub use crate::ledger::custody::CustodyAction;
 use crate::time::UnixTime;
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
@@ -123,17 +124,6 @@ pub enum Command {
     AddPeer(PeerAddr, Option<NodeId>),
     /// Says goodbye to every peer.
     Stop,
-}
-
-/// What can be done with an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CustodyAction {
-    /// I want to hold it.
-    Request,
-    /// It is free again.
-    Release,
-    /// This member holds it now.
-    Transfer(NodeId),
 }
 
 /// One thing that happened.

@@ -126,12 +126,14 @@ pub enum Known {
         role: Role,
         /// That fact; none for founders.
         admit: Option<FactId>,
+        /// The highest role that invites with the same key give, if there are any.
+        invite: Option<Role>,
     },
     /// The key of an invite in the set by an admin.
     Invite {
         /// The invite.
         fact: FactId,
-        /// The role it gives.
+        /// The role it gives; the highest, if invites share the key.
         role: Role,
     },
 }

@@ -1,0 +1,251 @@
+//! Verified facts enter the set. Whether one does depends on the set alone, never on the chain, so
+//! that all sets can become equal whatever order facts come in.
+//!
+//! The rule is monotone: what a key may bring in (`Known`) only ever grows with the set. A fact by
+//! a key that is not known stays outside until the key is, and so does an `Invite` or `Admit` by a
+//! key that may not make it: were it inside without effect, the set would have to be walked again
+//! when its author becomes an admin.
+//!
+//! Many facts make one batch; later ones see earlier ones. Not here: what waits outside.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::read::Read;
+use super::rows::{FactRow, FactState, Known, Meta, Seq, SetRow, half, key, text_key};
+use crate::codec;
+use crate::fact::{Body, EncodedFact, Fact, Role};
+use crate::id::{FactId, NodeId};
+use crate::params::{Admission, Params};
+use crate::store::{Batch, StoreFault, Table, View};
+use crate::verified::Verified;
+
+/// What became of one fact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrived {
+    /// It entered, with this number.
+    Entered(Seq),
+    /// It is in the set already.
+    Duplicate,
+    /// Nothing in the set lets its author bring it in (yet).
+    Stranger(NodeId),
+}
+
+/// Facts on their way into the set.
+pub struct Arrival<'v> {
+    view: &'v dyn View,
+    open: bool,
+    set: SetRow,
+    batch: Batch,
+    entered: BTreeSet<FactId>,
+    /// Every author asked for so far; bounded by the facts of one call.
+    known: BTreeMap<NodeId, Option<Known>>,
+    risen: BTreeSet<NodeId>,
+}
+
+/// The result of an `Arrival`.
+#[derive(Debug)]
+pub struct Entry {
+    /// What to write.
+    pub batch: Batch,
+    /// The set afterwards.
+    pub set: SetRow,
+    /// Keys that may bring in more than before: facts of theirs that wait outside may enter now.
+    pub risen: Vec<NodeId>,
+}
+
+impl<'v> Arrival<'v> {
+    /// Nothing entered yet. `view` must show the result of every earlier arrival.
+    ///
+    /// # Errors
+    /// `StoreFault` if the view fails; so for all methods.
+    pub fn new(params: &Params, view: &'v dyn View) -> Result<Self, StoreFault> {
+        Ok(Self {
+            view,
+            open: params.admission == Admission::Open,
+            set: view.set_row()?,
+            batch: Batch::new(),
+            entered: BTreeSet::new(),
+            known: BTreeMap::new(),
+            risen: BTreeSet::new(),
+        })
+    }
+
+    /// Takes a fact in, if the set lets it.
+    ///
+    /// # Errors
+    /// `StoreFault`; then this arrival must be dropped.
+    pub fn add(&mut self, encoded: &Verified<EncodedFact>) -> Result<Arrived, StoreFault> {
+        let id = encoded.id();
+        if self.entered.contains(&id) || self.view.get(Table::FactIndex, id.as_bytes())?.is_some() {
+            return Ok(Arrived::Duplicate);
+        }
+        let fact = encoded.fact();
+        let author = self.known(&fact.author)?;
+        let permitted = may_make(author.as_ref(), &fact.body);
+        if !permitted && !self.open {
+            return Ok(Arrived::Stranger(fact.author));
+        }
+        self.entered.insert(id);
+        self.set.summary.add(&id);
+        self.set.bytes += encoded.bytes().len() as u64;
+        let seq = Seq(self.set.summary.count);
+        self.write(seq, encoded, &fact);
+        if permitted {
+            self.grant(id, &fact.body)?;
+        }
+        Ok(Arrived::Entered(seq))
+    }
+
+    /// What to write, and what changed.
+    pub fn finish(mut self) -> Entry {
+        if !self.entered.is_empty() {
+            let set = codec::encode(&self.set);
+            self.batch.put(Table::Meta, &Meta::Set.key(), &set);
+        }
+        Entry {
+            batch: self.batch,
+            set: self.set,
+            risen: self.risen.into_iter().collect(),
+        }
+    }
+
+    fn known(&mut self, node: &NodeId) -> Result<Option<Known>, StoreFault> {
+        if let Some(known) = self.known.get(node) {
+            return Ok(known.clone());
+        }
+        let known = self.view.known(node)?;
+        self.known.insert(*node, known.clone());
+        Ok(known)
+    }
+
+    fn write(&mut self, seq: Seq, encoded: &EncodedFact, fact: &Fact<'_>) {
+        let (id, seq_key, batch) = (encoded.id(), seq.key(), &mut self.batch);
+        let state = FactState::Pending;
+        let row = codec::encode(&FactRow { seq, state });
+        batch.put(Table::Fact, &seq_key, encoded.bytes());
+        batch.put(Table::FactIndex, id.as_bytes(), &row);
+        batch.put(Table::Pending, &seq_key, id.as_bytes());
+        let content = fact.content_hash();
+        let content_key = key(&[half(content.as_bytes()), &seq_key]);
+        batch.put(Table::Content, &content_key, &[]);
+        match fact.body {
+            Body::Record { topic, .. } => {
+                let author_key = key(&[half(fact.author.as_bytes()), &seq_key]);
+                batch.put(Table::Topic, &text_key(topic, seq), &[]);
+                batch.put(Table::Author, &author_key, &[]);
+            }
+            Body::Relation {
+                subject, object, ..
+            } => {
+                let from = key(&[subject.as_bytes(), &seq_key]);
+                let to = key(&[object.as_bytes(), &seq_key]);
+                batch.put(Table::RelationFrom, &from, &[]);
+                batch.put(Table::RelationTo, &to, &[]);
+            }
+            Body::Request { item, .. }
+            | Body::Release { item, .. }
+            | Body::Transfer { item, .. } => {
+                batch.put(Table::ItemFacts, &text_key(item, seq), &[]);
+            }
+            Body::Invite { .. } | Body::Admit { .. } => {}
+        }
+    }
+
+    /// What a permitted `Invite` or `Admit` lets its subject bring in.
+    fn grant(&mut self, id: FactId, body: &Body<'_>) -> Result<(), StoreFault> {
+        let (subject, granted) = match *body {
+            Body::Admit { node, role, .. } => {
+                let admit = Some(id);
+                let invite = None;
+                (
+                    node,
+                    Known::Node {
+                        role,
+                        admit,
+                        invite,
+                    },
+                )
+            }
+            Body::Invite { key, role, .. } => (key, Known::Invite { fact: id, role }),
+            _ => return Ok(()),
+        };
+        let before = self.known(&subject)?;
+        let now = join(before.clone(), granted);
+        if before.as_ref() != Some(&now) {
+            let row = codec::encode(&now);
+            self.batch.put(Table::Known, subject.as_bytes(), &row);
+            self.known.insert(subject, Some(now));
+            self.risen.insert(subject);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a key that is known for this reason may bring a body into the set.
+fn may_make(known: Option<&Known>, body: &Body<'_>) -> bool {
+    let (node, invite) = match known {
+        None => return false,
+        Some(Known::Node { role, invite, .. }) => (Some(*role), *invite),
+        Some(Known::Invite { role, .. }) => (None, Some(*role)),
+    };
+    match body {
+        Body::Invite { .. } => node == Some(Role::Admin),
+        // Several invites may share a key; the chain knows one of them and is strict.
+        Body::Admit { role, .. } => node == Some(Role::Admin) || invite.is_some_and(|i| *role <= i),
+        _ => true,
+    }
+}
+
+/// The least that lets a key bring in what either reason does.
+fn join(before: Option<Known>, granted: Known) -> Known {
+    match (before, granted) {
+        (None, granted) => granted,
+        (
+            Some(Known::Node {
+                role,
+                admit,
+                invite,
+            }),
+            Known::Node {
+                role: new_role,
+                admit: new_admit,
+                ..
+            },
+        ) => {
+            let higher = new_role > role;
+            Known::Node {
+                role: role.max(new_role),
+                admit: if higher { new_admit } else { admit },
+                invite,
+            }
+        }
+        (
+            Some(Known::Node {
+                role,
+                admit,
+                invite,
+            }),
+            Known::Invite { role: gives, .. },
+        ) => Known::Node {
+            role,
+            admit,
+            invite: invite.max(Some(gives)),
+        },
+        (Some(Known::Invite { role: gives, .. }), Known::Node { role, admit, .. }) => Known::Node {
+            role,
+            admit,
+            invite: Some(gives),
+        },
+        (
+            Some(Known::Invite { fact, role }),
+            Known::Invite {
+                fact: new,
+                role: gives,
+            },
+        ) => Known::Invite {
+            fact: if gives > role { new } else { fact },
+            role: role.max(gives),
+        },
+    }
+}

@@ -1,0 +1,366 @@
+//! The part of the ledger's state that a group of facts touches, as it changes fact by fact.
+//!
+//! Blocks, drafts of blocks and waiting facts are all judged here, by the same rules. `load` reads
+//! (may fault, cannot reject), `judge` decides (may reject, cannot fault), `take` changes.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::custody::{self, Claim, CustodyAction, Standing};
+use super::membership::{self, Entrance};
+use super::read::Read;
+use super::reject::FactReject;
+use super::rows::{Custody, FactState, InviteRow, Member};
+use crate::block::Header;
+use crate::fact::{Body, Fact};
+use crate::id::{FactId, Hash, NodeId};
+use crate::merkle;
+use crate::params::{Admission, Params};
+use crate::store::{StoreFault, Table, View};
+use crate::time::UnixTime;
+use crate::work::Height;
+
+/// A row as it was loaded, and as facts changed it. No fact ever removes one.
+#[derive(Debug, Clone)]
+struct Slot<T> {
+    before: Option<T>,
+    after: Option<T>,
+}
+
+impl<T> Slot<T> {
+    fn now(&self) -> Option<&T> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+}
+
+/// A row that changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed<K, T> {
+    /// Its key.
+    pub key: K,
+    /// What it was; none if it is new.
+    pub before: Option<T>,
+    /// What it is.
+    pub after: T,
+}
+
+/// What one fact changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change<'a> {
+    /// Nothing but that it is sealed.
+    Nothing,
+    /// Custody of an item.
+    Custody(&'a str, Custody),
+    /// A new invite under this key.
+    Invite(NodeId, InviteRow),
+    /// A new member, and what is left of the invite it came by.
+    Admit(NodeId, Member, Option<(NodeId, InviteRow)>),
+}
+
+/// Rows that facts touch.
+#[derive(Debug, Clone)]
+pub struct State<'p> {
+    params: &'p Params,
+    height: Height,
+    time: UnixTime,
+    sealers_root: Hash,
+    /// Ascending; loaded when a fact admits a sealer.
+    sealers: Option<Vec<NodeId>>,
+    sealers_changed: bool,
+    items: BTreeMap<Box<str>, Slot<Custody>>,
+    members: BTreeMap<NodeId, Slot<Member>>,
+    invites: BTreeMap<NodeId, Slot<InviteRow>>,
+    followed: BTreeMap<FactId, Standing>,
+}
+
+fn load_slot<K: Ord, T>(
+    slots: &mut BTreeMap<K, Slot<T>>,
+    key: K,
+    read: impl FnOnce(&K) -> Result<Option<T>, StoreFault>,
+) -> Result<(), StoreFault> {
+    if let Entry::Vacant(slot) = slots.entry(key) {
+        let before = read(slot.key())?;
+        let after = None;
+        slot.insert(Slot { before, after });
+    }
+    Ok(())
+}
+
+fn change<K: Ord, T>(slots: &mut BTreeMap<K, Slot<T>>, key: K, after: T) {
+    let empty = Slot {
+        before: None,
+        after: None,
+    };
+    slots.entry(key).or_insert(empty).after = Some(after);
+}
+
+fn changed<K, T>(slots: BTreeMap<K, Slot<T>>) -> impl Iterator<Item = Changed<K, T>> {
+    slots.into_iter().filter_map(|(key, slot)| {
+        Some(Changed {
+            key,
+            before: slot.before,
+            after: slot.after?,
+        })
+    })
+}
+
+impl<'p> State<'p> {
+    /// The state after `parent`, for judging a block on top of it that has this time.
+    pub const fn new(params: &'p Params, parent: &Header, time: UnixTime) -> Self {
+        Self {
+            params,
+            height: parent.height.next(),
+            time,
+            sealers_root: parent.sealers_root,
+            sealers: None,
+            sealers_changed: false,
+            items: BTreeMap::new(),
+            members: BTreeMap::new(),
+            invites: BTreeMap::new(),
+            followed: BTreeMap::new(),
+        }
+    }
+
+    /// The rules of the mesh.
+    pub const fn params(&self) -> &'p Params {
+        self.params
+    }
+
+    /// Reads every row that decides about a fact, unless it is here already. `view` shows the
+    /// state at the parent.
+    ///
+    /// # Errors
+    /// `StoreFault` if the view fails.
+    pub fn load<V: View + ?Sized>(&mut self, view: &V, fact: &Fact<'_>) -> Result<(), StoreFault> {
+        // In an open mesh nothing decides about records and relations.
+        let closed = self.params.admission == Admission::Invite;
+        if closed || fact.body.is_membership() {
+            self.load_member(view, fact.author)?;
+        }
+        if let Some((item, follows)) = fact.body.custody() {
+            self.load_custody(view, item, follows)?;
+        }
+        match fact.body {
+            Body::Transfer { to, .. } => self.load_member(view, to)?,
+            Body::Invite { key, .. } => self.load_invite(view, key)?,
+            Body::Admit { node, role, .. } => {
+                self.load_member(view, node)?;
+                self.load_invite(view, fact.author)?;
+                if role.seals() && self.sealers.is_none() {
+                    self.sealers = Some(sealers(view, &self.sealers_root)?);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn load_member<V: View + ?Sized>(&mut self, view: &V, node: NodeId) -> Result<(), StoreFault> {
+        load_slot(&mut self.members, node, |node| view.member(node))
+    }
+
+    fn load_invite<V: View + ?Sized>(&mut self, view: &V, key: NodeId) -> Result<(), StoreFault> {
+        load_slot(&mut self.invites, key, |key| view.invite(key))
+    }
+
+    fn load_custody<V: View + ?Sized>(
+        &mut self,
+        view: &V,
+        item: &str,
+        follows: Option<FactId>,
+    ) -> Result<(), StoreFault> {
+        if !self.items.contains_key(item) {
+            load_slot(&mut self.items, item.into(), |item| view.custody(item))?;
+        }
+        let Some(follows) = follows else {
+            return Ok(());
+        };
+        let latest = self.custody(item).map(|custody| custody.latest);
+        if latest != Some(follows) && !self.followed.contains_key(&follows) {
+            let standing = match view.fact_row(&follows)?.map(|row| row.state) {
+                None | Some(FactState::Pending) => Standing::Ahead,
+                Some(FactState::Sealed(..) | FactState::Conflict(..)) => Standing::Behind,
+            };
+            self.followed.insert(follows, standing);
+        }
+        Ok(())
+    }
+
+    /// Custody of an item that was loaded.
+    pub fn custody(&self, item: &str) -> Option<&Custody> {
+        self.items.get(item)?.now()
+    }
+
+    fn member(&self, node: &NodeId) -> Option<&Member> {
+        self.members.get(node)?.now()
+    }
+
+    fn invite(&self, key: &NodeId) -> Option<&InviteRow> {
+        self.invites.get(key)?.now()
+    }
+
+    /// Judges a loaded fact in the state as it is now.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn judge<'a>(&self, id: FactId, fact: &Fact<'a>) -> Result<Change<'a>, FactReject> {
+        let author = self.member(&fact.author);
+        if !fact.body.is_membership() {
+            membership::may_write(self.params.admission, author)?;
+        }
+        match fact.body {
+            Body::Record { .. } | Body::Relation { .. } => Ok(Change::Nothing),
+            Body::Invite {
+                key,
+                role,
+                uses,
+                expires,
+            } => {
+                membership::judge_invite(author, self.invite(&key))?;
+                let row = InviteRow {
+                    fact: id,
+                    by: fact.author,
+                    role,
+                    uses_left: uses,
+                    expires,
+                };
+                Ok(Change::Invite(key, row))
+            }
+            Body::Admit { node, role, name } => {
+                let used = membership::judge_admit(&Entrance {
+                    author,
+                    invite: self.invite(&fact.author),
+                    node,
+                    member: self.member(&node),
+                    role,
+                    sealers: self.sealers.as_ref().map_or(0, Vec::len),
+                    time: self.time,
+                })?;
+                let member = Member {
+                    role,
+                    name: name.into(),
+                    admit: Some(id),
+                    since: self.height,
+                };
+                let used = used.map(|row| (fact.author, row));
+                Ok(Change::Admit(node, member, used))
+            }
+            Body::Request { item, .. }
+            | Body::Release { item, .. }
+            | Body::Transfer { item, .. } => self.judge_custody(id, fact, item),
+        }
+    }
+
+    fn judge_custody<'a>(
+        &self,
+        id: FactId,
+        fact: &Fact<'a>,
+        item: &'a str,
+    ) -> Result<Change<'a>, FactReject> {
+        let Some(action) = CustodyAction::of(&fact.body) else {
+            return Ok(Change::Nothing);
+        };
+        let follows = fact.body.custody().and_then(|(_, follows)| follows);
+        let standing = follows.and_then(|follows| self.followed.get(&follows));
+        let receiver_holds = match action {
+            CustodyAction::Transfer(to) => {
+                membership::may_write(self.params.admission, self.member(&to)).is_ok()
+            }
+            _ => false,
+        };
+        let claim = Claim {
+            author: fact.author,
+            item,
+            action,
+            follows,
+            standing: standing.copied().unwrap_or(Standing::Ahead),
+            custody: self.custody(item),
+            receiver_holds,
+        };
+        let holder = custody::judge(&claim, self.params.release)?;
+        let custody = Custody {
+            holder,
+            latest: id,
+            since: self.height,
+        };
+        Ok(Change::Custody(item, custody))
+    }
+
+    /// Makes what `judge` returned for a fact the state that later facts see.
+    pub fn take(&mut self, id: FactId, what: Change<'_>) {
+        match what {
+            Change::Nothing => {}
+            Change::Custody(item, custody) => {
+                self.pass(id);
+                match self.items.get_mut(item) {
+                    Some(slot) => slot.after = Some(custody),
+                    None => change(&mut self.items, item.into(), custody),
+                }
+            }
+            Change::Invite(key, row) => change(&mut self.invites, key, row),
+            Change::Admit(node, member, used) => {
+                if let (true, Some(sealers)) = (member.role.seals(), &mut self.sealers)
+                    && let Err(at) = sealers.binary_search(&node)
+                {
+                    sealers.insert(at, node);
+                    self.sealers_changed = true;
+                }
+                change(&mut self.members, node, member);
+                if let Some((key, row)) = used {
+                    change(&mut self.invites, key, row);
+                }
+            }
+        }
+    }
+
+    /// From now on nothing can follow this fact, unless it is an item's latest.
+    pub fn pass(&mut self, id: FactId) {
+        self.followed.insert(id, Standing::Behind);
+    }
+
+    /// What a header on top must say about the next sealers.
+    pub fn sealers_root(&self) -> Hash {
+        match &self.sealers {
+            Some(sealers) if self.sealers_changed => merkle::root(sealers),
+            _ => self.sealers_root,
+        }
+    }
+
+    /// Everything that changed, ordered by key.
+    pub fn into_changes(self) -> Changes {
+        let items = changed(self.items).map(|item| Changed {
+            key: String::from(item.key),
+            before: item.before,
+            after: item.after,
+        });
+        Changes {
+            items: items.collect(),
+            members: changed(self.members).collect(),
+            invites: changed(self.invites).collect(),
+            sealers: self.sealers.filter(|_| self.sealers_changed),
+        }
+    }
+}
+
+/// The rows that a group of facts changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// Custody.
+    pub items: Vec<Changed<String, Custody>>,
+    /// Members.
+    pub members: Vec<Changed<NodeId, Member>>,
+    /// Invites.
+    pub invites: Vec<Changed<NodeId, InviteRow>>,
+    /// The next sealers, ascending, if they are others than before.
+    pub sealers: Option<Vec<NodeId>>,
+}
+
+fn sealers<V: View + ?Sized>(view: &V, root: &Hash) -> Result<Vec<NodeId>, StoreFault> {
+    view.sealers(root)?.ok_or(StoreFault {
+        table: Table::Sealers,
+        what: "the sealers that a connected header commits to are missing",
+    })
+}

@@ -1,0 +1,142 @@
+//! A naive ledger: whole histories in maps, replayed from genesis, written apart from the real one.
+
+use std::collections::HashMap;
+use std::string::String;
+
+use super::*;
+use crate::fact::Body;
+use crate::id::NodeId;
+use crate::ledger::read::Read;
+use crate::store::Table;
+use crate::time::UnixTime;
+
+#[derive(Clone)]
+pub(super) struct Model {
+    by_holder_only: bool,
+    /// Every custody fact of an item and who held it then.
+    custody: HashMap<String, Vec<(FactId, Option<NodeId>)>>,
+    roles: HashMap<NodeId, Role>,
+    /// Role, uses left, last time.
+    invites: HashMap<NodeId, (Role, u32, UnixTime)>,
+}
+
+impl Model {
+    pub(super) fn genesis(params: &Params) -> Self {
+        Self {
+            by_holder_only: params.release == ReleaseRule::Holder,
+            custody: HashMap::new(),
+            roles: params
+                .roots
+                .iter()
+                .map(|root| (*root, Role::Admin))
+                .collect(),
+            invites: HashMap::new(),
+        }
+    }
+
+    /// Makes a fact true if it may be; says whether.
+    pub(super) fn fact(&mut self, encoded: &EncodedFact, time: UnixTime) -> bool {
+        let (id, fact) = (encoded.id(), encoded.fact());
+        let role = self.roles.get(&fact.author).copied();
+        match fact.body {
+            Body::Record { .. } | Body::Relation { .. } => role.is_some_and(Role::writes),
+            Body::Invite {
+                key,
+                role: gives,
+                uses,
+                expires,
+            } => {
+                let ok = role == Some(Role::Admin) && !self.invites.contains_key(&key);
+                if ok {
+                    self.invites.insert(key, (gives, uses, expires));
+                }
+                ok
+            }
+            Body::Admit {
+                node, role: gives, ..
+            } => {
+                let admin = role == Some(Role::Admin);
+                let invite = self.invites.get_mut(&fact.author).filter(|_| !admin);
+                let invited = invite
+                    .as_ref()
+                    .is_some_and(|(role, left, last)| *role == gives && *left > 0 && time <= *last);
+                let ok = (admin || invited) && !self.roles.contains_key(&node);
+                if ok {
+                    self.roles.insert(node, gives);
+                    if let Some((_, left, _)) = invite {
+                        *left -= 1;
+                    }
+                }
+                ok
+            }
+            Body::Request { item, follows, .. } => {
+                let ok = |holder: Option<NodeId>, _: &Self| holder.is_none();
+                role.is_some_and(Role::writes)
+                    && self.custody(item, follows, id, Some(fact.author), ok)
+            }
+            Body::Release { item, follows, .. } => {
+                let strict = self.by_holder_only;
+                let ok = |holder: Option<NodeId>, _: &Self| {
+                    holder.is_some() && (!strict || holder == Some(fact.author))
+                };
+                role.is_some_and(Role::writes) && self.custody(item, Some(follows), id, None, ok)
+            }
+            Body::Transfer {
+                item, follows, to, ..
+            } => {
+                let ok = |holder: Option<NodeId>, model: &Self| {
+                    holder == Some(fact.author)
+                        && model.roles.get(&to).copied().is_some_and(Role::writes)
+                };
+                role.is_some_and(Role::writes)
+                    && self.custody(item, Some(follows), id, Some(to), ok)
+            }
+        }
+    }
+
+    fn custody(
+        &mut self,
+        item: &str,
+        follows: Option<FactId>,
+        id: FactId,
+        holder: Option<NodeId>,
+        ok: impl Fn(Option<NodeId>, &Self) -> bool,
+    ) -> bool {
+        let last = self.custody.get(item).and_then(|log| log.last()).copied();
+        let ok = follows == last.map(|(id, _)| id) && ok(last.and_then(|(_, h)| h), self);
+        if ok {
+            self.custody
+                .entry(item.into())
+                .or_default()
+                .push((id, holder));
+        }
+        ok
+    }
+
+    /// Asserts that a store's tables say the same.
+    pub(super) fn assert_is(&self, store: &crate::testing::MemStore) {
+        assert_eq!(store.len(Table::Item), self.custody.len());
+        for (item, log) in &self.custody {
+            let row = store.custody(item).unwrap().unwrap();
+            assert_eq!(Some(&(row.latest, row.holder)), log.last());
+        }
+        assert_eq!(store.len(Table::Member), self.roles.len());
+        for (node, role) in &self.roles {
+            assert_eq!(store.member(node).unwrap().unwrap().role, *role);
+        }
+        assert_eq!(store.len(Table::Invite), self.invites.len());
+        for (key, (role, left, expires)) in &self.invites {
+            let row = store.invite(key).unwrap().unwrap();
+            assert_eq!(
+                (row.role, row.uses_left, row.expires),
+                (*role, *left, *expires)
+            );
+        }
+        let tip = store.tip_row().unwrap().unwrap().tip;
+        let root = store.header(&tip.id).unwrap().unwrap().header.sealers_root;
+        let mut sealers: Vec<_> = self.roles.iter().filter(|(_, r)| r.seals()).collect();
+        sealers.sort_unstable();
+        let sealers: Vec<_> = sealers.into_iter().map(|(node, _)| *node).collect();
+        assert_eq!(store.sealers(&root).unwrap(), Some(sealers));
+    }
+}
