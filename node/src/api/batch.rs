@@ -4,7 +4,6 @@
 //! Records are signed anew with a new time, so the same line would get a new id each time. A line is
 //! therefore a duplicate if this node wrote the same content before, or is writing it just now.
 
-use std::collections::HashMap;
 use std::sync::PoisonError;
 
 use axum::Json;
@@ -13,7 +12,6 @@ use axum::extract::State;
 use cairn_core::engine::Published;
 use cairn_core::fact::Fact;
 use cairn_core::id::ContentHash;
-use cairn_core::store::View;
 use cairn_core::time::UnixTime;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
@@ -78,15 +76,15 @@ impl Counts {
 /// Contents that this request is writing just now; freed when they are written or given up.
 struct Claims {
     context: Context,
-    contents: HashMap<ContentHash, u64>,
+    contents: Vec<ContentHash>,
 }
 
 impl Claims {
-    fn claim(&mut self, content: ContentHash, line: u64) -> bool {
+    fn claim(&mut self, content: ContentHash) -> bool {
         let mut all = self.context.0.importing.lock().unwrap_or_else(PoisonError::into_inner);
         let free = all.insert(content);
         if free {
-            self.contents.insert(content, line);
+            self.contents.push(content);
         }
         free
     }
@@ -95,7 +93,7 @@ impl Claims {
 impl Drop for Claims {
     fn drop(&mut self) {
         let mut all = self.context.0.importing.lock().unwrap_or_else(PoisonError::into_inner);
-        for content in self.contents.keys() {
+        for content in &self.contents {
             all.remove(content);
         }
     }
@@ -110,51 +108,65 @@ fn content_of(record: &NewRecord, context: &Context) -> ContentHash {
     fact.content_hash()
 }
 
-/// The lines that are to be written, with their numbers.
-type Parsed = (Claims, Vec<(u64, Draft)>, Counts);
+/// Lines that ask for a record, with their numbers and contents.
+type Wanted = Vec<(u64, ContentHash, NewRecord)>;
 
-fn parse(context: &Context, view: &dyn View, lines: &[Line]) -> Result<Parsed, Problem> {
-    let (mut counts, mut drafts) = (Counts::default(), Vec::with_capacity(lines.len()));
-    let mut claims = Claims {
-        context: context.clone(),
-        contents: HashMap::new(),
-    };
-    let author = context.node().node_id();
+/// Parses lines; those that somebody is writing just now are duplicates already.
+fn parse(claims: &mut Claims, lines: &[Line], counts: &mut Counts) -> Wanted {
+    let mut wanted = Vec::with_capacity(lines.len());
     for line in lines {
-        let record = match line.parse() {
-            Ok(Some(record)) => record,
-            Ok(None) => {
-                counts.skipped += 1;
-                continue;
+        match line.parse() {
+            Ok(Some(record)) => {
+                let content = content_of(&record, &claims.context);
+                if claims.claim(content) {
+                    wanted.push((line.number, content, record));
+                } else {
+                    counts.duplicate += 1;
+                }
             }
-            Err(why) => {
-                counts.refuse(line.number, why);
-                continue;
-            }
-        };
-        let content = content_of(&record, context);
-        // Claimed before the ledger is asked: whoever held the claim before has written by then.
-        let new = claims.claim(content, line.number);
-        if !new || query::said_before(view, &content, &author)? {
-            counts.duplicate += 1;
-            continue;
+            Ok(None) => counts.skipped += 1,
+            Err(why) => counts.refuse(line.number, why),
         }
-        let body = DraftBody::Record {
-            topic: record.topic,
-            media_type: record.media_type,
-            bytes: record.bytes,
-        };
-        drafts.push((line.number, Draft { time: None, body }));
     }
-    Ok((claims, drafts, counts))
+    wanted
+}
+
+fn draft(record: NewRecord) -> Draft {
+    let body = DraftBody::Record {
+        topic: record.topic,
+        media_type: record.media_type,
+        bytes: record.bytes,
+    };
+    Draft { time: None, body }
 }
 
 /// Parses, signs and writes one batch; done when it is durable.
 async fn write(context: Context, lines: Vec<Line>) -> Result<Counts, Problem> {
-    let reader = context.clone();
-    let parsing = context.read(move |view| parse(&reader, view, &lines));
-    let (_claims, drafts, mut counts) = parsing.await?;
-    let (numbers, drafts): (Vec<u64>, Vec<Draft>) = drafts.into_iter().unzip();
+    let mut claims = Claims {
+        context: context.clone(),
+        contents: Vec::with_capacity(lines.len()),
+    };
+    let parsing = context.read(move |_| {
+        let mut counts = Counts::default();
+        let wanted = parse(&mut claims, &lines, &mut counts);
+        Ok((claims, wanted, counts))
+    });
+    let (claims, wanted, mut counts) = parsing.await?;
+    // A view from after the claims: whoever held one of them before has written by then.
+    let author = context.node().node_id();
+    let asking = context.read(move |view| {
+        let mut new = Vec::with_capacity(wanted.len());
+        for (line, content, record) in wanted {
+            if !query::said_before(view, &content, &author)? {
+                new.push((line, draft(record)));
+            }
+        }
+        Ok(new)
+    });
+    let asked = claims.contents.len();
+    let new = asking.await?;
+    counts.duplicate += (asked - new.len()) as u64;
+    let (numbers, drafts): (Vec<u64>, Vec<Draft>) = new.into_iter().unzip();
     let outcomes = context.node().sign_and_publish(drafts).await?;
     for (line, outcome) in numbers.into_iter().zip(outcomes) {
         match outcome {

@@ -38,6 +38,8 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use zeroize::Zeroizing;
 
+pub(crate) use peers::is_address;
+
 use crate::handle::NodeHandle;
 use crate::problem::{Code, Problem};
 

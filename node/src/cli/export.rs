@@ -1,7 +1,7 @@
 //! `export`: every fact in order of arrival, one `fact get` document a line, streamed.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
