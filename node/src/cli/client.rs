@@ -42,6 +42,7 @@ pub(super) fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> S
 }
 
 impl Client {
+    /// The node that the flags, the environment or the data dir name.
     pub(super) fn new(global: &Global) -> Result<Self, Problem> {
         let dir = place::data_dir(global.data_dir.as_deref()).ok();
         let runtime = || {
@@ -51,20 +52,33 @@ impl Client {
         let base = global.node.clone().or_else(runtime);
         let base = base.unwrap_or_else(|| "http://127.0.0.1:7070".into());
         let base = if base.contains("://") { base } else { format!("http://{base}") };
-        let token = dir.and_then(|dir| std::fs::read_to_string(dir.token_file()).ok());
-        let timeout = global.timeout.unwrap_or(CONNECT_TIMEOUT);
+        let token = dir.as_ref().and_then(|dir| std::fs::read_to_string(dir.token_file()).ok());
+        let mut client = Self::to(&base, token);
+        if let Some(timeout) = global.timeout {
+            client.timeout = timeout;
+        }
+        Ok(client)
+    }
+
+    /// The node at an address.
+    pub(super) fn to(base: &str, token: Option<String>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
-            .timeout_connect(Some(timeout))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
             .user_agent(concat!("cairn/", env!("CARGO_PKG_VERSION")));
-        Ok(Self {
+        Self {
             agent: config.build().new_agent(),
             base: base.trim_end_matches('/').into(),
             token: token.map(|token| token.trim().to_string()),
-            timeout,
-        })
+            timeout: CONNECT_TIMEOUT,
+        }
+    }
+
+    /// The node's address.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     fn url(&self, path: &str) -> String {

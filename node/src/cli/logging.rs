@@ -46,3 +46,8 @@ pub(super) fn start(format: Format, verbose: u8, quiet: bool) -> Result<(), Prob
     };
     Ok(())
 }
+
+/// The same for a command that shows nodes at work: only errors, unless more is asked for.
+pub(super) fn start_quietly(verbose: u8) -> Result<(), Problem> {
+    start(Format::Text, verbose.saturating_sub(1), verbose == 0)
+}
