@@ -13,19 +13,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cairn_core::block::genesis;
-use cairn_core::engine::{Command, Config, Engine, PeerAddr, Published};
-use cairn_core::fact::{EncodedFact, verify};
+use cairn_core::engine::{Command, Config, Engine, PeerAddr};
 use cairn_core::id::NodeId;
-use cairn_core::ledger::create::genesis_batch;
-use cairn_core::ledger::read::Read;
 use cairn_core::limits::Limits;
-use cairn_core::verified::Unverified;
 use cairn_transport_quic::{BindError, Endpoint, InboxSender, TransportLimits, inbox};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::bootstrap::open_store;
 use crate::clock::{self, Clock};
 use crate::data_dir::{DataDir, DataDirError, Lock, Runtime};
 use crate::driver::{Driver, Told};
@@ -34,7 +30,7 @@ use crate::events::EventLog;
 use crate::exit;
 use crate::handle::{HandleParts, NodeHandle};
 use crate::keys::{self, KeyError};
-use crate::store::{Durability, Profile, Store, StoreError, quarantine};
+use crate::store::{Durability, Profile, Store, StoreError};
 use crate::verify_pool::VerifyPool;
 
 /// Values of the node's own threads that wait for the driver.
@@ -195,40 +191,6 @@ fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(|source| StartError::Http { address, source })
-}
-
-/// Opens the store and founds the ledger in it if it is new. A damaged store is moved away if there
-/// is somebody to refill it from; a node that may be the last one never gives up its copy by itself.
-fn open_store(
-    config: &NodeConfig,
-    dir: &DataDir,
-    enrollment: &Enrollment,
-) -> Result<Store, StartError> {
-    let path = config.db_dir.clone().unwrap_or_else(|| dir.store());
-    let others = !config.peers.is_empty() || !enrollment.dial.is_empty();
-    let store = match Store::open(&path, config.profile) {
-        Err(StoreError::Damaged { what, .. }) if others => {
-            let moved = quarantine(&path)?;
-            tracing::error!(what, to = %moved.display(), "the store was damaged and moved away; \
-                refilling it from peers");
-            Store::open(&path, config.profile)?
-        }
-        opened => opened?,
-    };
-    let params = store.view().params();
-    match params.map_err(|fault| StoreError::fault(&path, &fault))? {
-        Some(params) if params == enrollment.params => {}
-        Some(params) => {
-            let name = params.name.to_string();
-            return Err(StartError::OtherMesh { path, name });
-        }
-        None => {
-            let params = &enrollment.params;
-            store.commit(&genesis_batch(params, &genesis(params)))?;
-            store.persist()?;
-        }
-    }
-    Ok(store)
 }
 
 /// A running node. Dropping it without `stop` ends its threads as soon as they notice.
@@ -419,7 +381,6 @@ fn assemble(config: &NodeConfig, prepared: Prepared) -> Result<Node, StartError>
     let fatal_sender = Arc::new(fatal_sender);
     let driver = spawn_driver(driver, fatal_sender.clone()).map_err(StartError::Thread)?;
     tokio::spawn(watch_store(Arc::downgrade(&store), fatal_sender));
-    tokio::spawn(bring(handle.clone(), enrollment.facts));
     dir.write_runtime(&runtime)?;
     Ok(Node {
         handle,
@@ -461,23 +422,5 @@ async fn watch_store(store: std::sync::Weak<Store>, fatal: Fatal) {
             fatal.send_replace(Some(Arc::new(StoreError::Stalled { path, seconds })));
             return;
         }
-    }
-}
-
-/// Publishes the facts that this node has to bring along; most starts find them in the set.
-async fn bring(handle: NodeHandle, facts: Vec<Unverified<EncodedFact>>) {
-    let facts: Vec<_> = facts
-        .into_iter()
-        .filter_map(|fact| verify(fact).ok())
-        .collect();
-    match handle.publish(facts).await {
-        Ok(outcomes) => {
-            for outcome in outcomes {
-                if let Published::Refused(id, refusal) = outcome {
-                    tracing::info!(%id, ?refusal, "a fact of this node's own has to wait");
-                }
-            }
-        }
-        Err(refusal) => tracing::debug!(?refusal, "this node's own facts were not published"),
     }
 }

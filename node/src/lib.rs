@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod app;
+mod bootstrap;
 pub mod cli;
 pub mod clock;
 pub mod data_dir;
