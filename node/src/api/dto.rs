@@ -377,3 +377,6 @@ pub fn reorg(reorg: &Reorg) -> Value {
         "lost": reorg.lost,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -342,3 +342,6 @@ pub fn relations(
     let seqs = view.seqs(table, id.as_bytes(), after, max)?;
     seqs.into_iter().map(|seq| fact_at(view, mesh, seq)).collect()
 }
+
+#[cfg(test)]
+mod tests;
