@@ -2,7 +2,7 @@
 //! randomness of its own.
 //!
 //! The module list below is the reading order and the dependency order: a module may name only
-//! modules above it (inside a layer the order holds too). See `ARCHITECTURE.md` beside this crate.
+//! modules of its own or a lower layer. See `ARCHITECTURE.md` beside this crate.
 //!
 //! Two tiers. Tier 0 (no `alloc`) verifies headers, work, Merkle paths and facts on a
 //! microcontroller. Tier A (feature `alloc`, the default) adds everything a full node decides.
@@ -15,25 +15,32 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-// 1 · words
+// 1 · words and bytes
+pub mod codec;
+#[cfg(feature = "alloc")]
+pub mod conn;
+pub mod hash;
 pub mod id;
 pub mod limits;
-pub mod params;
-pub mod time;
-pub mod work;
-// 2 · bytes
-pub mod codec;
-pub mod hash;
 pub mod merkle;
 pub mod signature;
-// 3 · things
+pub mod time;
+pub mod work;
+// 2 · things
 pub mod block;
 pub mod fact;
 #[cfg(feature = "alloc")]
 pub mod invite;
 pub mod light;
+pub mod params;
 pub mod seal;
 pub mod verified;
+// 3 · the vocabulary shared with the outside
+#[cfg(feature = "alloc")]
+pub mod event;
+#[cfg(feature = "alloc")]
+pub mod store;
+pub mod wire;
 // 4 · ledger
 #[cfg(feature = "alloc")]
 pub mod ledger;
@@ -41,16 +48,19 @@ pub mod ledger;
 #[cfg(feature = "alloc")]
 pub mod chain;
 #[cfg(feature = "alloc")]
+pub mod gossip;
+#[cfg(feature = "alloc")]
 pub mod mempool;
 #[cfg(feature = "alloc")]
+pub mod peer;
+#[cfg(feature = "alloc")]
 pub mod producer;
-// 6 · face (the vocabulary that the machines share with the outside)
+#[cfg(feature = "alloc")]
+pub mod reconcile;
+#[cfg(feature = "alloc")]
+pub mod sync;
+// 6 · engine
 #[cfg(feature = "alloc")]
 pub mod engine;
-#[cfg(feature = "alloc")]
-pub mod event;
-#[cfg(feature = "alloc")]
-pub mod store;
 #[cfg(all(feature = "alloc", any(test, feature = "testing")))]
 pub mod testing;
-pub mod wire;

@@ -67,8 +67,9 @@ pub struct Limits {
     pub announce_delay: Millis,
     /// Between pings.
     pub ping_interval: Millis,
-    /// A peer that answered nothing for this long is gone.
-    pub silence_max: Millis,
+    /// A ping follows a change of our tip or set after this long, so that a lost announcement is
+    /// noticed.
+    pub ping_after_change: Millis,
     /// Between two reconciliations with one peer, when nothing suggests a difference.
     pub reconcile_interval: Millis,
     /// Connections wanted from us to others.
@@ -85,8 +86,6 @@ pub struct Limits {
     pub addresses: usize,
     /// How far a header's time may be ahead of a confirmed clock.
     pub clock_ahead_max: Millis,
-    /// Facts per second that one peer may make us verify, and how many at once.
-    pub facts_rate: (u32, u32),
     /// Requests per second that one peer may make, and how many at once.
     pub requests_rate: (u32, u32),
 }
@@ -95,7 +94,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             mempool_facts: 65_536,
-            mempool_bytes: 64 * 1024 * 1024,
+            mempool_bytes: 32 * 1024 * 1024,
             strangers_facts: 1_024,
             strangers_bytes: 1024 * 1024,
             wants: 65_536,
@@ -108,8 +107,8 @@ impl Default for Limits {
             request_timeout: 10_000,
             hello_timeout: 10_000,
             announce_delay: 50,
-            ping_interval: 20_000,
-            silence_max: 60_000,
+            ping_interval: 60_000,
+            ping_after_change: 2_000,
             reconcile_interval: 60_000,
             outbound_wanted: 8,
             outbound_max: 16,
@@ -118,7 +117,6 @@ impl Default for Limits {
             backoff: (1_000, 600_000),
             addresses: 1_024,
             clock_ahead_max: 120_000,
-            facts_rate: (20_000, 200_000),
             requests_rate: (500, 2_000),
         }
     }

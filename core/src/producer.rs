@@ -51,6 +51,8 @@ pub struct Slot<'a> {
 pub struct Draft {
     /// The block; its seal is zero. None if no fact is permitted.
     pub block: Option<Block>,
+    /// The next sealers, ascending, if the block changes them.
+    pub sealers: Option<Vec<NodeId>>,
     /// Candidates that are against the rules at the tip itself.
     pub conflicts: Vec<(FactId, FactReject)>,
 }
@@ -195,6 +197,7 @@ fn finish(chosen: Selection<'_>, slot: &Slot<'_>) -> Draft {
     let facts = chosen.facts;
     Draft {
         block: (!facts.is_empty()).then_some(Block { header, facts }),
+        sealers: chosen.state.into_changes().sealers,
         conflicts: chosen.conflicts,
     }
 }

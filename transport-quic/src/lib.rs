@@ -4,6 +4,9 @@
 //! ed25519 key, and which keys are welcome is decided by core, after `Opened`. What the bytes of a
 //! frame mean is core's matter too; this crate knows only classes, sizes and who waits for whom.
 //!
+//! The driver makes an `inbox` of its own input type, gives the sender to `Endpoint::bind` and takes
+//! everything from the `Inbox`: `T: From<TransportEvent>` is all that it has to write.
+//!
 //! Reading order: `event` and `inbox` (what the driver sees), `config` (every limit), `framing`
 //! (bytes), `identity` and `verifier` (who), `streams` (one frame on one stream), `session` (one
 //! connection), `admission` and `endpoint` (the socket).

@@ -7,7 +7,7 @@ use crate::limits::Limits;
 use crate::params::Params;
 use crate::signature::SigningKey;
 
-use super::input::PeerAddr;
+use crate::conn::PeerAddr;
 use crate::id::NodeId;
 
 /// Everything that is fixed for the life of an engine.

@@ -5,28 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::block::Header;
+use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
 use crate::time::UnixTime;
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
-
-/// A live connection, numbered by the transport; never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnId(pub u64);
-
-/// An attempt to connect, numbered by the engine; never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DialId(pub u64);
-
-/// A request of ours on one connection, numbered by the engine; never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RequestTag(pub u64);
-
-/// A request of the peer on one connection, numbered by the transport; never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StreamTag(pub u64);
 
 /// Work given to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,16 +24,6 @@ pub struct BatchId(pub u64);
 /// A command of the node's user; numbered by the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u64);
-
-/// A place: `host:port` where host is a name, an IPv4 or a bracketed IPv6 address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PeerAddr(pub String);
-
-impl core::fmt::Display for PeerAddr {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// What can happen on a connection. All bytes are hostile.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,41 +4,182 @@
 //! most one `Commit` per input, made visible before the next input and durable later, in order; a
 //! promise (a `Reply`, a block this node sealed) comes out only after its `Durable`; every command
 //! gets exactly one reply, every job exactly one answer; spurious inputs are harmless.
+//!
+//! An input changes the set or the chain, never both: what follows from it (a block that is
+//! complete now) is done with the next input, which `poll_timeout` asks for at once. So every step
+//! reads a store in which the step before is visible.
 
+mod boot;
+mod chain;
 mod config;
+mod conns;
 mod input;
+mod on_chain;
+mod on_command;
+mod on_conn;
+mod on_facts;
+mod on_message;
 mod output;
+mod promises;
+mod requests;
+mod sealing;
+mod serve;
 mod status;
+mod strangers;
 
+pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
-pub use input::{
-    BatchId, Command, CommandId, ConnId, ConnInput, CustodyAction, DialId, Input, JobId, PeerAddr,
-    RequestTag, StreamTag,
-};
+pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
 pub use status::{PeerStatus, State, Status};
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
 
-use crate::store::{StoreFault, View};
-use crate::time::{Instant, Now};
+use chain::Chain;
+use conns::Conns;
+use promises::{Promise, Promises};
+use requests::Requests;
+use sealing::Sealing;
+use strangers::Strangers;
+
+use crate::fact::EncodedFact;
+use crate::gossip::Gossip;
+use crate::id::{MeshId, NodeId};
+use crate::ledger::rows::SetRow;
+use crate::mempool::Mempool;
+use crate::peer::Book;
+use crate::reconcile::{Fingerprints, Schedule, Session};
+use crate::store::{Batch, StoreFault, View};
+use crate::sync::bodies::BodySync;
+use crate::sync::facts::FactSync;
+use crate::sync::headers::HeaderSync;
+use crate::time::{Instant, Millis, Now};
+use crate::verified::Verified;
+
+/// Between two tries to find what no peer had.
+const RETRY_INTERVAL: Millis = 1_000;
+
+/// Facts read from disk by one input when the mempool has room again.
+const REFILL: usize = 4_096;
+
+/// A reconciliation that runs.
+struct ActiveSession {
+    conn: ConnId,
+    session: Session,
+    /// Whether an answer is awaited.
+    asked: bool,
+    /// Facts it found that we lack.
+    found: usize,
+}
 
 /// The machine.
 pub struct Engine {
-    status: Status,
+    config: Config,
+    me: NodeId,
+    mesh: MeshId,
+    now: Now,
+    // What is known, mirrored from the store.
+    set: SetRow,
+    fingerprints: Fingerprints,
+    chain: Chain,
+    mempool: Mempool,
+    // The machines.
+    strangers: Strangers,
+    gossip: Gossip,
+    wanted: FactSync,
+    bodies: BodySync,
+    headers: HeaderSync,
+    schedule: Schedule,
+    session: Option<ActiveSession>,
+    book: Book,
+    sealing: Sealing,
+    // The outside.
+    conns: Conns,
+    requests: Requests,
+    promises: Promises,
+    /// Promises made by the input at hand; they wait for its batch.
+    fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
+    /// Facts of strangers that became known, for the next input.
+    released: Vec<Verified<EncodedFact>>,
+    verifying: BTreeMap<JobId, (ConnId, usize)>,
+    verifying_facts: usize,
+    last_job: u64,
+    last_nonce: u64,
+    last_arrival: Instant,
+    /// When the tip last moved.
+    tip_since: Instant,
+    next_retry: Instant,
+    stopping: bool,
+    /// There is more to do at once.
+    wake: bool,
+    announces_received: u64,
+    duplicates_dropped: u64,
+    peers_stale: bool,
+    members_stale: bool,
+    /// Whether anybody else belongs to the mesh.
+    has_others: bool,
+    status: Status,
 }
 
 impl Engine {
-    /// Rebuilds the engine from what is on disk (`genesis_batch` has been committed once before).
+    /// Rebuilds the engine from what is on disk. The store must hold at least the batch of
+    /// `ledger::create::genesis_batch`.
     ///
     /// # Errors
-    /// `StoreFault` if the view fails.
-    pub fn new(_config: Config, _view: &dyn View, _now: Now) -> Result<Self, StoreFault> {
-        Err(StoreFault {
-            table: crate::store::Table::Meta,
-            what: "not written yet",
-        })
+    /// `StoreFault` if the view fails or contradicts itself.
+    pub fn new(config: Config, view: &dyn View, now: Now) -> Result<Self, StoreFault> {
+        let limits = config.limits.clone();
+        let chain = Chain::load(&config.params, &limits, view)?;
+        let (set, fingerprints) = boot::load_set(view, &chain.mesh())?;
+        let mut mempool = Mempool::new(&limits);
+        mempool.refill(view, REFILL)?;
+        let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
+        let book = boot::load_book(&config, view, jitter)?;
+        let status = status::initial(chain.tip(), set.summary);
+        let mut engine = Self {
+            me: config.key.node_id(),
+            mesh: chain.mesh(),
+            now,
+            set,
+            fingerprints,
+            sealing: Sealing::new(&config, now.instant),
+            chain,
+            mempool,
+            strangers: Strangers::new((limits.strangers_facts, limits.strangers_bytes)),
+            gossip: Gossip::new(limits.announce_delay),
+            wanted: FactSync::new(limits.wants),
+            bodies: BodySync::default(),
+            headers: HeaderSync::default(),
+            schedule: Schedule::new(limits.reconcile_interval),
+            session: None,
+            book,
+            conns: Conns::default(),
+            requests: Requests::default(),
+            promises: Promises::default(),
+            fresh: Vec::new(),
+            outbox: VecDeque::new(),
+            released: Vec::new(),
+            verifying: BTreeMap::new(),
+            verifying_facts: 0,
+            last_job: 0,
+            last_nonce: 0,
+            last_arrival: now.instant,
+            tip_since: now.instant,
+            next_retry: now.instant,
+            stopping: false,
+            wake: true,
+            announces_received: 0,
+            duplicates_dropped: 0,
+            peers_stale: true,
+            members_stale: true,
+            has_others: false,
+            status,
+            config,
+        };
+        engine.refresh_status(view)?;
+        Ok(engine)
     }
 
     /// One thing happened.
@@ -47,11 +188,37 @@ impl Engine {
     /// Only if `view` fails; then the engine must be dropped and rebuilt from disk.
     pub fn handle_input(
         &mut self,
-        _now: Now,
-        _input: Input<'_>,
-        _view: &dyn View,
+        now: Now,
+        input: Input<'_>,
+        view: &dyn View,
     ) -> Result<(), StoreFault> {
-        Ok(())
+        self.now = now;
+        self.wake = false;
+        let mut batch = Batch::new();
+        match input {
+            Input::Tick => {}
+            Input::Conn(conn, input) => self.on_conn(conn, input, view, &mut batch)?,
+            Input::DialFailed(dial) => {
+                self.book.dial_failed(now.instant, dial);
+                self.touch_peers();
+            }
+            Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
+            Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,
+            Input::Sealed(job, header) => self.on_sealed(job, header, view, &mut batch)?,
+            Input::Durable(id) => {
+                for promise in self.promises.durable(id) {
+                    self.fulfil(promise);
+                }
+            }
+        }
+        if batch.is_empty() {
+            self.advance(view, &mut batch)?;
+        } else {
+            self.wake = true;
+        }
+        self.pump(view)?;
+        self.commit(batch);
+        self.refresh_status(view)
     }
 
     /// One thing to do. Call until `None` before the next `handle_input`.
@@ -59,13 +226,167 @@ impl Engine {
         self.outbox.pop_front()
     }
 
-    /// When to call `handle_input` with `Input::Tick` at the latest.
+    /// When to call `handle_input` with `Input::Tick` at the latest, if nothing else happens.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        if self.wake {
+            return Some(self.now.instant);
+        }
+        let stuck = (self.wanted.is_stuck() || !self.bodies.is_empty()).then_some(self.next_retry);
+        let session = self.schedule.timeout(&self.set.summary);
+        let dialing = self.dialing_timeout();
+        let sealing = self.sealing.timeout();
+        [
+            self.conns.timeout(),
+            self.requests.timeout(),
+            self.gossip.timeout(),
+            // While gossip flows a session waits for a quiet moment.
+            session.map(|at| at.max(self.now.instant.after(100))),
+            dialing,
+            sealing,
+            stuck,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// What is shown of the engine.
     pub const fn status(&self) -> &Status {
         &self.status
+    }
+
+    fn on_conn(
+        &mut self,
+        conn: ConnId,
+        input: ConnInput<'_>,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<(), StoreFault> {
+        match input {
+            ConnInput::Opened {
+                node,
+                address,
+                dial,
+            } => self.on_opened(conn, node, address, dial, view),
+            ConnInput::Control(bytes) => self.on_control(conn, bytes, view, batch),
+            ConnInput::Announce(bytes) => self.on_announce(conn, bytes, view),
+            ConnInput::Request {
+                stream,
+                class,
+                bytes,
+            } => self.on_request(conn, stream, class, bytes, view),
+            ConnInput::Answer { tag, bytes } => self.on_answer(conn, tag, bytes, view),
+            ConnInput::NoAnswer(tag) => {
+                if let Some(class) = self.requests.close(conn, tag) {
+                    self.no_answer(conn, tag, class);
+                }
+                Ok(())
+            }
+            ConnInput::Closed { code, by_peer } => {
+                self.on_closed(conn, code, by_peer);
+                Ok(())
+            }
+        }
+    }
+
+    /// What follows from earlier inputs: at most one change of the store.
+    fn advance(&mut self, view: &dyn View, batch: &mut Batch) -> Result<(), StoreFault> {
+        if !self.released.is_empty() {
+            let released = core::mem::take(&mut self.released);
+            self.arrive(released, None, view, batch)?;
+        } else if !self.advance_chain(view, batch)?
+            && !self.judge_pending(view, batch)?
+            && !self.seal_if_due(view, batch)?
+        {
+            self.wake |= self.mempool.refill(view, REFILL)?;
+            let last = crate::ledger::rows::Seq(self.set.summary.count);
+            self.fingerprints.save(last, self.stopping, batch);
+        }
+        self.wake |= !batch.is_empty();
+        Ok(())
+    }
+
+    /// Everything that is due by now and changes no store.
+    fn pump(&mut self, view: &dyn View) -> Result<(), StoreFault> {
+        let now = self.now.instant;
+        for conn in self.conns.late(now) {
+            self.close(conn, crate::wire::CloseCode::BadHello);
+        }
+        while let Some((conn, tag)) = self.requests.expired(now) {
+            self.outbox
+                .push_back(Output::Send(conn, Frame::Forget(tag)));
+            if let Some(class) = self.requests.close(conn, tag) {
+                self.no_answer(conn, tag, class);
+            }
+        }
+        if self.next_retry <= now {
+            self.next_retry = now.after(RETRY_INTERVAL);
+            self.wanted.retry_needed();
+            self.bodies.retry();
+        }
+        self.ask_for_missing(view)?;
+        while let Some((conn, ids)) = self.gossip.poll(now) {
+            let announce = crate::wire::Announce::Facts(ids);
+            let frame = Frame::Announce(crate::codec::encode(&announce));
+            self.outbox.push_back(Output::Send(conn, frame));
+        }
+        self.ping_due(view)?;
+        self.dial_due();
+        Ok(())
+    }
+
+    fn dial_due(&mut self) {
+        if self.stopping {
+            return;
+        }
+        let connected = self.conns.nodes();
+        let limits = &self.config.limits;
+        let outbound = self.conns.count(true);
+        let wanted = limits.outbound_wanted.saturating_sub(outbound);
+        if outbound >= limits.outbound_max {
+            return;
+        }
+        while let Some((dial, address, pin)) =
+            self.book.next_dial(self.now.instant, wanted, &connected)
+        {
+            self.outbox.push_back(Output::Dial(dial, address, pin));
+        }
+    }
+
+    /// When an address is worth dialling again; not if enough are connected.
+    fn dialing_timeout(&self) -> Option<Instant> {
+        if self.stopping || self.conns.count(true) >= self.config.limits.outbound_max {
+            return None;
+        }
+        let slow = self.now.instant.after(self.config.limits.dial_interval);
+        self.book
+            .timeout()
+            .map(|at| if at <= self.now.instant { slow } else { at })
+    }
+
+    /// Hands the changes of this input to the store, and its promises to what waits for the disk.
+    fn commit(&mut self, batch: Batch) {
+        if !batch.is_empty() {
+            let id = self.promises.issue();
+            self.outbox.push_front(Output::Commit(id, batch));
+        }
+        for promise in core::mem::take(&mut self.fresh) {
+            if let Some(ready) = self.promises.keep(promise) {
+                self.fulfil(ready);
+            }
+        }
+    }
+
+    /// Whether a block we sealed is not durable yet, so that nobody may hear of it.
+    fn own_block_waits(&self) -> bool {
+        let own = |promise: &Promise| matches!(promise, Promise::OwnBlock(_));
+        self.promises.own_block_waits() || self.fresh.iter().any(own)
+    }
+
+    fn fulfil(&mut self, promise: Promise) {
+        match promise {
+            Promise::Reply(id, result) => self.outbox.push_back(Output::Reply(id, result)),
+            Promise::OwnBlock(tip) => self.announce_block(tip),
+        }
     }
 }

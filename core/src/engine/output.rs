@@ -12,7 +12,8 @@ use crate::store::Batch;
 use crate::verified::Unverified;
 use crate::wire::{Class, CloseCode};
 
-use super::input::{BatchId, CommandId, ConnId, DialId, JobId, PeerAddr, RequestTag, StreamTag};
+use super::input::{BatchId, CommandId, JobId};
+use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 
 /// A frame for one connection. A full queue drops announcements and fails requests
 /// (`ConnInput::NoAnswer`); control frames and answers always fit.
@@ -86,6 +87,8 @@ pub enum Refusal {
         /// What people call the holder.
         name: String,
     },
+    /// Another rule forbids it, in words.
+    Rule(String),
     /// This node may not write facts (yet).
     NotMember,
     /// Only admins may do this.

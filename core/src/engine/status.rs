@@ -6,7 +6,10 @@ use crate::id::NodeId;
 use crate::time::{Millis, UnixTime};
 use crate::wire::{CloseCode, SetSummary, Tip};
 
-use super::input::PeerAddr;
+use super::{Engine, Output};
+use crate::conn::PeerAddr;
+use crate::event::Event;
+use crate::store::{StoreFault, Table, View};
 
 /// How the node is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,8 +68,128 @@ pub struct Status {
     pub target: u64,
     /// Facts known to be missing and being fetched.
     pub wanted: u64,
+    /// Announcements of facts received so far.
+    pub announces_received: u64,
+    /// Ids announced that we held already.
+    pub duplicates_dropped: u64,
     /// Peers, connected ones first; bounded by the address limit.
     pub peers: Vec<PeerStatus>,
     /// Grows with every change of `peers`.
     pub peers_version: u64,
+}
+
+/// The status of an engine that has not done anything yet.
+pub(super) const fn initial(tip: Tip, facts: SetSummary) -> Status {
+    Status {
+        state: State::Starting,
+        tip,
+        facts,
+        pending: 0,
+        conflict: 0,
+        target: 0,
+        wanted: 0,
+        announces_received: 0,
+        duplicates_dropped: 0,
+        peers: Vec::new(),
+        peers_version: 0,
+    }
+}
+
+impl Engine {
+    /// The list of peers changed.
+    pub(super) const fn touch_peers(&mut self) {
+        self.peers_stale = true;
+    }
+
+    /// Who belongs to the mesh may have changed.
+    pub(super) const fn touch_members(&mut self) {
+        self.members_stale = true;
+    }
+
+    pub(super) fn refresh_status(&mut self, view: &dyn View) -> Result<(), StoreFault> {
+        if self.members_stale {
+            self.members_stale = false;
+            self.has_others = view.scan(Table::Member, &[], &[0xff; 33], 2)?.len() > 1;
+        }
+        if self.peers_stale {
+            self.peers_stale = false;
+            self.status.peers = self.peer_statuses();
+            self.status.peers_version += 1;
+        }
+        let row = &self.chain.row;
+        let status = &mut self.status;
+        status.tip = row.tip;
+        status.facts = self.set.summary;
+        status.conflict = row.conflict;
+        status.pending = self
+            .set
+            .summary
+            .count
+            .saturating_sub(row.sealed + row.conflict);
+        status.target = self.chain.best_header_height().0;
+        status.wanted = self.wanted.len() as u64;
+        status.announces_received = self.announces_received;
+        status.duplicates_dropped = self.duplicates_dropped;
+        let state = self.state();
+        if state == State::Synced && self.status.state != State::Synced {
+            self.outbox
+                .push_back(Output::Event(Event::Synced(self.status.tip)));
+        }
+        self.status.state = state;
+        Ok(())
+    }
+
+    fn state(&self) -> State {
+        if self.stopping {
+            return State::Stopping;
+        }
+        if self.conns.accepted().next().is_none() {
+            let others = self.has_others || !self.book.is_empty();
+            return match (others, self.book.is_dialing()) {
+                (false, _) => State::Synced,
+                (true, true) => State::Connecting,
+                (true, false) => State::Isolated,
+            };
+        }
+        let behind = !self.chain.is_caught_up()
+            || self.headers.behind(|id| self.chain.knows(id))
+            || !self.wanted.is_empty()
+            || !self.verifying.is_empty()
+            || self.schedule.differs(&self.set.summary);
+        if behind {
+            State::Syncing
+        } else {
+            State::Synced
+        }
+    }
+
+    fn peer_statuses(&self) -> Vec<PeerStatus> {
+        let live = self.conns.accepted().map(|(_, conn)| PeerStatus {
+            node: Some(conn.node),
+            address: conn.address.clone(),
+            outbound: conn.dial.is_some(),
+            connected: true,
+            rtt: conn.rtt,
+            score: i32::try_from(conn.useful).unwrap_or(i32::MAX),
+            last_seen: Some(self.now.wall),
+            last_close: None,
+            tip: conn.tip,
+        });
+        let known = self
+            .book
+            .iter()
+            .filter(|(_, entry)| !entry.conn.is_some_and(|conn| self.conns.is_accepted(conn)));
+        let remembered = known.map(|(address, entry)| PeerStatus {
+            node: entry.node,
+            address: address.clone(),
+            outbound: true,
+            connected: false,
+            rtt: None,
+            score: 0,
+            last_seen: entry.last_seen,
+            last_close: entry.last_close,
+            tip: None,
+        });
+        live.chain(remembered).collect()
+    }
 }

@@ -45,6 +45,7 @@ pub enum Body<'a> {
         /// How to read the bytes, such as `text/plain`.
         media_type: &'a str,
         /// The content.
+        #[serde(with = "serde_bytes", borrow)]
         bytes: &'a [u8],
     },
     /// A statement about two facts.

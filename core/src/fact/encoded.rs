@@ -27,12 +27,15 @@ impl EncodedFact {
     /// `FactError`, the first thing wrong.
     pub fn parse(mesh: &MeshId, bytes: &[u8]) -> Result<Unverified<Self>, FactError> {
         SignedFact::decode(bytes)?;
-        let unsigned = &bytes[..bytes.len() - SIGNATURE_BYTES];
-        let hasher = Tag::Fact.hasher().chain(mesh.as_bytes()).chain(unsigned);
-        Ok(Unverified(Self {
-            id: FactId(hasher.finish()),
-            bytes: bytes.into(),
-        }))
+        let id = Self::id_of(mesh, bytes)
+            .unwrap_or_else(|| unreachable!("what decodes is longer than a signature"));
+        Ok(Unverified(Self { id, bytes: bytes.into() }))
+    }
+
+    /// The id of encoded bytes, whether or not they are a fact; none if they are too short.
+    pub fn id_of(mesh: &MeshId, bytes: &[u8]) -> Option<FactId> {
+        let unsigned = bytes.len().checked_sub(SIGNATURE_BYTES).and_then(|end| bytes.get(..end))?;
+        Some(FactId(Tag::Fact.hasher().chain(mesh.as_bytes()).chain(unsigned).finish()))
     }
 
     /// Signs a fact of our own, which therefore needs no verification.

@@ -9,6 +9,7 @@ use crate::fact::Role;
 use crate::id::FactId;
 use crate::merkle::leaf_hash;
 use crate::params::Params;
+use crate::seal::pow::EffectiveTime;
 use crate::store::{Batch, STORE_FORMAT, Table};
 use crate::wire::Tip;
 use crate::work::{Height, Work};
@@ -24,7 +25,7 @@ pub fn genesis_batch(params: &Params, genesis: &Header) -> Batch {
     let header = HeaderRow {
         header: genesis.clone(),
         work,
-        effective_time: 0,
+        effective_time: EffectiveTime(0),
     };
     let height = Height::GENESIS;
     let tip = TipRow {

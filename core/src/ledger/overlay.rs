@@ -216,7 +216,8 @@ mod tests {
             let got: Vec<_> = (0..24).map(|k| overlay.get(Table::Item, &[k]).unwrap()).collect();
             store.apply(&overlay.into_batch());
             prop_assert_eq!(scanned, store.scan(Table::Item, &[from], &[to], max).unwrap());
-            prop_assert_eq!(scanned_back, store.scan_back(Table::Item, &[from], &[to], max).unwrap());
+            let back = store.scan_back(Table::Item, &[from], &[to], max).unwrap();
+            prop_assert_eq!(scanned_back, back);
             let want: Vec<_> = (0..24).map(|k| store.get(Table::Item, &[k]).unwrap()).collect();
             prop_assert_eq!(got, want);
         }

@@ -10,8 +10,9 @@ use crate::block::Header;
 use crate::fact::Role;
 use crate::id::{FactId, NodeId};
 use crate::ledger::reject::FactReject;
+use crate::seal::pow::EffectiveTime;
 use crate::store::KEY_BYTES_MAX;
-use crate::time::{Millis, UnixTime};
+use crate::time::UnixTime;
 use crate::wire::{SetSummary, Tip};
 use crate::work::{Height, Work};
 
@@ -75,7 +76,7 @@ pub struct HeaderRow {
     /// Work from genesis to here.
     pub work: Work,
     /// Σ min(Δt, 6 × spacing) from genesis to here, for ASERT.
-    pub effective_time: Millis,
+    pub effective_time: EffectiveTime,
 }
 
 /// `Table::Item`: custody of an item at the tip.

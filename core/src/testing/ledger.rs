@@ -144,7 +144,7 @@ impl TestLedger {
         let row = HeaderRow {
             header: block.header.clone(),
             work: self.tip().work + Work::from_u64(1),
-            effective_time: 0,
+            effective_time: crate::seal::pow::EffectiveTime(0),
         };
         let mut overlay = Overlay::new(&self.store);
         sound(delta::connect(&mut overlay, &row, &effects));

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::block::Header;
 use crate::id::{BlockId, FactId, MeshId, NodeId};
 use crate::time::UnixTime;
+use crate::wire::SetSummary;
 use crate::work::{Height, Work};
+
+/// Version of the conversation; a hello names the range a node speaks.
+pub const PROTOCOL_VERSION: u8 = 1;
 
 /// Where a chain ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,16 +24,6 @@ pub struct Tip {
     pub id: BlockId,
     /// Cumulative work from genesis.
     pub work: Work,
-}
-
-/// A set of facts in 40 bytes: two sets with the same summary are the same set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct SetSummary {
-    /// Number of facts.
-    pub count: u64,
-    /// Sum of their ids as little-endian numbers modulo 2^256. Unlike XOR, a sum cannot be steered
-    /// to a chosen value by linear algebra over ids one can grind.
-    pub sum: [u8; 32],
 }
 
 /// First frame of both sides on the control stream.
@@ -53,7 +47,7 @@ pub struct Hello {
     pub port: u16,
     /// Our own `Admit` fact and those above it back to a root, for a peer that does not know us
     /// yet; ≤ `INTRODUCTION_BYTES` in all.
-    pub introduction: Vec<Vec<u8>>,
+    pub introduction: Vec<serde_bytes::ByteBuf>,
 }
 
 /// Frames on the control stream after the hellos.
@@ -132,7 +126,7 @@ pub struct FactsRequest {
 pub struct FactsAnswer<'a> {
     /// Canonical bytes of each.
     #[serde(borrow)]
-    pub facts: Vec<&'a [u8]>,
+    pub facts: Vec<&'a serde_bytes::Bytes>,
     /// Whether facts were left out for lack of room, so that asking again helps.
     pub more: bool,
 }

@@ -8,8 +8,12 @@ mod class;
 mod close;
 #[cfg(feature = "alloc")]
 mod message;
+#[cfg(feature = "alloc")]
+mod set;
 
 pub use class::{Class, WIRE_VERSION};
 pub use close::CloseCode;
 #[cfg(feature = "alloc")]
 pub use message::*;
+#[cfg(feature = "alloc")]
+pub use set::{ReconcileAnswer, ReconcileRequest, SetSummary};

@@ -44,7 +44,7 @@ impl Session {
             }
             StreamFault::Lost("control queue gone")
         };
-        let reading = self.read_on(&mut recv, Class::Control, CONTROL_WAITING_MAX);
+        let reading = self.read_on(&mut recv, Class::Control);
         let fault = tokio::select! {
             fault = reading => fault,
             fault = writing => fault,
@@ -52,14 +52,13 @@ impl Session {
         self.stream_over(fault);
     }
 
-    /// Reads the frames of a long-lived stream for ever; `waiting_max` may wait for the driver.
-    async fn read_on(
-        &self,
-        recv: &mut RecvStream,
-        class: Class,
-        waiting_max: usize,
-    ) -> StreamFault {
+    /// Reads the frames of a long-lived stream for ever; a few may wait for the driver.
+    async fn read_on(&self, recv: &mut RecvStream, class: Class) -> StreamFault {
         let (conn, max) = (self.id, class.request_bytes_max());
+        let (lane, waiting_max) = match class {
+            Class::Control => (Lane::Urgent, CONTROL_WAITING_MAX),
+            _ => (Lane::Normal, ANNOUNCE_WAITING_MAX),
+        };
         let waiting = Arc::new(Semaphore::new(waiting_max));
         loop {
             // Never closed, so never an error.
@@ -69,11 +68,11 @@ impl Session {
                 Ok(None) => return StreamFault::Lost("stream ended"),
                 Err(fault) => return fault,
             };
-            if class == Class::Control {
-                self.tell(Lane::Urgent, TransportEvent::Control { conn, bytes }, room);
-            } else {
-                self.tell(Lane::Normal, TransportEvent::Announce { conn, bytes }, room);
-            }
+            let event = match class {
+                Class::Control => TransportEvent::Control { conn, bytes },
+                _ => TransportEvent::Announce { conn, bytes },
+            };
+            self.tell(lane, event, room);
         }
     }
 
@@ -105,10 +104,7 @@ impl Session {
     pub(super) async fn accept_announce(self: Arc<Self>) {
         while let Ok(mut recv) = self.connection.accept_uni().await {
             let fault = match read_opening(&mut recv, &self.limits).await {
-                Ok(Class::Announce) => {
-                    self.read_on(&mut recv, Class::Announce, ANNOUNCE_WAITING_MAX)
-                        .await
-                }
+                Ok(Class::Announce) => self.read_on(&mut recv, Class::Announce).await,
                 Ok(other) => FrameError::UnexpectedStream(other as u8).into(),
                 Err(fault) => fault,
             };

@@ -300,3 +300,44 @@ fn answers_that_a_peer_leaves_unread_are_bounded() {
     });
     assert_eq!(outcomes, [false, false, true, true]);
 }
+
+#[test]
+fn unread_announcements_leave_room_for_the_other_streams() {
+    let runtime = runtime();
+    let least = TransportLimits {
+        receive_window: 3 * 64 * 1024,
+        ..TransportLimits::small()
+    };
+    let victim = Node::start(&runtime, 1, least);
+    let (_endpoint, peer, conn) = hostile(&runtime, TransportConfig::default(), &victim);
+    let flood = runtime.spawn({
+        let peer = peer.clone();
+        async move {
+            let mut send = peer.open_uni().await.unwrap();
+            let opening = [Class::Announce as u8, WIRE_VERSION];
+            send.write_all(&opening).await.unwrap();
+            let frame = [1024u32.to_le_bytes().to_vec(), vec![0; 1024]].concat();
+            send.write_all(&frame.repeat(5_000)).await
+        }
+    });
+    // The driver takes nothing; still a long control frame and a request arrive.
+    wait(&runtime, async {
+        let (mut send, _recv) = peer.open_bi().await.unwrap();
+        let frame = raw_frame(Class::Control, 8192, &[1; 8192]);
+        send.write_all(&frame).await.unwrap();
+        let (mut send, _recv) = peer.open_bi().await.unwrap();
+        let frame = raw_frame(Class::Facts, 30_000, &[1; 30_000]);
+        send.write_all(&frame).await.unwrap();
+        send.finish().unwrap();
+        assert_eq!(send.stopped().await.unwrap(), None, "all was acknowledged");
+    });
+    assert!(!flood.is_finished());
+    let before = std::iter::from_fn(|| match victim.next() {
+        TransportEvent::Control { .. } => None,
+        other => Some(other),
+    });
+    assert!(before.count() < 100);
+    victim.endpoint.close(conn, CloseCode::Misbehavior);
+    victim.closed(conn);
+    assert!(wait(&runtime, flood).unwrap().is_err());
+}

@@ -5,14 +5,16 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::block::{ChainEnd, Header, HeaderReject};
+use crate::block::{ChainEnd, Header, HeaderReject, is_early};
 use crate::id::{BlockId, NodeId};
+use crate::params::{Params, SealRule};
 use crate::seal::authority;
 use crate::signature::check_batch;
 use crate::time::{Millis, Now};
-use crate::verified::{Unverified, Verified};
+use crate::verified::Unverified;
+use crate::work::Height;
 
-use super::{EVIDENCE_MAX, Entry, Evidence, HeaderTree, PEAKS_EVERY, Status, candidate, leaf_key};
+use super::{EVIDENCE_MAX, Entry, Evidence, HeaderTree, Status, candidate, leaf_key, skip_height};
 
 /// A header from outside, with the sealers for the block after it where those change.
 #[derive(Debug, Clone)]
@@ -74,11 +76,14 @@ pub struct Inserted {
     pub stopped: Option<Stopped>,
 }
 
+/// The end of a chain and who may seal the next block.
+type Chain = (Box<ChainEnd>, Arc<[NodeId]>);
+
 /// A header that passed every check but that of its signature.
 struct Passed {
     at: usize,
-    end: Box<ChainEnd>,
-    sealers: Arc<[NodeId]>,
+    id: BlockId,
+    entry: Entry,
 }
 
 impl HeaderTree {
@@ -111,19 +116,17 @@ impl HeaderTree {
         seed: &[u8; 32],
     ) -> Inserted {
         let mut inserted = Inserted::default();
-        let passed = self.judge(headers, now, ahead_max, &mut inserted);
+        let (passed, end) = self.judge(headers, now, ahead_max, &mut inserted);
         let claims: Vec<_> = passed
             .iter()
-            .filter_map(|p| authority::claim(&p.end.header))
+            .filter_map(|passed| authority::claim(&passed.entry.header))
             .collect();
         // Proof of work has no signatures, so no verdicts: nothing to wait for.
         let signed = check_batch(&claims, seed);
-        for (n, passed) in passed.into_iter().enumerate() {
-            let Passed { at, end, sealers } = passed;
-            let id = end.id;
+        for (n, Passed { at, id, entry }) in passed.into_iter().enumerate() {
             let taken = match signed.get(n) {
                 Some(false) => Err(InsertError::Invalid(HeaderReject::Signature)),
-                _ => self.add(end, sealers, Status::HeaderOnly),
+                _ => self.add(id, entry),
             };
             if let Err(error) = taken {
                 inserted.stopped = Some(Stopped { at, id, error });
@@ -131,6 +134,7 @@ impl HeaderTree {
             }
             inserted.new.push(id);
         }
+        self.last = end.or(self.last.take());
         inserted
     }
 
@@ -141,112 +145,97 @@ impl HeaderTree {
     /// Why the disk does not hold a chain.
     pub fn restore(&mut self, header: NewHeader) -> Result<BlockId, InsertError> {
         let Unverified(next) = header.header;
-        let parent = next.parent;
-        let mut end = self
-            .end(&parent)
-            .ok_or(InsertError::UnknownParent(parent))?;
-        let sealers = self.sealers_after(&parent);
-        let id = next.id();
-        let after = step(&mut end, self, &sealers, next, id, header.sealers)?;
-        self.add(Box::new(end), after, Status::BodyHeld)?;
+        let (id, parent) = (next.id(), next.parent);
+        let (mut end, sealers) = self.start(&parent)?;
+        let after = step(&mut end, &self.params, &sealers, next, id, header.sealers)?;
+        self.add(id, Entry::new(&end, after, Status::HeaderOnly))?;
         self.set_body_held(&id);
+        self.last = Some(end);
         Ok(id)
     }
 
-    /// Judges headers by every rule but the signature. What is known already is skipped.
+    /// Judges headers by every rule but the signature; what is known already is skipped. Returns
+    /// those that passed and where they end.
     fn judge(
         &self,
         headers: &[NewHeader],
         now: &Now,
         ahead_max: Millis,
         inserted: &mut Inserted,
-    ) -> Vec<Passed> {
-        let tip_time = self.entries.get(&self.tip).map(|tip| tip.header.time);
-        let mut passed: Vec<Passed> = Vec::new();
-        for (at, NewHeader { header, sealers }) in headers.iter().enumerate() {
-            let header = &header.0;
+    ) -> (Vec<Passed>, Option<Box<ChainEnd>>) {
+        let tip = self.entries.get(&self.tip);
+        let tip_time = tip.map(|tip| tip.header.time).unwrap_or_default();
+        let mut passed = Vec::new();
+        let mut chain = None;
+        for (
+            at,
+            NewHeader {
+                header: Unverified(header),
+                sealers,
+            },
+        ) in headers.iter().enumerate()
+        {
             let id = header.id();
-            let known = self.entries.get(&id);
-            if passed.is_empty() && known.is_some_and(|entry| entry.status != Status::Invalid) {
-                inserted.known += 1;
-                continue;
-            }
-            let error = if known.is_some() {
-                InsertError::InvalidAncestor(id)
-            } else if crate::block::is_early(
-                header.time,
-                now,
-                ahead_max,
-                tip_time.unwrap_or_default(),
-            ) {
-                InsertError::Early
-            } else {
-                match self.judge_one(passed.last(), header, id, sealers.clone()) {
-                    Ok((end, sealers)) => {
-                        passed.push(Passed { at, end, sealers });
-                        continue;
-                    }
-                    Err(error) => error,
+            let judged = match self.entries.get(&id) {
+                Some(entry) if entry.status == Status::Invalid => {
+                    Err(InsertError::InvalidAncestor(id))
                 }
+                Some(_) => {
+                    inserted.known += 1;
+                    continue;
+                }
+                None if is_early(header.time, now, ahead_max, tip_time) => Err(InsertError::Early),
+                None => self.judge_one(chain.take(), header, id, sealers.clone()),
             };
-            inserted.stopped = Some(Stopped { at, id, error });
-            break;
+            match judged {
+                Ok((end, after)) => {
+                    let entry = Entry::new(&end, after.clone(), Status::HeaderOnly);
+                    passed.push(Passed { at, id, entry });
+                    chain = Some((end, after));
+                }
+                Err(error) => {
+                    inserted.stopped = Some(Stopped { at, id, error });
+                    break;
+                }
+            }
         }
-        passed
+        (passed, chain.map(|(end, _)| end))
     }
 
     fn judge_one(
         &self,
-        before: Option<&Passed>,
+        chain: Option<Chain>,
         header: &Header,
         id: BlockId,
         next: Option<Arc<[NodeId]>>,
-    ) -> Result<(Box<ChainEnd>, Arc<[NodeId]>), InsertError> {
-        let (mut end, sealers) = match before {
-            Some(before) => (before.end.clone(), before.sealers.clone()),
-            None => {
-                let parent = header.parent;
-                let entry = self.entries.get(&parent);
-                if entry.is_some_and(|entry| entry.status == Status::Invalid) {
-                    return Err(InsertError::InvalidAncestor(parent));
-                }
-                let end = self
-                    .end(&parent)
-                    .ok_or(InsertError::UnknownParent(parent))?;
-                (Box::new(end), self.sealers_after(&parent))
-            }
+    ) -> Result<Chain, InsertError> {
+        let (mut end, sealers) = match chain {
+            Some(chain) => chain,
+            None => self.start(&header.parent)?,
         };
-        let after = step(&mut end, self, &sealers, header.clone(), id, next)?;
+        let after = step(&mut end, &self.params, &sealers, header.clone(), id, next)?;
         Ok((end, after))
     }
 
-    fn sealers_after(&self, id: &BlockId) -> Arc<[NodeId]> {
-        self.entries
-            .get(id)
-            .map_or_else(|| Arc::from([]), |entry| entry.sealers.clone())
+    /// The chain that a header with this parent extends.
+    fn start(&self, parent: &BlockId) -> Result<Chain, InsertError> {
+        let unknown = InsertError::UnknownParent(*parent);
+        let entry = self.entries.get(parent).ok_or(unknown)?;
+        if entry.status == Status::Invalid {
+            return Err(InsertError::InvalidAncestor(*parent));
+        }
+        let end = self.end(parent).ok_or(unknown)?;
+        Ok((Box::new(end), entry.sealers.clone()))
     }
 
-    /// Adds the last header of a verified chain; its parent is in the tree.
-    fn add(
-        &mut self,
-        end: Box<ChainEnd>,
-        sealers: Arc<[NodeId]>,
-        status: Status,
-    ) -> Result<(), InsertError> {
-        let (id, parent) = (end.id, end.header.parent);
-        if self.entries.len() >= self.limit && !self.give_up_lighter(end.work, &parent) {
+    /// Adds a verified entry whose parent is in the tree.
+    fn add(&mut self, id: BlockId, mut entry: Entry) -> Result<(), InsertError> {
+        let parent = entry.header.parent;
+        if self.entries.len() >= self.limit && !self.give_up_lighter(entry.work, &parent) {
             return Err(InsertError::Full);
         }
-        self.note_equivocation(&end);
-        let entry = Entry {
-            header: Verified::proven(end.header.clone()),
-            work: end.work,
-            effective_time: end.effective_time,
-            sealers,
-            status,
-            children: Vec::new(),
-            peaks: (end.header.height.0 % PEAKS_EVERY == 0).then(|| end.history.peaks().into()),
-        };
+        self.note_equivocation(id, &entry);
+        entry.skip = self.ancestor_at(&parent, Height(skip_height(entry.header.height.0)));
         if let Some(above) = self.entries.get_mut(&parent) {
             if above.children.is_empty() {
                 self.leaves.remove(&leaf_key(parent, above));
@@ -256,29 +245,26 @@ impl HeaderTree {
         self.leaves.insert(leaf_key(id, &entry));
         self.headers.insert(candidate(id, &entry));
         self.entries.insert(id, entry);
-        self.last = Some(end);
         Ok(())
     }
 
-    fn note_equivocation(&mut self, end: &ChainEnd) {
-        if self.params.seal != crate::params::SealRule::Authority {
+    fn note_equivocation(&mut self, second: BlockId, entry: &Entry) {
+        if self.params.seal != SealRule::Authority || self.evidence.len() >= EVIDENCE_MAX {
             return;
         }
-        let (parent, sealer) = (end.header.parent, end.header.sealer);
+        let (parent, sealer) = (entry.header.parent, entry.header.sealer);
         let siblings = self.entries.get(&parent).map(Entry::children);
         let by_same = siblings.unwrap_or_default().iter().find(|sibling| {
             self.entries
                 .get(*sibling)
                 .is_some_and(|entry| entry.header.sealer == sealer)
         });
-        if let Some(first) = by_same.copied()
-            && self.evidence.len() < EVIDENCE_MAX
-        {
+        if let Some(first) = by_same.copied() {
             self.evidence.push(Evidence {
                 sealer,
                 parent,
                 first,
-                second: end.id,
+                second,
             });
         }
     }
@@ -287,13 +273,12 @@ impl HeaderTree {
 /// Checks the next header (not its signature) and moves the end to it; returns who may seal after.
 pub(super) fn step(
     end: &mut ChainEnd,
-    tree: &HeaderTree,
+    params: &Params,
     sealers: &Arc<[NodeId]>,
     header: Header,
     id: BlockId,
     next: Option<Arc<[NodeId]>>,
 ) -> Result<Arc<[NodeId]>, InsertError> {
-    let params = &tree.params;
     end.check_next(params, sealers, &header, next.as_deref())
         .map_err(InsertError::Invalid)?;
     let changed = header.sealers_root != end.header.sealers_root;

@@ -61,9 +61,27 @@ pub struct Entry {
     children: Vec<BlockId>,
     /// Peaks of the history up to this block, at some heights.
     peaks: Option<Box<[Hash]>>,
+    /// An ancestor further down (see `skip_height`), to find any ancestor in few steps. It may have
+    /// left the window since.
+    skip: Option<BlockId>,
 }
 
 impl Entry {
+    /// An entry without children for the last block of a chain.
+    fn new(end: &ChainEnd, sealers: Arc<[NodeId]>, status: Status) -> Self {
+        let keep_peaks = end.header.height.0.is_multiple_of(PEAKS_EVERY);
+        Self {
+            header: Verified::proven(end.header.clone()),
+            work: end.work,
+            effective_time: end.effective_time,
+            sealers,
+            status,
+            children: Vec::new(),
+            peaks: keep_peaks.then(|| end.history.peaks().into()),
+            skip: None,
+        }
+    }
+
     /// The header.
     pub const fn header(&self) -> &Verified<Header> {
         &self.header
@@ -150,15 +168,8 @@ impl HeaderTree {
     /// A tree of its root alone, which is the applied tip. `limit` counts entries.
     pub fn new(params: Params, limit: usize, root: Root) -> Self {
         let id = root.end.id;
-        let entry = Entry {
-            header: Verified::proven(root.end.header),
-            work: root.end.work,
-            effective_time: root.end.effective_time,
-            sealers: root.sealers,
-            status: Status::BodyHeld,
-            children: Vec::new(),
-            peaks: Some(root.end.history.peaks().into()),
-        };
+        let mut entry = Entry::new(&root.end, root.sealers, Status::BodyHeld);
+        entry.peaks = Some(root.end.history.peaks().into());
         let choice = ForkChoice::new(params.seal, candidate(id, &entry));
         Self {
             params,
@@ -212,13 +223,15 @@ impl HeaderTree {
         self.tip
     }
 
-    /// Tells which block is applied now. Returns whether it is known.
+    /// Tells which block is applied now; so its body is held. False, and nothing changes, unless
+    /// that is so for all blocks from the root to it.
     pub fn set_tip(&mut self, id: BlockId) -> bool {
-        let known = self.contains(&id);
-        if known {
+        self.set_body_held(&id);
+        let applied = self.bodies.contains(&id);
+        if applied {
             self.tip = id;
         }
-        known
+        applied
     }
 
     /// Tip of the best chain of valid headers: what to fetch.
@@ -240,38 +253,50 @@ impl HeaderTree {
     pub fn ancestor_at(&self, id: &BlockId, height: Height) -> Option<BlockId> {
         let mut id = *id;
         loop {
-            let header = &self.entries.get(&id)?.header;
-            if header.height <= height {
-                return (header.height == height).then_some(id);
+            let entry = self.entries.get(&id)?;
+            let here = entry.header.height;
+            if here <= height {
+                return (here == height).then_some(id);
             }
-            id = header.parent;
+            // Taking the parent first is better where its skip leads closer.
+            let (skip, of_parent) = (skip_height(here.0), skip_height(here.0 - 1));
+            let closer = of_parent.saturating_add(2) < skip && of_parent >= height.0;
+            let usable = skip == height.0 || (skip > height.0 && !closer);
+            let far = entry.skip.filter(|far| usable && self.contains(far));
+            id = far.unwrap_or(entry.header.parent);
         }
     }
 
     /// The last block that two chains share.
     pub fn common_ancestor(&self, a: &BlockId, b: &BlockId) -> Option<BlockId> {
-        let height = |id: &BlockId| Some(self.entries.get(id)?.header.height);
-        let lower = height(a)?.min(height(b)?);
-        let (mut a, mut b) = (self.ancestor_at(a, lower)?, self.ancestor_at(b, lower)?);
-        while a != b {
-            a = self.entries.get(&a)?.header.parent;
-            b = self.entries.get(&b)?.header.parent;
+        let height = |id: &BlockId| Some(self.entries.get(id)?.header.height.0);
+        // They share the root; they do not share `above`.
+        let mut shared = self.root_height().0;
+        let mut above = height(a)?.min(height(b)?) + 1;
+        while above - shared > 1 {
+            let middle = Height(shared + (above - shared) / 2);
+            if self.ancestor_at(a, middle) == self.ancestor_at(b, middle) {
+                shared = middle.0;
+            } else {
+                above = middle.0;
+            }
         }
-        Some(a)
+        self.ancestor_at(a, Height(shared))
     }
 
-    /// The blocks after `from` up to `to`, ascending; none if `from` is not an ancestor of `to`.
-    pub fn path(&self, from: &BlockId, to: &BlockId) -> Option<Vec<BlockId>> {
+    /// The first `max` blocks after `from` on the way up to `to`, ascending; none if `from` is not
+    /// `to` or an ancestor of it.
+    pub fn path(&self, from: &BlockId, to: &BlockId, max: usize) -> Option<Vec<BlockId>> {
         let bottom = self.entries.get(from)?.header.height;
+        let top = self.entries.get(to)?.header.height;
+        if self.ancestor_at(to, bottom) != Some(*from) {
+            return None;
+        }
+        let mut id = self.ancestor_at(to, top.min(Height(bottom.0.saturating_add(max as u64))))?;
         let mut path = Vec::new();
-        let mut id = *to;
         while id != *from {
-            let header = &self.entries.get(&id)?.header;
-            if header.height <= bottom {
-                return None;
-            }
             path.push(id);
-            id = header.parent;
+            id = self.entries.get(&id)?.header.parent;
         }
         path.reverse();
         Some(path)
@@ -312,10 +337,13 @@ impl HeaderTree {
         true
     }
 
-    /// A block cannot be applied: it and all its descendants compete no more. The root cannot be
-    /// invalid. Returns how many entries this changed.
+    /// A block cannot be applied: it and all its descendants compete no more. Returns how many
+    /// entries this changed; none for what is unknown or on the applied chain.
     pub fn mark_invalid(&mut self, id: &BlockId) -> usize {
-        if *id == self.root || !self.contains(id) {
+        let Some(entry) = self.entries.get(id) else {
+            return 0;
+        };
+        if self.ancestor_at(&self.tip, entry.header.height) == Some(*id) {
             return 0;
         }
         self.headers.remove(id);
@@ -375,6 +403,19 @@ impl HeaderTree {
             .rev()
             .for_each(|id| history.push(id.as_bytes()));
         Some(history)
+    }
+}
+
+/// Height of the ancestor that an entry points to besides its parent, so that any ancestor is
+/// found in logarithmically many steps (Bitcoin Core, `GetSkipHeight`).
+const fn skip_height(height: u64) -> u64 {
+    const fn clear_lowest(n: u64) -> u64 {
+        n & n.wrapping_sub(1)
+    }
+    match height {
+        0 | 1 => 0,
+        _ if height & 1 == 1 => clear_lowest(clear_lowest(height - 1)) + 1,
+        _ => clear_lowest(height),
     }
 }
 

@@ -5,13 +5,12 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::id::BlockId;
-use crate::verified::{Unverified, Verified};
+use crate::verified::Unverified;
 use crate::work::{Height, Work};
 
 use super::insert::step;
 use super::{
-    Entry, ForkChoice, HeaderTree, InsertError, NewHeader, PEAKS_EVERY, Root, Status, candidate,
-    leaf_key,
+    Entry, ForkChoice, HeaderTree, InsertError, NewHeader, Root, Status, candidate, leaf_key,
 };
 
 /// Why the window cannot be extended down.
@@ -37,14 +36,19 @@ impl fmt::Display for ExtendError {
 impl core::error::Error for ExtendError {}
 
 impl HeaderTree {
-    /// Moves the root up, so that at most `keep` blocks below the applied tip stay in memory, and
-    /// drops the branches that start below it. Never drops the best header chain.
+    /// Moves the root up to `keep` blocks below the applied tip, once it is an eighth further down
+    /// than that, and drops the branches that start below it. Never drops the best header chain.
     pub fn prune(&mut self, keep: u64) {
+        let tip_height = self.entries.get(&self.tip).map(|tip| tip.header.height);
+        let below = tip_height.unwrap_or_default().above(self.root_height());
+        if below <= keep.saturating_add(keep / 8) {
+            return;
+        }
         let Some(fork) = self.common_ancestor(&self.tip, &self.best_header()) else {
             return;
         };
-        let height = |id: &BlockId| self.entries.get(id).map(|entry| entry.header.height);
-        let (Some(tip), Some(fork_height)) = (height(&self.tip), height(&fork)) else {
+        let fork_height = self.entries.get(&fork).map(|fork| fork.header.height);
+        let (Some(tip), Some(fork_height)) = (tip_height, fork_height) else {
             return;
         };
         let lowest = Height(tip.0.saturating_sub(keep)).min(fork_height);
@@ -122,7 +126,8 @@ impl HeaderTree {
 
     /// Moves the root down to an older block of the applied chain, because a branch starts below
     /// the present one. `between` are the headers from disk after the new root up to and including
-    /// the present root. May exceed the limit; `prune` undoes it.
+    /// the present root; their signatures are not checked again. May exceed the limit; `prune`
+    /// undoes it.
     ///
     /// # Errors
     /// `ExtendError`, if the headers do not make a chain that ends at the present root; the tree is
@@ -130,7 +135,9 @@ impl HeaderTree {
     pub fn extend_down(&mut self, root: Root, between: Vec<NewHeader>) -> Result<(), ExtendError> {
         let mut end = root.end.clone();
         let mut sealers = root.sealers.clone();
-        let mut added = Vec::from([(end.clone(), sealers.clone())]);
+        let mut first = Entry::new(&end, sealers.clone(), Status::BodyHeld);
+        first.peaks = Some(end.history.peaks().into());
+        let mut added = Vec::from([(end.id, first)]);
         for NewHeader {
             header,
             sealers: next,
@@ -138,9 +145,9 @@ impl HeaderTree {
         {
             let Unverified(header) = header;
             let id = header.id();
-            sealers =
-                step(&mut end, self, &sealers, header, id, next).map_err(ExtendError::Broken)?;
-            added.push((end.clone(), sealers.clone()));
+            sealers = step(&mut end, &self.params, &sealers, header, id, next)
+                .map_err(ExtendError::Broken)?;
+            added.push((id, Entry::new(&end, sealers.clone(), Status::BodyHeld)));
         }
         if end.id != self.root {
             return Err(ExtendError::Elsewhere(self.root, end.id));
@@ -148,20 +155,10 @@ impl HeaderTree {
         // The present root is there already.
         added.pop();
         let mut child = self.root;
-        for (end, sealers) in added.into_iter().rev() {
-            let height = end.header.height;
-            let peaks = height.0 % PEAKS_EVERY == 0 || end.id == root.end.id;
-            let entry = Entry {
-                header: Verified::proven(end.header),
-                work: end.work,
-                effective_time: end.effective_time,
-                sealers,
-                status: Status::BodyHeld,
-                children: Vec::from([child]),
-                peaks: peaks.then(|| end.history.peaks().into()),
-            };
-            self.entries.insert(end.id, entry);
-            child = end.id;
+        for (id, mut entry) in added.into_iter().rev() {
+            entry.children.push(child);
+            self.entries.insert(id, entry);
+            child = id;
         }
         (self.root, self.root_times) = (root.end.id, root.end.times);
         self.choose_again();

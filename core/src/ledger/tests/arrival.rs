@@ -101,7 +101,7 @@ fn an_invite_lets_its_key_admit_up_to_its_role() {
     ledger.arrive(&[root.invite(key.id(), Role::Member, 1, 9)]);
     let higher = key.admit(joiner.id(), Role::Sealer);
     assert_eq!(ledger.arrive(&[higher]).0, [waits]);
-    assert_eq!(ledger.arrive(&[admit.clone()]).1, [joiner.id()]);
+    assert_eq!(ledger.arrive(std::slice::from_ref(&admit)).1, [joiner.id()]);
     let known = ledger.store.known(&joiner.id()).unwrap();
     let (role, admit) = (Role::Member, Some(admit.id()));
     assert_eq!(
@@ -125,7 +125,8 @@ fn powers(ledger: &TestLedger, node: &TestNode) -> Powers {
     }
 }
 
-/// The set, and what it makes of each key, once all facts were offered again and again, in this order.
+/// The set, and what it makes of each key, once all facts were offered again and again in this
+/// order.
 fn closure(facts: &[Verified<EncodedFact>]) -> (SetSummary, Vec<Powers>) {
     let (mut ledger, _, node) = fresh();
     loop {

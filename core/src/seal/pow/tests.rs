@@ -2,9 +2,11 @@ use super::*;
 use crate::id::{BlockId, Hash, NodeId};
 use proptest::prelude::*;
 
+type Line = (u64, u64, u32);
+
 /// Lines of the published aserti3-2d vectors (600 s spacing, half-life of two days, limit
 /// 0x1d00ffff): anchor height, time of the anchor's parent, anchor bits; height, time, next bits.
-const VECTORS: &[((u64, u64, u32), &[(u64, u64, u32)])] = &[
+const VECTORS: &[(Line, &[Line])] = &[
     (
         (1, 0, 0x1d00_ffff),
         &[(2, 1_200, 0x1d00_ffff), (11, 6_600, 0x1d00_ffff)],

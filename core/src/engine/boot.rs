@@ -1,0 +1,40 @@
+//! Rebuilding the engine's memory from the store, at a cost that does not grow with the ledger.
+
+use super::Config;
+use crate::conn::PeerAddr;
+use crate::id::MeshId;
+use crate::ledger::read::Read;
+use crate::ledger::rows::{Seq, SetRow};
+use crate::peer::{Book, Source};
+use crate::reconcile::Fingerprints;
+use crate::store::{StoreFault, View};
+use crate::wire::CloseCode;
+
+/// The set's summary and fingerprints.
+pub(super) fn load_set(
+    view: &dyn View,
+    mesh: &MeshId,
+) -> Result<(SetRow, Fingerprints), StoreFault> {
+    let set = view.set_row()?;
+    let fingerprints = Fingerprints::load(view, mesh, Seq(set.summary.count))?;
+    Ok((set, fingerprints))
+}
+
+/// The address book: what was remembered, and what the configuration adds.
+pub(super) fn load_book(config: &Config, view: &dyn View, jitter: u64) -> Result<Book, StoreFault> {
+    let limits = &config.limits;
+    let mut book = Book::new(limits.addresses, limits.backoff, jitter);
+    for (address, row) in view.peer_rows(limits.addresses)? {
+        let close = row.last_close.and_then(|(number, by_peer)| {
+            CloseCode::from_number(number.into()).map(|code| (code, by_peer))
+        });
+        book.remember(PeerAddr(address), row.node, row.last_seen, close);
+    }
+    for (address, pin) in &config.dial {
+        book.learn(address.clone(), Source::Given, *pin);
+    }
+    for address in &config.seeds {
+        book.learn(address.clone(), Source::Seed, None);
+    }
+    Ok(book)
+}

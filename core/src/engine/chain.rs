@@ -1,0 +1,340 @@
+//! The engine's chain: the header tree over what the store holds, and the tip that is applied.
+
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::block::{ChainEnd, Header, RecentTimes, facts_root, genesis};
+use crate::chain::{HeaderTree, InsertError, NewHeader, Root, Status};
+use crate::id::{BlockId, FactId, MeshId, NodeId};
+use crate::ledger::delta;
+use crate::ledger::read::Read;
+use crate::ledger::rows::{HeaderRow, TipRow};
+use crate::limits::Limits;
+use crate::params::{MEDIAN_TIME_SPAN, Params};
+use crate::seal::authority;
+use crate::signature::check_batch;
+use crate::store::{StoreFault, Table, View};
+use crate::time::{Millis, Now, UnixTime};
+use crate::verified::Unverified;
+use crate::wire::{HeadersAnswer, Tip};
+use crate::work::Height;
+
+/// A peer's headers break a rule: the peer is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadHeaders;
+
+/// The chain.
+pub(super) struct Chain {
+    pub(super) tree: HeaderTree,
+    /// The tip and its counters, as in the store.
+    pub(super) row: TipRow,
+    params: Params,
+    mesh: MeshId,
+    tip_time: UnixTime,
+    kept: u64,
+    in_memory: usize,
+    ahead_max: Millis,
+}
+
+const fn fault(what: &'static str) -> StoreFault {
+    StoreFault {
+        table: Table::Chain,
+        what,
+    }
+}
+
+/// A header of the best chain.
+fn stored(view: &dyn View, height: Height) -> Result<(BlockId, HeaderRow), StoreFault> {
+    let id = view
+        .block_at(height)?
+        .ok_or(fault("a height of the best chain is missing"))?;
+    let row = view
+        .header(&id)?
+        .ok_or(fault("a header of the best chain is missing"))?;
+    Ok((id, row))
+}
+
+fn sealers_after(view: &dyn View, header: &Header) -> Result<Arc<[NodeId]>, StoreFault> {
+    let list = view.sealers(&header.sealers_root)?;
+    list.map(Arc::from)
+        .ok_or(fault("a list of sealers is missing"))
+}
+
+/// The chain up to a height of the best chain, as a root for the tree.
+fn root_at(view: &dyn View, height: Height) -> Result<Root, StoreFault> {
+    let (id, row) = stored(view, height)?;
+    let mut times = VecDeque::new();
+    let lowest = height.0.saturating_sub(MEDIAN_TIME_SPAN as u64 - 1);
+    for below in lowest..=height.0 {
+        times.push_back(stored(view, Height(below))?.1.header.time);
+    }
+    let end = ChainEnd {
+        id,
+        work: row.work,
+        effective_time: row.effective_time,
+        times: times.into_iter().collect::<RecentTimes>(),
+        history: delta::history(view, height.0 + 1)?,
+        header: row.header,
+    };
+    let sealers = sealers_after(view, &end.header)?;
+    Ok(Root { end, sealers })
+}
+
+/// Headers of the best chain from disk, above `below` up to `to`, with the lists they change.
+fn headers_between(
+    view: &dyn View,
+    below: Height,
+    to: Height,
+) -> Result<Vec<NewHeader>, StoreFault> {
+    let mut headers = Vec::new();
+    let mut root = stored(view, below)?.1.header.sealers_root;
+    for height in below.0 + 1..=to.0 {
+        let (id, row) = stored(view, Height(height))?;
+        if row.header.id() != id {
+            return Err(fault("a stored header is damaged"));
+        }
+        let changed = row.header.sealers_root != root;
+        root = row.header.sealers_root;
+        let sealers = if changed {
+            Some(sealers_after(view, &row.header)?)
+        } else {
+            None
+        };
+        headers.push(NewHeader {
+            header: Unverified(row.header),
+            sealers,
+        });
+    }
+    Ok(headers)
+}
+
+impl Chain {
+    /// Loads the newest headers, checking that they make a chain up to the tip that the store
+    /// names.
+    pub(super) fn load(
+        params: &Params,
+        limits: &Limits,
+        view: &dyn View,
+    ) -> Result<Self, StoreFault> {
+        let row = view.tip_row()?.ok_or(fault("the store has no tip"))?;
+        let genesis = genesis(params).id();
+        if view.block_at(Height::GENESIS)? != Some(genesis) {
+            return Err(fault("the store belongs to another mesh"));
+        }
+        let low = Height(row.tip.height.0.saturating_sub(limits.headers_kept));
+        let root = root_at(view, low)?;
+        let mut tree = HeaderTree::new(params.clone(), limits.headers_in_memory, root);
+        for header in headers_between(view, low, row.tip.height)? {
+            tree.restore(header)
+                .map_err(|_| fault("the stored headers make no valid chain"))?;
+        }
+        if !tree.set_tip(row.tip.id) {
+            return Err(fault("the stored headers do not lead to the tip"));
+        }
+        Ok(Self {
+            tip_time: stored(view, row.tip.height)?.1.header.time,
+            tree,
+            row,
+            params: params.clone(),
+            mesh: genesis.into(),
+            kept: limits.headers_kept,
+            in_memory: limits.headers_in_memory,
+            ahead_max: limits.clock_ahead_max,
+        })
+    }
+
+    pub(super) const fn mesh(&self) -> MeshId {
+        self.mesh
+    }
+
+    pub(super) const fn tip(&self) -> Tip {
+        self.row.tip
+    }
+
+    pub(super) const fn tip_time(&self) -> UnixTime {
+        self.tip_time
+    }
+
+    /// The store has this tip now.
+    pub(super) fn set_tip(&mut self, row: TipRow) {
+        self.row = row;
+        assert!(
+            self.tree.set_tip(self.row.tip.id),
+            "a connected block is in the tree"
+        );
+        let entry = self.tree.entry(&self.row.tip.id);
+        self.tip_time = entry.map_or(self.tip_time, |entry| entry.header().time);
+        self.tree.prune(self.kept);
+    }
+
+    /// Whether a header is in memory.
+    pub(super) fn knows(&self, id: &BlockId) -> bool {
+        self.tree.contains(id)
+    }
+
+    /// Whether the best header chain ends where the applied one does.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.tree.best_header() == self.row.tip.id
+    }
+
+    pub(super) fn has_room_for_headers(&self) -> bool {
+        self.tree.len() + crate::limits::HEADERS_PER_ANSWER <= self.in_memory
+    }
+
+    /// Height of the best header chain.
+    pub(super) fn best_header_height(&self) -> Height {
+        let best = self.tree.entry(&self.tree.best_header());
+        best.map_or(self.row.tip.height, |entry| entry.header().height)
+    }
+
+    /// A block of the best header chain.
+    pub(super) fn best_header_at(
+        &self,
+        height: Height,
+        view: &dyn View,
+    ) -> Result<Option<BlockId>, StoreFault> {
+        if height < self.tree.root_height() {
+            return view.block_at(height);
+        }
+        Ok(self.tree.ancestor_at(&self.tree.best_header(), height))
+    }
+
+    /// The next bodies to fetch on the way to the best header, in order; at most `max`.
+    pub(super) fn bodies_wanted(&self, max: usize) -> Vec<BlockId> {
+        let best = self.tree.best_header();
+        if best == self.row.tip.id || best == self.tree.best_body() {
+            return Vec::new();
+        }
+        let held = |id: &BlockId| {
+            self.tree
+                .entry(id)
+                .is_some_and(|entry| entry.status() == Status::BodyHeld)
+        };
+        let nearest = [self.tree.best_body(), self.row.tip.id]
+            .into_iter()
+            .filter_map(|id| self.tree.common_ancestor(&id, &best))
+            .max_by_key(|id| self.tree.entry(id).map(|entry| entry.header().height));
+        let Some(mut from) = nearest else {
+            return Vec::new();
+        };
+        // A branch that does not win yet may be held for a long way.
+        loop {
+            let Some(path) = self.tree.path(&from, &best, max) else {
+                return Vec::new();
+            };
+            let Some(last) = path.last().copied() else {
+                return Vec::new();
+            };
+            let wanted: Vec<BlockId> = path.into_iter().filter(|id| !held(id)).collect();
+            if !wanted.is_empty() {
+                return wanted;
+            }
+            from = last;
+        }
+    }
+
+    /// Whether a list is the one that a block's header commits to.
+    pub(super) fn body_matches(&self, id: &BlockId, facts: &[FactId]) -> bool {
+        let entry = self.tree.entry(id);
+        entry.is_some_and(|entry| entry.header().facts_root == facts_root(facts))
+    }
+
+    /// A block's body and facts are all here.
+    pub(super) fn mark_held(&mut self, id: &BlockId) {
+        self.tree.set_body_held(id);
+    }
+
+    /// Takes a peer's headers. Returns how many are new.
+    pub(super) fn take_headers(
+        &mut self,
+        answer: &HeadersAnswer,
+        now: &Now,
+        view: &dyn View,
+        seed: &[u8; 32],
+    ) -> Result<Result<usize, BadHeaders>, StoreFault> {
+        let Some(first) = answer.headers.first() else {
+            return Ok(Ok(0));
+        };
+        let Some(from) = self.from_header(&answer.from, view)? else {
+            return Ok(Ok(0));
+        };
+        let Some(headers) = with_sealers(&from, answer) else {
+            return Ok(Err(BadHeaders));
+        };
+        if first.parent != answer.from {
+            return Ok(Err(BadHeaders));
+        }
+        if !self.tree.contains(&answer.from) {
+            if let Err(bad) = self.reach_down(&headers[0], from.height, view, seed)? {
+                return Ok(Err(bad));
+            }
+        }
+        let inserted = self.tree.insert_many(&headers, now, self.ahead_max, seed);
+        Ok(match inserted.stopped.map(|stopped| stopped.error) {
+            Some(InsertError::Invalid(_) | InsertError::InvalidAncestor(_)) => Err(BadHeaders),
+            _ => Ok(inserted.new.len()),
+        })
+    }
+
+    /// The header that an answer builds on: in memory or on the best chain.
+    fn from_header(&self, id: &BlockId, view: &dyn View) -> Result<Option<Header>, StoreFault> {
+        if let Some(entry) = self.tree.entry(id) {
+            return Ok(Some(entry.header().get().clone()));
+        }
+        let Some(row) = view.header(id)? else {
+            return Ok(None);
+        };
+        let height = row.header.height;
+        let usable = height < self.tree.root_height() && view.on_best_chain(id, height)?;
+        Ok(usable.then_some(row.header))
+    }
+
+    /// Extends the tree down to where a branch starts, once the branch's first header has proved
+    /// that it cost somebody a seal.
+    fn reach_down(
+        &mut self,
+        first: &NewHeader,
+        height: Height,
+        view: &dyn View,
+        seed: &[u8; 32],
+    ) -> Result<Result<(), BadHeaders>, StoreFault> {
+        let root = root_at(view, height)?;
+        let header = &first.header.0;
+        let rules = root.end.check_next(
+            &self.params,
+            &root.sealers,
+            header,
+            first.sealers.as_deref(),
+        );
+        let signed = authority::claim(header).is_none_or(|claim| check_batch(&[claim], seed)[0]);
+        if rules.is_err() || !signed {
+            return Ok(Err(BadHeaders));
+        }
+        let between = headers_between(view, height, self.tree.root_height())?;
+        let extended = self.tree.extend_down(root, between);
+        extended.map_err(|_| fault("the stored headers do not lead to those in memory"))?;
+        Ok(Ok(()))
+    }
+}
+
+/// Pairs each header that changes the sealers with its list; none if the lists do not fit.
+fn with_sealers(from: &Header, answer: &HeadersAnswer) -> Option<Vec<NewHeader>> {
+    let mut root = from.sealers_root;
+    let mut lists = answer.sealers.iter();
+    let mut headers = Vec::with_capacity(answer.headers.len());
+    for header in &answer.headers {
+        let changed = header.sealers_root != root;
+        root = header.sealers_root;
+        let sealers = if changed {
+            Some(Arc::from(&lists.next()?[..]))
+        } else {
+            None
+        };
+        headers.push(NewHeader {
+            header: Unverified(header.clone()),
+            sealers,
+        });
+    }
+    lists.next().is_none().then_some(headers)
+}

@@ -1,0 +1,210 @@
+//! What the node's user asks for. A refusal changes nothing and is told at once; everything that
+//! was done is told when it is durable.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use super::promises::Promise;
+use super::{Command, CommandId, CustodyAction, Engine, Output, Published, Receipt, Refusal};
+use crate::fact::{self, Body, BodyError, EncodedFact, Fact, Role};
+use crate::id::{FactId, NodeId};
+use crate::ledger::arrival::Arrived;
+use crate::ledger::read::Read;
+use crate::ledger::reject::FactReject;
+use crate::ledger::rows::Known;
+use crate::ledger::state::State;
+use crate::mempool::Wish;
+use crate::peer::Source;
+use crate::store::{Batch, StoreFault, View};
+use crate::verified::Verified;
+use crate::wire::CloseCode;
+
+impl Engine {
+    pub(super) fn on_command(
+        &mut self,
+        id: CommandId,
+        command: Command,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<(), StoreFault> {
+        let result = if self.stopping {
+            Err(Refusal::Stopping)
+        } else {
+            self.carry_out(command, view, batch)?
+        };
+        match result {
+            // Nothing was done, so there is nothing to wait for.
+            Err(_) => self.outbox.push_back(Output::Reply(id, result)),
+            Ok(_) => self.fresh.push(Promise::Reply(id, result)),
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        command: Command,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<Result<Receipt, Refusal>, StoreFault> {
+        match command {
+            Command::Publish(facts) => Ok(Ok(self.publish(facts, view, batch)?)),
+            Command::Custody { item, action, note } => {
+                self.change_custody(&item, action, &note, view, batch)
+            }
+            Command::Invite {
+                key,
+                role,
+                uses,
+                expires,
+            } => {
+                let admin = matches!(
+                    view.known(&self.me)?,
+                    Some(Known::Node {
+                        role: Role::Admin,
+                        ..
+                    })
+                );
+                if !admin {
+                    return Ok(Err(Refusal::NotAdmin));
+                }
+                self.make(
+                    Body::Invite {
+                        key,
+                        role,
+                        uses,
+                        expires,
+                    },
+                    view,
+                    batch,
+                )
+            }
+            Command::Sync => {
+                self.schedule.hurry(self.now.instant);
+                self.headers.unsettle();
+                self.ping_soon();
+                Ok(Ok(Receipt::Done))
+            }
+            Command::AddPeer(address, pin) => {
+                if !self.book.learn(address.clone(), Source::Given, pin) {
+                    let what = alloc::format!("{address} is not an address (host:port)");
+                    return Ok(Err(Refusal::Malformed(what)));
+                }
+                self.book.hurry(&address);
+                Ok(Ok(Receipt::Done))
+            }
+            Command::Stop => {
+                self.stopping = true;
+                let open: Vec<_> = self.conns.iter().map(|(conn, _)| conn).collect();
+                open.into_iter()
+                    .for_each(|conn| self.close(conn, CloseCode::ShuttingDown));
+                Ok(Ok(Receipt::Done))
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        facts: Vec<Verified<EncodedFact>>,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<Receipt, StoreFault> {
+        let ids: Vec<FactId> = facts.iter().map(|fact| fact.id()).collect();
+        let outcomes = self.arrive(facts, None, view, batch)?;
+        let told = ids
+            .into_iter()
+            .zip(outcomes)
+            .map(|(id, outcome)| match outcome {
+                Arrived::Entered(_) => Published::Accepted(id),
+                Arrived::Duplicate => Published::Duplicate(id),
+                Arrived::Stranger(author) => Published::Refused(id, Refusal::UnknownAuthor(author)),
+            });
+        Ok(Receipt::Published(told.collect()))
+    }
+
+    /// Signs a fact of our own and takes it in.
+    fn make(
+        &mut self,
+        body: Body<'_>,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<Result<Receipt, Refusal>, StoreFault> {
+        let fact = Fact {
+            author: self.me,
+            time: self.now.wall,
+            body,
+        };
+        let fact = match EncodedFact::sign(fact, &self.mesh, &self.config.key) {
+            Ok(fact) => fact,
+            Err(error) => return Ok(Err(Refusal::Malformed(error.to_string()))),
+        };
+        let id = fact.id();
+        match self.arrive(alloc::vec![fact], None, view, batch)?.first() {
+            Some(Arrived::Stranger(_)) => Ok(Err(Refusal::NotMember)),
+            _ => Ok(Ok(Receipt::Made(id))),
+        }
+    }
+
+    fn change_custody(
+        &mut self,
+        item: &str,
+        action: CustodyAction,
+        note: &str,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<Result<Receipt, Refusal>, StoreFault> {
+        // Checked before anything is looked up by it.
+        if !fact::is_item(item) {
+            return Ok(Err(Refusal::Malformed(BodyError::Item.to_string())));
+        }
+        let tip = self.chain.tip().id;
+        let Some(entry) = self.chain.tree.entry(&tip) else {
+            unreachable!("the tip is always in the tree")
+        };
+        let state = State::new(&self.config.params, entry.header(), self.chain_time());
+        let wish = Wish {
+            author: self.me,
+            time: self.now.wall,
+            item,
+            action,
+            note,
+        };
+        let body = match self.mempool.custody(state, view, &wish)? {
+            Ok(fact) => fact.body,
+            Err(reject) => return Ok(Err(self.refusal(reject, view)?)),
+        };
+        self.make(body, view, batch)
+    }
+
+    /// A rule that forbids what was asked, with the names that people use.
+    fn refusal(&self, reject: FactReject, view: &dyn View) -> Result<Refusal, StoreFault> {
+        Ok(match reject {
+            FactReject::Held { item, holder }
+            | FactReject::Superseded {
+                item,
+                holder: Some(holder),
+            } => Refusal::Held {
+                item,
+                holder,
+                name: self.name_of(&holder, view)?,
+            },
+            FactReject::Free { item } | FactReject::Superseded { item, holder: None } => {
+                Refusal::Free { item }
+            }
+            FactReject::NotHolder { item, holder } => Refusal::NotHolder {
+                item,
+                holder,
+                name: self.name_of(&holder, view)?,
+            },
+            FactReject::NotMember | FactReject::Reader => Refusal::NotMember,
+            FactReject::NotAdmin => Refusal::NotAdmin,
+            other => Refusal::Rule(other.to_string()),
+        })
+    }
+
+    /// What people call a node; its id if nobody named it.
+    fn name_of(&self, node: &NodeId, view: &dyn View) -> Result<String, StoreFault> {
+        Ok(view
+            .member(node)?
+            .map_or_else(|| node.to_string(), |member| member.name))
+    }
+}

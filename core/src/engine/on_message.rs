@@ -1,0 +1,332 @@
+//! Announcements, and answers to what we asked.
+
+use alloc::vec::Vec;
+
+use super::{Engine, Frame, Output};
+use crate::chain::locator;
+use crate::codec;
+use crate::conn::{ConnId, PeerAddr, RequestTag};
+use crate::id::{BlockId, FactId};
+use crate::ledger::read::Read;
+use crate::limits::{
+    BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, PEERS_PER_ANSWER,
+};
+use crate::peer::Source;
+use crate::reconcile::{Session, Step};
+use crate::store::{StoreFault, View};
+use crate::time::Millis;
+use crate::wire::{
+    Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
+    HeadersRequest, PeersAnswer, PeersRequest, ReconcileAnswer,
+};
+
+/// Nothing new for this long means that gossip has stopped.
+const QUIET: Millis = 2_000;
+
+impl Engine {
+    pub(super) fn on_announce(
+        &mut self,
+        conn: ConnId,
+        bytes: &[u8],
+        view: &dyn View,
+    ) -> Result<(), StoreFault> {
+        if !self.conns.is_accepted(conn) {
+            return Ok(());
+        }
+        match codec::decode::<Announce>(bytes, Class::Announce.request_bytes_max()) {
+            Ok(Announce::Block(tip)) => {
+                if let Some(peer) = self.conns.get_mut(conn) {
+                    peer.tip = Some(tip);
+                }
+                self.headers.claim(conn, tip);
+            }
+            Ok(Announce::Facts(ids)) if ids.len() <= IDS_PER_ANNOUNCE => {
+                self.announces_received += 1;
+                self.want_missing(conn, &ids, view)?;
+            }
+            _ => self.close(conn, CloseCode::Misbehavior),
+        }
+        Ok(())
+    }
+
+    /// Wants those of a peer's facts that we lack. Returns how many.
+    fn want_missing(
+        &mut self,
+        conn: ConnId,
+        ids: &[FactId],
+        view: &dyn View,
+    ) -> Result<usize, StoreFault> {
+        let mut missing = 0;
+        for id in ids {
+            let held = self.mempool.contains(id)
+                || self.strangers.contains(id)
+                || view.fact_row(id)?.is_some();
+            if held {
+                self.duplicates_dropped += 1;
+            } else {
+                missing += 1;
+                self.wanted.want(*id, conn);
+            }
+        }
+        Ok(missing)
+    }
+
+    pub(super) fn on_answer(
+        &mut self,
+        conn: ConnId,
+        tag: RequestTag,
+        bytes: &[u8],
+        view: &dyn View,
+    ) -> Result<(), StoreFault> {
+        let Some(class) = self.requests.close(conn, tag) else {
+            return Ok(());
+        };
+        let max = class.answer_bytes_max();
+        let understood = match class {
+            Class::Headers => match codec::decode::<HeadersAnswer>(bytes, max) {
+                Ok(answer) => self.on_headers(conn, tag, answer, view)?,
+                Err(_) => false,
+            },
+            Class::Blocks => match codec::decode::<BlocksAnswer>(bytes, max) {
+                Ok(answer) => self.on_bodies(conn, tag, answer, view)?,
+                Err(_) => false,
+            },
+            Class::Facts => {
+                self.on_facts_answer(conn, tag, bytes);
+                true
+            }
+            Class::Reconcile => match codec::decode::<ReconcileAnswer>(bytes, max) {
+                Ok(answer) => self.on_reconcile(conn, answer, view)?,
+                Err(_) => false,
+            },
+            Class::Peers => match codec::decode::<PeersAnswer>(bytes, max) {
+                Ok(answer) => self.on_peers(answer),
+                Err(_) => false,
+            },
+            Class::Control | Class::Announce => true,
+        };
+        if !understood {
+            self.no_answer(conn, tag, class);
+            self.close(conn, CloseCode::Misbehavior);
+        }
+        Ok(())
+    }
+
+    /// A request came to nothing; it is made again elsewhere or later.
+    pub(super) fn no_answer(&mut self, conn: ConnId, tag: RequestTag, class: Class) {
+        match class {
+            Class::Headers => self.headers.ended(conn, tag, false),
+            Class::Blocks => self.bodies.failed(tag),
+            Class::Facts => self.wanted.failed(tag),
+            Class::Reconcile => self.end_session(),
+            Class::Peers | Class::Control | Class::Announce => {}
+        }
+    }
+
+    fn on_bodies(
+        &mut self,
+        conn: ConnId,
+        tag: RequestTag,
+        answer: BlocksAnswer,
+        view: &dyn View,
+    ) -> Result<bool, StoreFault> {
+        let ids: Vec<BlockId> = answer.bodies.iter().map(|(id, _)| *id).collect();
+        let came = self.bodies.answered(tag, &ids);
+        for (id, facts) in answer.bodies {
+            // Not asked for (twice, or no longer of interest): dropped.
+            if !came.contains(&id) || self.bodies.has(&id) {
+                continue;
+            }
+            if !self.chain.body_matches(&id, &facts) {
+                self.bodies.bad(id, conn);
+                return Ok(false);
+            }
+            let mut missing = Vec::new();
+            for fact in &facts {
+                if !self.mempool.contains(fact) && view.fact_row(fact)?.is_none() {
+                    missing.push(*fact);
+                }
+            }
+            missing
+                .iter()
+                .for_each(|fact| self.wanted.need(*fact, Some(conn)));
+            self.bodies.got(id, facts.into(), &missing, Some(conn));
+            if missing.is_empty() {
+                self.chain.mark_held(&id);
+                self.wake = true;
+            }
+        }
+        Ok(true)
+    }
+
+    fn on_headers(
+        &mut self,
+        conn: ConnId,
+        tag: RequestTag,
+        answer: HeadersAnswer,
+        view: &dyn View,
+    ) -> Result<bool, StoreFault> {
+        if answer.headers.len() > HEADERS_PER_ANSWER {
+            return Ok(false);
+        }
+        let outcome = self
+            .chain
+            .take_headers(&answer, &self.now, view, &self.config.seed)?;
+        let useful = matches!(outcome, Ok(new) if new > 0);
+        self.headers.ended(conn, tag, useful);
+        if useful {
+            self.wake = true;
+            if let Some(peer) = self.conns.get_mut(conn) {
+                peer.useful = peer.useful.saturating_add(1);
+            }
+        }
+        Ok(outcome.is_ok())
+    }
+
+    fn on_reconcile(
+        &mut self,
+        conn: ConnId,
+        answer: ReconcileAnswer,
+        view: &dyn View,
+    ) -> Result<bool, StoreFault> {
+        let Some(active) = self.session.as_mut().filter(|active| active.conn == conn) else {
+            return Ok(true);
+        };
+        active.asked = false;
+        match active.session.answered(&self.fingerprints, answer) {
+            Step::Ask(_) => {}
+            Step::Done => self.end_session(),
+            Step::Nonsense => return Ok(false),
+            Step::Compare(ids) => {
+                let found = self.want_missing(conn, &ids, view)?;
+                if let Some(active) = self.session.as_mut() {
+                    active.found += found;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn end_session(&mut self) {
+        if let Some(active) = self.session.take() {
+            self.schedule.ended(self.now.instant, active.found);
+        }
+    }
+
+    fn on_peers(&mut self, answer: PeersAnswer) -> bool {
+        if answer.peers.len() > PEERS_PER_ANSWER {
+            return false;
+        }
+        for (address, node) in answer.peers {
+            if node != self.me && !self.conns.nodes().contains(&node) {
+                self.book.learn(PeerAddr(address), Source::Heard, None);
+            }
+        }
+        true
+    }
+
+    pub(super) fn ask_for_peers(&mut self, conn: ConnId) {
+        let max = PEERS_PER_ANSWER as u16;
+        self.ask(conn, Class::Peers, codec::encode(&PeersRequest { max }));
+    }
+
+    /// Sends a request; what came of it is told by its tag.
+    fn ask(&mut self, conn: ConnId, class: Class, bytes: Vec<u8>) {
+        let tag = self.requests.next_tag();
+        let deadline = self.now.instant.after(self.config.limits.request_timeout);
+        self.requests.open(conn, class, deadline);
+        self.outbox
+            .push_back(Output::Send(conn, Frame::Request { tag, class, bytes }));
+    }
+
+    /// Asks for whatever is missing and can be asked for now.
+    pub(super) fn ask_for_missing(&mut self, view: &dyn View) -> Result<(), StoreFault> {
+        self.ask_for_headers(view)?;
+        let order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
+        self.bodies.focus(&order);
+        for conn in self.conns.accepted_ids() {
+            self.ask_for_bodies(conn, &order);
+            self.ask_for_facts(conn);
+        }
+        self.reconcile();
+        Ok(())
+    }
+
+    fn ask_for_headers(&mut self, view: &dyn View) -> Result<(), StoreFault> {
+        // Headers are not fetched faster than bodies follow, so that memory stays bounded.
+        if !self.chain.has_room_for_headers() {
+            return Ok(());
+        }
+        while let Some(conn) = self.headers.next(|id| self.chain.knows(id)) {
+            let tag = self.requests.next_tag();
+            let locator = locator(self.chain.best_header_height(), |height| {
+                self.chain.best_header_at(height, view)
+            })?;
+            let request = HeadersRequest {
+                locator,
+                max: HEADERS_PER_ANSWER as u16,
+            };
+            self.headers.sent(conn, tag);
+            self.ask(conn, Class::Headers, codec::encode(&request));
+        }
+        Ok(())
+    }
+
+    fn ask_for_bodies(&mut self, conn: ConnId, order: &[BlockId]) {
+        while self.requests.count(conn, Class::Blocks) < self.config.limits.requests_per_peer {
+            let tag = self.requests.next_tag();
+            let ids = self.bodies.next_request(conn, tag, order);
+            if ids.is_empty() {
+                break;
+            }
+            debug_assert!(ids.len() * 32 < BLOCKS_ANSWER_BYTES);
+            self.ask(conn, Class::Blocks, codec::encode(&BlocksRequest { ids }));
+        }
+    }
+
+    fn ask_for_facts(&mut self, conn: ConnId) {
+        let limits = &self.config.limits;
+        let (per_peer, verifying_max) = (limits.requests_per_peer, limits.verifying_facts);
+        while self.requests.count(conn, Class::Facts) < per_peer
+            && self.verifying_facts < verifying_max
+        {
+            let tag = self.requests.next_tag();
+            let ids = self.wanted.next_request(conn, tag, FACTS_PER_REQUEST);
+            if ids.is_empty() {
+                break;
+            }
+            self.ask(conn, Class::Facts, codec::encode(&FactsRequest { ids }));
+        }
+    }
+
+    /// Begins a reconciliation if one is due, and goes on with the one that runs.
+    fn reconcile(&mut self) {
+        // While gossip flows, sets differ by what is under way; that needs no reconciliation.
+        let idle = self.now.instant.since(self.last_arrival) >= QUIET;
+        let quiet = idle || (self.wanted.is_empty() && self.verifying.is_empty());
+        if quiet && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary) {
+            let session = Session::default();
+            self.session = Some(super::ActiveSession {
+                conn,
+                session,
+                asked: false,
+                found: 0,
+            });
+        }
+        // Facts found are fetched before more are looked for.
+        if !self.wanted.has_room() {
+            return;
+        }
+        let Some(active) = self.session.as_mut().filter(|active| !active.asked) else {
+            return;
+        };
+        match active.session.ask() {
+            Step::Ask(request) => {
+                active.asked = true;
+                let conn = active.conn;
+                self.ask(conn, Class::Reconcile, codec::encode(&request));
+            }
+            _ => self.end_session(),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! When this node seals a block: facts wait, it is (or has become) its turn, it has caught up, and
+//! its last block is on disk.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use super::{Config, Engine, Job, JobId, Output};
+use crate::block::{Block, Header};
+use crate::chain::NewHeader;
+use crate::id::{FactId, NodeId};
+use crate::params::SealRule;
+use crate::producer::{self, Slot};
+use crate::seal::authority;
+use crate::store::{Batch, StoreFault, View};
+use crate::time::{Instant, Millis, UnixTime};
+use crate::verified::Unverified;
+
+/// Before it has heard of anybody, a node that has peers to dial waits this long for them to tell
+/// of a longer chain.
+const PATIENCE: Millis = 5_000;
+
+/// A block whose nonce the pool looks for.
+struct Grinding {
+    job: JobId,
+    facts: Vec<FactId>,
+    sealers: Option<Vec<NodeId>>,
+}
+
+/// What sealing is waiting for.
+pub(super) struct Sealing {
+    enabled: bool,
+    /// Not before this, unless peers told that we have caught up.
+    patient_until: Instant,
+    /// Nothing that waits can be sealed; try again only when something changed.
+    fruitless: bool,
+    /// When it becomes our turn.
+    at: Option<Instant>,
+    grinding: Option<Grinding>,
+}
+
+impl Sealing {
+    pub(super) const fn new(config: &Config, now: Instant) -> Self {
+        let patience = if config.dial.is_empty() { 0 } else { PATIENCE };
+        Self {
+            enabled: config.seal_blocks,
+            patient_until: now.after(patience),
+            fruitless: false,
+            at: None,
+            grinding: None,
+        }
+    }
+
+    /// Something changed: what could not be sealed may be now.
+    pub(super) const fn retry(&mut self) {
+        self.fruitless = false;
+    }
+
+    pub(super) const fn timeout(&self) -> Option<Instant> {
+        self.at
+    }
+}
+
+impl Engine {
+    /// The time as far as blocks are concerned: our wall clock, but never behind what has passed
+    /// since the tip, so that a board that boots in 1970 can seal.
+    pub(super) fn chain_time(&self) -> UnixTime {
+        let passed = self.now.instant.since(self.tip_since);
+        self.now.wall.max(self.chain.tip_time().after(passed))
+    }
+
+    /// Whether this node could seal on the tip now, were it its turn.
+    fn may_seal(&self) -> bool {
+        let sealing = &self.sealing;
+        let busy = match &sealing.grinding {
+            Some(_) => true,
+            None => sealing.fruitless || self.own_block_waits(),
+        };
+        let patient = self.now.instant >= sealing.patient_until || self.conns.count(true) > 0;
+        sealing.enabled
+            && !self.stopping
+            && !busy
+            && patient
+            && self.mempool.has_ready()
+            && self.chain.is_caught_up()
+    }
+
+    /// Seals a block if it is time to, or notes when it will be. Returns whether anything was
+    /// written.
+    pub(super) fn seal_if_due(
+        &mut self,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<bool, StoreFault> {
+        self.stop_stale_grinding();
+        self.sealing.at = None;
+        if !self.may_seal() {
+            if self.sealing.enabled && self.sealing.patient_until > self.now.instant {
+                self.sealing.at = Some(self.sealing.patient_until);
+            }
+            return Ok(false);
+        }
+        let tip = self.chain.tip().id;
+        let (Some(end), Some(entry)) = (self.chain.tree.end(&tip), self.chain.tree.entry(&tip))
+        else {
+            return Ok(false);
+        };
+        let params = &self.config.params;
+        let Some(mut earliest) = end.earliest_time(params, entry.sealers(), &self.me) else {
+            return Ok(false);
+        };
+        if matches!(params.seal, SealRule::Pow { half_life: 0, .. }) {
+            // Nothing slows a constant target down but our own restraint.
+            earliest = earliest.max(end.header.time.after(params.spacing));
+        }
+        let time = self.chain_time();
+        if time < earliest {
+            self.sealing.at = Some(self.now.instant.after(earliest.since(time)));
+            return Ok(false);
+        }
+        let slot = Slot {
+            parent: &end.header,
+            history_root: end.history.root(),
+            time,
+            target: end.next_target(params),
+            sealer: self.me,
+        };
+        let ready = self
+            .mempool
+            .ready()
+            .map(|(author, fact)| (author, fact.get()));
+        let followers = |id: &FactId| {
+            self.mempool
+                .followers(id)
+                .map(|(author, fact)| (author, fact.get()))
+        };
+        let draft = producer::draft(params, &slot, view, ready, followers)?;
+        for (id, _) in &draft.conflicts {
+            self.mempool.conflicted(id);
+        }
+        if self.mark_conflicts(draft.conflicts, view, batch)? {
+            // Drafted again on what is left.
+            return Ok(true);
+        }
+        match draft.block {
+            None => {
+                self.sealing.fruitless = true;
+                Ok(false)
+            }
+            Some(block) => self.seal(block, draft.sealers, view, batch),
+        }
+    }
+
+    fn seal(
+        &mut self,
+        block: Block,
+        sealers: Option<Vec<NodeId>>,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<bool, StoreFault> {
+        match self.config.params.seal {
+            SealRule::Authority => {
+                let header = authority::seal(block.header, &self.config.key);
+                self.take_own_block(header, block.facts, sealers, view, batch)
+            }
+            SealRule::Pow { .. } => {
+                self.last_job += 1;
+                let job = JobId(self.last_job);
+                self.sealing.grinding = Some(Grinding {
+                    job,
+                    facts: block.facts,
+                    sealers,
+                });
+                let header = Box::new(block.header);
+                self.outbox.push_back(Output::Work(job, Job::Grind(header)));
+                Ok(false)
+            }
+        }
+    }
+
+    /// The tip moved on: what is being ground is of no use.
+    fn stop_stale_grinding(&mut self) {
+        if self.sealing.grinding.is_some() && self.tip_since == self.now.instant {
+            self.last_job += 1;
+            let job = JobId(self.last_job);
+            self.outbox.push_back(Output::Work(job, Job::StopGrinding));
+        }
+    }
+
+    /// The pool found a nonce, or gave up.
+    pub(super) fn on_sealed(
+        &mut self,
+        job: JobId,
+        header: Option<Box<Header>>,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<(), StoreFault> {
+        let grinding = self
+            .sealing
+            .grinding
+            .take_if(|grinding| grinding.job == job);
+        let (Some(grinding), Some(header)) = (grinding, header) else {
+            return Ok(());
+        };
+        if header.parent == self.chain.tip().id && !self.stopping {
+            self.take_own_block(*header, grinding.facts, grinding.sealers, view, batch)?;
+        }
+        Ok(())
+    }
+
+    /// A block of our own goes the way of all blocks.
+    fn take_own_block(
+        &mut self,
+        header: Header,
+        facts: Vec<FactId>,
+        sealers: Option<Vec<NodeId>>,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<bool, StoreFault> {
+        let id = header.id();
+        let sealers = sealers.map(Into::into);
+        let new = NewHeader {
+            header: Unverified(header),
+            sealers,
+        };
+        let ahead_max = self.config.limits.clock_ahead_max;
+        if self.chain.tree.insert(new, &self.now, ahead_max).is_err() {
+            // Only when our clock is ahead of the rule that we judge others by.
+            self.sealing.fruitless = true;
+            return Ok(false);
+        }
+        self.bodies.got(id, facts.into(), &[], None);
+        self.chain.mark_held(&id);
+        self.advance_chain(view, batch)
+    }
+}

@@ -1,0 +1,370 @@
+//! The address book and the dialler: which places are known, and which to dial now.
+//!
+//! An address that a person gave is dialled always; one that others told of only while more
+//! connections are wanted; a seed only when nothing else connects. Nothing is forgotten because it
+//! failed: an outage must not empty the book. When it is full, the address that was never reached
+//! and failed most makes room.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+use crate::conn::{ConnId, DialId, PeerAddr};
+use crate::id::NodeId;
+use crate::time::{Instant, Millis, UnixTime};
+use crate::wire::CloseCode;
+
+/// How we know an address, least trusted first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A fallback, dialled only when nothing else connects.
+    Seed,
+    /// Another node told us.
+    Heard,
+    /// We were connected to it before.
+    Tried,
+    /// A person gave it.
+    Given,
+}
+
+/// What is known of one address.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// How we know it.
+    pub source: Source,
+    /// The only key to accept there.
+    pub pin: Option<NodeId>,
+    /// Who last answered there.
+    pub node: Option<NodeId>,
+    /// When it last said hello.
+    pub last_seen: Option<UnixTime>,
+    /// Why the last connection ended, and whether the peer ended it.
+    pub last_close: Option<(CloseCode, bool)>,
+    /// The live connection.
+    pub conn: Option<ConnId>,
+    dialing: Option<DialId>,
+    failures: u32,
+    next_dial: Instant,
+}
+
+/// Known addresses.
+#[derive(Debug)]
+pub struct Book {
+    entries: BTreeMap<PeerAddr, Entry>,
+    max: usize,
+    backoff: (Millis, Millis),
+    next_dial_id: u64,
+    /// State of the jitter; seeded, so that a run can be repeated.
+    jitter: u64,
+}
+
+impl Book {
+    /// Remembers at most `max` addresses; waits between `backoff` after failures.
+    pub const fn new(max: usize, backoff: (Millis, Millis), jitter: u64) -> Self {
+        Self {
+            entries: BTreeMap::new(),
+            max,
+            backoff,
+            next_dial_id: 0,
+            jitter,
+        }
+    }
+
+    /// Learns of an address. A better source or a pin is kept; nothing else changes for a known
+    /// one. False if it is no address or there is no room.
+    pub fn learn(&mut self, address: PeerAddr, source: Source, pin: Option<NodeId>) -> bool {
+        if !address.check() {
+            return false;
+        }
+        if let Some(entry) = self.entries.get_mut(&address) {
+            entry.source = entry.source.max(source);
+            entry.pin = pin.or(entry.pin);
+            return true;
+        }
+        if self.entries.len() >= self.max && !self.evict(source) {
+            return false;
+        }
+        let entry = Entry {
+            source,
+            pin,
+            node: pin,
+            last_seen: None,
+            last_close: None,
+            conn: None,
+            dialing: None,
+            failures: 0,
+            next_dial: Instant::default(),
+        };
+        self.entries.insert(address, entry);
+        true
+    }
+
+    /// Makes room for an address of this source: an unused one of the same or a lesser source goes.
+    fn evict(&mut self, source: Source) -> bool {
+        let victim = self
+            .entries
+            .iter()
+            .filter(|(_, e)| e.conn.is_none() && e.dialing.is_none() && e.source <= source)
+            .filter(|(_, e)| e.source < source || (e.last_seen.is_none() && e.failures > 0))
+            .min_by_key(|(_, e)| (e.source, core::cmp::Reverse(e.failures)))
+            .map(|(address, _)| address.clone());
+        victim.is_some_and(|address| self.entries.remove(&address).is_some())
+    }
+
+    /// What is remembered of an address from an earlier run.
+    pub fn remember(
+        &mut self,
+        address: PeerAddr,
+        node: Option<NodeId>,
+        last_seen: UnixTime,
+        last_close: Option<(CloseCode, bool)>,
+    ) {
+        self.learn(address.clone(), Source::Tried, None);
+        if let Some(entry) = self.entries.get_mut(&address) {
+            entry.node = node.or(entry.node);
+            entry.last_seen = Some(last_seen);
+            entry.last_close = last_close;
+        }
+    }
+
+    /// A few milliseconds of a wait more or less, so that nodes do not dial in step (xorshift64*).
+    fn jittered(&mut self, wait: Millis) -> Millis {
+        self.jitter ^= self.jitter >> 12;
+        self.jitter ^= self.jitter << 25;
+        self.jitter ^= self.jitter >> 27;
+        let random = self.jitter.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        wait / 2 + random % (wait + 1)
+    }
+
+    fn is_due(entry: &Entry, now: Instant) -> bool {
+        entry.conn.is_none() && entry.dialing.is_none() && entry.next_dial <= now
+    }
+
+    /// The next address to dial, with the key to expect. `wanted`: how many further connections
+    /// are wanted besides the given addresses; `connected`: nodes there is a connection to.
+    pub fn next_dial(
+        &mut self,
+        now: Instant,
+        wanted: usize,
+        connected: &[NodeId],
+    ) -> Option<(DialId, PeerAddr, Option<NodeId>)> {
+        let alone = connected.is_empty() && self.entries.values().all(|e| e.dialing.is_none());
+        let wanted_now = |entry: &Entry| match entry.source {
+            Source::Given => true,
+            Source::Tried | Source::Heard => wanted > 0,
+            Source::Seed => alone,
+        };
+        let linked = |entry: &Entry| entry.node.is_some_and(|node| connected.contains(&node));
+        let (address, _) = self
+            .entries
+            .iter()
+            .filter(|(_, e)| Self::is_due(e, now) && wanted_now(e) && !linked(e))
+            .max_by_key(|(_, e)| (e.source, core::cmp::Reverse(e.failures), e.last_seen))?;
+        let address = address.clone();
+        self.next_dial_id += 1;
+        let dial = DialId(self.next_dial_id);
+        let entry = self.entries.get_mut(&address)?;
+        entry.dialing = Some(dial);
+        let pin = entry.pin;
+        Some((dial, address, pin))
+    }
+
+    fn by_dial(&mut self, dial: DialId) -> Option<&mut Entry> {
+        self.entries
+            .values_mut()
+            .find(|entry| entry.dialing == Some(dial))
+    }
+
+    fn back_off(&mut self, now: Instant, address: &PeerAddr) {
+        let Some(entry) = self.entries.get_mut(address) else {
+            return;
+        };
+        let (first, longest) = self.backoff;
+        // Somebody waits for a given address; half a minute is patience enough.
+        let longest = if entry.source == Source::Given {
+            longest.min(30_000)
+        } else {
+            longest
+        };
+        let wait = first
+            .saturating_mul(1 << entry.failures.min(20))
+            .min(longest);
+        entry.failures = entry.failures.saturating_add(1);
+        let wait = self.jittered(wait);
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.next_dial = now.after(wait);
+        }
+    }
+
+    /// A dial failed.
+    pub fn dial_failed(&mut self, now: Instant, dial: DialId) {
+        let found = self.entries.iter().find(|(_, e)| e.dialing == Some(dial));
+        let Some(address) = found.map(|(address, _)| address.clone()) else {
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(&address) {
+            entry.dialing = None;
+        }
+        self.back_off(now, &address);
+    }
+
+    /// A dial reached somebody; whether it is a peer will be seen.
+    pub fn opened(&mut self, dial: DialId, conn: ConnId, node: NodeId) {
+        if let Some(entry) = self.by_dial(dial) {
+            entry.dialing = None;
+            entry.conn = Some(conn);
+            entry.node = Some(node);
+        }
+    }
+
+    /// The peer behind a connection is accepted. Returns its address if we dialled it.
+    pub fn accepted(&mut self, conn: ConnId, wall: UnixTime) -> Option<PeerAddr> {
+        let (address, entry) = self
+            .entries
+            .iter_mut()
+            .find(|(_, e)| e.conn == Some(conn))?;
+        entry.failures = 0;
+        entry.last_seen = Some(wall);
+        entry.source = entry.source.max(Source::Tried);
+        Some(address.clone())
+    }
+
+    /// A connection ended; the address behind it, if we dialled it, is dialled again later.
+    pub fn closed(&mut self, now: Instant, conn: ConnId, close: Option<(CloseCode, bool)>) {
+        let found = self.entries.iter().find(|(_, e)| e.conn == Some(conn));
+        let Some(address) = found.map(|(address, _)| address.clone()) else {
+            return;
+        };
+        if let Some(entry) = self.entries.get_mut(&address) {
+            entry.conn = None;
+            entry.last_close = close;
+            // That is our own address, or there is a better link: nothing to come back for soon.
+            if matches!(close, Some((CloseCode::Myself | CloseCode::Duplicate, _))) {
+                entry.failures = entry.failures.max(8);
+            }
+        }
+        self.back_off(now, &address);
+    }
+
+    /// Dial this address at once, whatever failed before.
+    pub fn hurry(&mut self, address: &PeerAddr) {
+        if let Some(entry) = self.entries.get_mut(address) {
+            entry.next_dial = Instant::default();
+            entry.failures = 0;
+        }
+    }
+
+    /// Whether any dial is under way.
+    pub fn is_dialing(&self) -> bool {
+        self.entries.values().any(|entry| entry.dialing.is_some())
+    }
+
+    /// Whether there is anybody to dial at all.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// All addresses.
+    pub fn iter(&self) -> impl Iterator<Item = (&PeerAddr, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Addresses where a node was reached, for peer exchange; at most `max`.
+    pub fn shareable(&self, max: usize) -> Vec<(PeerAddr, NodeId)> {
+        let reached = self.entries.iter().filter(|(_, e)| e.last_seen.is_some());
+        reached
+            .filter_map(|(a, e)| Some((a.clone(), e.node?)))
+            .take(max)
+            .collect()
+    }
+
+    /// When the next waiting address is due.
+    pub fn timeout(&self) -> Option<Instant> {
+        let waiting = self
+            .entries
+            .values()
+            .filter(|e| e.conn.is_none() && e.dialing.is_none());
+        waiting.map(|entry| entry.next_dial).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+
+    fn book() -> Book {
+        Book::new(4, (1_000, 600_000), 7)
+    }
+
+    fn address(n: u8) -> PeerAddr {
+        PeerAddr(format!("192.0.2.{n}:7071"))
+    }
+
+    fn node(n: u8) -> NodeId {
+        NodeId([n; 32])
+    }
+
+    #[test]
+    fn given_addresses_are_dialled_first_and_seeds_only_when_alone() {
+        let mut book = book();
+        book.learn(address(1), Source::Seed, None);
+        book.learn(address(2), Source::Heard, None);
+        book.learn(address(3), Source::Given, Some(node(3)));
+        let (first, to, pin) = book.next_dial(Instant(0), 1, &[]).unwrap();
+        assert_eq!((to, pin), (address(3), Some(node(3))));
+        let (second, to, _) = book.next_dial(Instant(0), 1, &[]).unwrap();
+        assert_eq!(to, address(2));
+        assert!(book.next_dial(Instant(0), 1, &[]).is_none());
+        book.dial_failed(Instant(0), first);
+        book.dial_failed(Instant(0), second);
+        assert_eq!(book.next_dial(Instant(0), 1, &[]).unwrap().1, address(1));
+    }
+
+    #[test]
+    fn waits_grow_with_failures_and_a_given_address_is_tried_every_half_minute() {
+        let mut book = book();
+        book.learn(address(1), Source::Given, None);
+        let mut now = Instant(0);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let (dial, ..) = book.next_dial(now, 0, &[]).unwrap();
+            book.dial_failed(now, dial);
+            let next = book.timeout().unwrap();
+            waits.push(next.since(now));
+            now = next;
+        }
+        assert!((500..=1_500).contains(&waits[0]), "{waits:?}");
+        assert!(
+            waits[8..]
+                .iter()
+                .all(|wait| (15_000..=45_000).contains(wait)),
+            "{waits:?}"
+        );
+    }
+
+    #[test]
+    fn invented_addresses_displace_nothing_that_worked() {
+        let mut book = book();
+        book.remember(address(1), Some(node(1)), UnixTime(5), None);
+        book.learn(address(2), Source::Given, None);
+        for n in 10..200 {
+            book.learn(address(n), Source::Heard, None);
+        }
+        assert_eq!(book.iter().count(), 4);
+        assert!(book.iter().any(|(a, _)| *a == address(1)));
+        assert!(book.iter().any(|(a, _)| *a == address(2)));
+        assert!(
+            book.learn(address(3), Source::Given, None),
+            "a person's address finds room"
+        );
+        assert!(!book.learn(PeerAddr("no port".into()), Source::Given, None));
+    }
+
+    #[test]
+    fn a_node_that_is_connected_is_not_dialled_at_its_other_address() {
+        let mut book = book();
+        book.learn(address(1), Source::Given, Some(node(1)));
+        assert!(book.next_dial(Instant(0), 8, &[node(1)]).is_none());
+        assert!(book.next_dial(Instant(0), 8, &[node(2)]).is_some());
+    }
+}

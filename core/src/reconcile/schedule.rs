@@ -1,0 +1,175 @@
+//! When to reconcile with whom: with one peer at a time, where summaries differ, less often the
+//! less it brings.
+
+use alloc::collections::BTreeMap;
+
+use crate::conn::ConnId;
+use crate::time::{Instant, Millis};
+use crate::wire::SetSummary;
+
+/// The wait after a session that brought nothing doubles up to this many times.
+const DOUBLINGS_MAX: u32 = 5;
+
+#[derive(Debug)]
+struct PeerSet {
+    /// What the peer last claimed to hold.
+    summary: SetSummary,
+    /// Not before this.
+    from: Instant,
+    fruitless: u32,
+}
+
+/// The peers' sets and when to compare.
+#[derive(Debug)]
+pub struct Schedule {
+    peers: BTreeMap<ConnId, PeerSet>,
+    active: Option<ConnId>,
+    interval: Millis,
+}
+
+impl Schedule {
+    /// After a session that brought nothing, waits `interval` before the next with that peer.
+    pub const fn new(interval: Millis) -> Self {
+        Self {
+            peers: BTreeMap::new(),
+            active: None,
+            interval,
+        }
+    }
+
+    /// A peer says that it holds this set.
+    pub fn claim(&mut self, now: Instant, conn: ConnId, summary: SetSummary) {
+        let new = PeerSet {
+            summary,
+            from: now,
+            fruitless: 0,
+        };
+        self.peers.entry(conn).or_insert(new).summary = summary;
+    }
+
+    /// A peer is gone.
+    pub fn remove_conn(&mut self, conn: ConnId) {
+        self.peers.remove(&conn);
+        if self.active == Some(conn) {
+            self.active = None;
+        }
+    }
+
+    /// Whether some peer's set is not ours.
+    pub fn differs(&self, ours: &SetSummary) -> bool {
+        self.peers
+            .values()
+            .any(|peer| peer.summary != *ours && peer.fruitless == 0)
+    }
+
+    /// Compare with everybody now.
+    pub fn hurry(&mut self, now: Instant) {
+        for peer in self.peers.values_mut() {
+            peer.from = now;
+            peer.fruitless = 0;
+        }
+    }
+
+    /// With whom a session runs.
+    pub const fn active(&self) -> Option<ConnId> {
+        self.active
+    }
+
+    /// Begins a session if one is due and none runs.
+    pub fn begin(&mut self, now: Instant, ours: &SetSummary) -> Option<ConnId> {
+        if self.active.is_some() {
+            return None;
+        }
+        let due = |peer: &&PeerSet| peer.summary != *ours && peer.from <= now;
+        // The largest set first: most likely to bring something.
+        let (conn, _) = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| due(peer))
+            .max_by_key(|(_, peer)| (core::cmp::Reverse(peer.fruitless), peer.summary.count))?;
+        self.active = Some(*conn);
+        self.active
+    }
+
+    /// The session is over; `found` facts that we lacked.
+    pub fn ended(&mut self, now: Instant, found: usize) {
+        let Some(peer) = self
+            .active
+            .take()
+            .and_then(|conn| self.peers.get_mut(&conn))
+        else {
+            return;
+        };
+        peer.fruitless = if found > 0 {
+            0
+        } else {
+            (peer.fruitless + 1).min(DOUBLINGS_MAX + 1)
+        };
+        let wait = match peer.fruitless {
+            // What was found is still on its way; look again when it is here.
+            0 => self.interval / 16,
+            n => self.interval << (n - 1),
+        };
+        peer.from = now.after(wait);
+    }
+
+    /// When `begin` may have something to do.
+    pub fn timeout(&self, ours: &SetSummary) -> Option<Instant> {
+        if self.active.is_some() {
+            return None;
+        }
+        self.peers
+            .values()
+            .filter(|peer| peer.summary != *ours)
+            .map(|peer| peer.from)
+            .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(count: u64) -> SetSummary {
+        SetSummary {
+            count,
+            sum: [0; 32],
+        }
+    }
+
+    #[test]
+    fn equal_sets_are_left_alone_and_the_largest_goes_first() {
+        let mut schedule = Schedule::new(1_000);
+        schedule.claim(Instant(0), ConnId(1), set(5));
+        schedule.claim(Instant(0), ConnId(2), set(3));
+        schedule.claim(Instant(0), ConnId(3), set(9));
+        assert_eq!(schedule.begin(Instant(0), &set(5)), Some(ConnId(3)));
+        assert_eq!(schedule.begin(Instant(0), &set(5)), None, "one at a time");
+        schedule.ended(Instant(0), 4);
+        assert_eq!(schedule.begin(Instant(0), &set(5)), Some(ConnId(2)));
+        schedule.remove_conn(ConnId(2));
+        assert_eq!(schedule.begin(Instant(0), &set(5)), None);
+        assert_eq!(schedule.timeout(&set(5)), Some(Instant(62)));
+    }
+
+    #[test]
+    fn a_peer_that_brings_nothing_is_asked_less_and_less() {
+        let mut schedule = Schedule::new(1_000);
+        schedule.claim(Instant(0), ConnId(1), set(5));
+        let mut waits = std::vec::Vec::new();
+        let mut now = Instant(0);
+        for _ in 0..8 {
+            schedule.begin(now, &set(1)).unwrap();
+            schedule.ended(now, 0);
+            let next = schedule.timeout(&set(1)).unwrap();
+            waits.push(next.since(now));
+            now = next;
+        }
+        assert_eq!(
+            waits,
+            [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000]
+        );
+        schedule.hurry(now);
+        assert_eq!(schedule.timeout(&set(1)), Some(now));
+    }
+}

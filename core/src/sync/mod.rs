@@ -1,0 +1,8 @@
+//! Catching up: which headers, bodies and facts are missing, and whom to ask.
+//!
+//! Three machines that know nothing of each other. None of them sends anything or watches the
+//! clock: the engine asks each what to request next from a connection, and tells it what came of it.
+
+pub mod bodies;
+pub mod facts;
+pub mod headers;

@@ -1,0 +1,7 @@
+//! Protocol behaviour in a simulated mesh: faults first, then heal and demand progress.
+
+#![allow(clippy::unwrap_used)]
+
+mod converge;
+mod custody;
+mod mesh;
