@@ -35,6 +35,8 @@ pub enum Code {
     NotMember,
     /// Only admins may do this.
     NotAdmin,
+    /// Another rule of the mesh.
+    Rule,
     /// The author was never admitted.
     UnknownAuthor,
     /// A signature does not hold.
@@ -59,7 +61,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Failed,
         Self::Usage,
         Self::Ambiguous,
@@ -72,6 +74,7 @@ impl Code {
         Self::NotHolder,
         Self::NotMember,
         Self::NotAdmin,
+        Self::Rule,
         Self::UnknownAuthor,
         Self::BadSignature,
         Self::TimedOut,
@@ -99,6 +102,7 @@ impl Code {
             Self::NotHolder => "not-holder",
             Self::NotMember => "not-member",
             Self::NotAdmin => "not-admin",
+            Self::Rule => "refused",
             Self::UnknownAuthor => "unknown-author",
             Self::BadSignature => "bad-signature",
             Self::TimedOut => "timed-out",
@@ -131,6 +135,7 @@ impl Code {
             | Self::NotHolder
             | Self::NotMember
             | Self::NotAdmin
+            | Self::Rule
             | Self::UnknownAuthor
             | Self::BadSignature => 5,
             Self::TimedOut => 6,
@@ -149,7 +154,7 @@ impl Code {
             Self::NotPermitted => 401,
             Self::NotMember | Self::NotAdmin | Self::UnknownAuthor => 403,
             Self::NotFound => 404,
-            Self::Held | Self::Free | Self::NotHolder => 409,
+            Self::Held | Self::Free | Self::NotHolder | Self::Rule => 409,
             Self::TooLarge => 413,
             Self::WrongHost => 421,
             Self::Malformed => 422,
@@ -238,9 +243,11 @@ impl From<Refusal> for Problem {
                 format!("{item} is held by {}", who(&name, &holder.to_string())),
                 &item,
             ),
-            Refusal::Free { item } => {
-                of_item(Code::Free, format!("{item} is free: nobody holds it"), &item)
-            }
+            Refusal::Free { item } => of_item(
+                Code::Free,
+                format!("{item} is free: nobody holds it"),
+                &item,
+            ),
             Refusal::NotHolder { item, holder, name } => of_item(
                 Code::NotHolder,
                 format!(
@@ -257,6 +264,11 @@ impl From<Refusal> for Problem {
             Refusal::Malformed(what) => {
                 Self::new(Code::Malformed, what, "correct the field and try again")
             }
+            Refusal::Rule(reject) => Self::new(
+                Code::Rule,
+                format!("the rules of the mesh do not permit this: {reject}"),
+                "run: cairn status --wait synced, then try again",
+            ),
             Refusal::NotMember => Self::new(
                 Code::NotMember,
                 "this node is no member of the mesh (yet): its admission may still be on the way",
@@ -305,7 +317,11 @@ mod tests {
             holder: NodeId([7; 32]),
             name: "Ada".into(),
         });
-        assert!(problem.message.starts_with("laptop-001 is held by Ada (cairn1"));
+        assert!(
+            problem
+                .message
+                .starts_with("laptop-001 is held by Ada (cairn1")
+        );
         assert_eq!((problem.code.exit(), problem.code.status()), (5, 409));
     }
 

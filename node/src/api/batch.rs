@@ -81,7 +81,12 @@ struct Claims {
 
 impl Claims {
     fn claim(&mut self, content: ContentHash) -> bool {
-        let mut all = self.context.0.importing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .context
+            .0
+            .importing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let free = all.insert(content);
         if free {
             self.contents.push(content);
@@ -92,7 +97,12 @@ impl Claims {
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        let mut all = self.context.0.importing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self
+            .context
+            .0
+            .importing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for content in &self.contents {
             all.remove(content);
         }
@@ -244,7 +254,11 @@ pub(super) async fn import(
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| {
             let message = format!("the lines broke off: {error}; what came before may be written");
-            Problem::new(Code::Network, message, "import the file again: nothing is written twice")
+            Problem::new(
+                Code::Network,
+                message,
+                "import the file again: nothing is written twice",
+            )
         })?;
         splitter.push(&piece, |line| gathered.push(line));
         if gathered.is_full() {

@@ -89,14 +89,13 @@ enum Said {
 
 impl From<Body<'_>> for Said {
     fn from(body: Body<'_>) -> Self {
-        let custody = |item: &str, follows: Option<String>, to: Option<NodeId>, note: &str| {
-            Self::Custody {
+        let custody =
+            |item: &str, follows: Option<String>, to: Option<NodeId>, note: &str| Self::Custody {
                 item: item.into(),
                 follows,
                 to: to.map(|node| node.to_string()),
                 note: note.into(),
-            }
-        };
+            };
         match body {
             Body::Record {
                 topic,

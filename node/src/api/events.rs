@@ -36,12 +36,14 @@ fn fields(event: &Event) -> (&'static str, Value) {
             json!({"tip": dto::tip(tip), "facts": facts, "sealer": sealer.to_string()}),
         ),
         Event::Reorged(reorg) => ("reorg", json!({"reorg": dto::reorg(reorg)})),
-        Event::Conflicted { fact, reason } => {
-            ("conflict", json!({"fact_id": fact.to_string(), "reason": reason}))
-        }
-        Event::BlockRefused { block, reason } => {
-            ("block-refused", json!({"block": block.to_string(), "reason": reason}))
-        }
+        Event::Conflicted { fact, reason } => (
+            "conflict",
+            json!({"fact_id": fact.to_string(), "reason": reason}),
+        ),
+        Event::BlockRefused { block, reason } => (
+            "block-refused",
+            json!({"block": block.to_string(), "reason": reason}),
+        ),
         Event::PeerConnected(node) => ("peer-connected", json!({"node_id": node.to_string()})),
         Event::PeerClosed {
             node,
@@ -65,7 +67,10 @@ fn document(number: u64, time: u64, name: &str, mut fields: Value) -> Sent {
     fields["seq"] = number.into();
     fields["time"] = time.into();
     fields["event"] = name.into();
-    Sent::default().id(number.to_string()).event(name).data(fields.to_string())
+    Sent::default()
+        .id(number.to_string())
+        .event(name)
+        .data(fields.to_string())
 }
 
 fn sent(numbered: &Numbered) -> Sent {

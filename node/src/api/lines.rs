@@ -101,7 +101,9 @@ impl NewRecord {
         let max = FACT_BYTES_MAX - RECORD_OVERHEAD - self.topic.len() - self.media_type.len();
         if self.bytes.len() > max {
             let got = self.bytes.len();
-            return Err(format!("the content has {got} bytes where {max} are allowed"));
+            return Err(format!(
+                "the content has {got} bytes where {max} are allowed"
+            ));
         }
         Ok(())
     }
@@ -195,7 +197,11 @@ mod tests {
             (5, Some(b"three".to_vec())),
         ];
         for cut in 0..whole.len() {
-            assert_eq!(lines(&[&whole[..cut], &whole[cut..]]), expected, "cut at {cut}");
+            assert_eq!(
+                lines(&[&whole[..cut], &whole[cut..]]),
+                expected,
+                "cut at {cut}"
+            );
         }
     }
 
@@ -214,10 +220,16 @@ mod tests {
     #[test]
     fn records_take_text_or_base64_and_a_default_media_type() {
         let text = parse(r#"{"topic":"t","text":"hallo"}"#).unwrap().unwrap();
-        assert_eq!((text.media_type.as_str(), &text.bytes[..]), ("text/plain", &b"hallo"[..]));
+        assert_eq!(
+            (text.media_type.as_str(), &text.bytes[..]),
+            ("text/plain", &b"hallo"[..])
+        );
         let line = r#"{"topic":"t","base64":"AP8=","media_type":"a/b","state":"sealed"}"#;
         let bytes = parse(line).unwrap().unwrap();
-        assert_eq!((bytes.media_type.as_str(), &bytes.bytes[..]), ("a/b", &[0, 255][..]));
+        assert_eq!(
+            (bytes.media_type.as_str(), &bytes.bytes[..]),
+            ("a/b", &[0, 255][..])
+        );
     }
 
     #[test]

@@ -94,7 +94,12 @@ fn wrong_work_and_a_foreign_header_are_found() {
     let mut row = ledger.store.header(&id).unwrap().unwrap();
     row.work = row.work + authority::work(0);
     put(&mut ledger.store, Table::Header, &id.0, &row);
-    assert!(verdict(&ledger, mesh, false).error.unwrap().contains("work"));
+    assert!(
+        verdict(&ledger, mesh, false)
+            .error
+            .unwrap()
+            .contains("work")
+    );
     row.header.time = row.header.time.after(1);
     put(&mut ledger.store, Table::Header, &id.0, &row);
     assert!(verdict(&ledger, mesh, false).error.unwrap().contains("id"));
