@@ -4,8 +4,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod api;
 pub mod app;
 mod bootstrap;
+pub mod cli;
 pub mod clock;
 pub mod data_dir;
 pub mod driver;
@@ -14,6 +16,7 @@ pub mod events;
 pub mod exit;
 pub mod handle;
 pub mod keys;
+pub mod problem;
 pub mod shutdown;
 pub mod store;
 pub mod verify_pool;

@@ -1,2 +1,7 @@
-//! `cairn`.
-fn main() {}
+//! The `cairn` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cairn_node::cli::main()
+}

@@ -1,0 +1,381 @@
+//! The shapes of the HTTP edge: the only place where the ledger's things look different from their
+//! encoding. Within a schema's version, fields are only added.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use cairn_core::block::Seal;
+use cairn_core::engine::{State, Status};
+use cairn_core::event::Reorg;
+use cairn_core::fact::{Body, EncodedFact, Role};
+use cairn_core::id::{Hex, MeshId, NodeId};
+use cairn_core::ledger::read::Read;
+use cairn_core::ledger::rows::{Custody, FactRow, FactState, HeaderRow, Member};
+use cairn_core::store::{StoreFault, View};
+use cairn_core::wire::Tip;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::query;
+
+/// A block as a place on the best chain.
+#[derive(Debug, Serialize)]
+pub struct Place {
+    /// Its height.
+    pub height: u64,
+    /// Its id.
+    pub id: String,
+}
+
+/// A fact: the document of `fact get`, one line of an export.
+#[derive(Debug, Serialize)]
+pub struct FactDoc {
+    schema: &'static str,
+    /// Its id.
+    pub fact_id: String,
+    content_hash: String,
+    author: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author_name: Option<String>,
+    time: u64,
+    kind: &'static str,
+    #[serde(flatten)]
+    said: Said,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    block: Option<Place>,
+    corroboration: usize,
+    signature: String,
+    seq: u64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Said {
+    Text {
+        topic: String,
+        media_type: String,
+        text: String,
+    },
+    Bytes {
+        topic: String,
+        media_type: String,
+        base64: String,
+    },
+    Relation {
+        subject: String,
+        predicate: String,
+        object: String,
+    },
+    Custody {
+        item: String,
+        follows: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+        note: String,
+    },
+    Invite {
+        key: String,
+        role: &'static str,
+        uses: u32,
+        expires: u64,
+    },
+    Admit {
+        node: String,
+        role: &'static str,
+        name: String,
+    },
+}
+
+impl From<Body<'_>> for Said {
+    fn from(body: Body<'_>) -> Self {
+        let custody =
+            |item: &str, follows: Option<String>, to: Option<NodeId>, note: &str| Self::Custody {
+                item: item.into(),
+                follows,
+                to: to.map(|node| node.to_string()),
+                note: note.into(),
+            };
+        match body {
+            Body::Record {
+                topic,
+                media_type,
+                bytes,
+            } => {
+                let (topic, media_type) = (topic.into(), media_type.into());
+                match std::str::from_utf8(bytes) {
+                    Ok(text) => Self::Text {
+                        topic,
+                        media_type,
+                        text: text.into(),
+                    },
+                    Err(_) => Self::Bytes {
+                        topic,
+                        media_type,
+                        base64: BASE64.encode(bytes),
+                    },
+                }
+            }
+            Body::Relation {
+                subject,
+                predicate,
+                object,
+            } => Self::Relation {
+                subject: subject.to_string(),
+                predicate: predicate.into(),
+                object: object.to_string(),
+            },
+            Body::Request {
+                item,
+                follows,
+                note,
+            } => custody(item, follows.map(|id| id.to_string()), None, note),
+            Body::Release {
+                item,
+                follows,
+                note,
+            } => custody(item, Some(follows.to_string()), None, note),
+            Body::Transfer {
+                item,
+                follows,
+                to,
+                note,
+            } => custody(item, Some(follows.to_string()), Some(to), note),
+            Body::Invite {
+                key,
+                role,
+                uses,
+                expires,
+            } => Self::Invite {
+                key: key.to_string(),
+                role: role_name(role),
+                uses,
+                expires: expires.0,
+            },
+            Body::Admit { node, role, name } => Self::Admit {
+                node: node.to_string(),
+                role: role_name(role),
+                name: name.into(),
+            },
+        }
+    }
+}
+
+/// A role in one word.
+pub const fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Reader => "reader",
+        Role::Member => "member",
+        Role::Sealer => "sealer",
+        Role::Admin => "admin",
+    }
+}
+
+/// The role that a word means; admins are not made by invites.
+pub fn invited_role(name: &str) -> Option<Role> {
+    [Role::Reader, Role::Member, Role::Sealer]
+        .into_iter()
+        .find(|role| role_name(*role) == name)
+}
+
+impl FactDoc {
+    /// The document of a fact as it stands now.
+    ///
+    /// # Errors
+    /// `StoreFault` if the view fails.
+    pub fn new(view: &dyn View, row: &FactRow, fact: &EncodedFact) -> Result<Self, StoreFault> {
+        let signed = fact.signed();
+        let said = &signed.fact;
+        let content = said.content_hash();
+        let (state, reason, block) = match &row.state {
+            FactState::Pending => ("pending", None, None),
+            FactState::Conflict(_, reject) => ("conflict", Some(reject.to_string()), None),
+            FactState::Sealed(height, _) => {
+                let block = view.block_at(*height)?.map(|id| Place {
+                    height: height.0,
+                    id: id.to_string(),
+                });
+                ("sealed", None, block)
+            }
+        };
+        Ok(Self {
+            schema: "cairn.fact/1",
+            fact_id: fact.id().to_string(),
+            content_hash: content.to_string(),
+            author: said.author.to_string(),
+            author_name: name_of(view, &said.author)?,
+            time: said.time.0,
+            kind: said.body.kind(),
+            said: said.body.into(),
+            state,
+            reason,
+            block,
+            corroboration: query::corroboration(view, &content, &said.author)?,
+            signature: Hex(&signed.signature.0).to_string(),
+            seq: row.seq.0,
+        })
+    }
+}
+
+/// What people call a member, if it has a name.
+///
+/// # Errors
+/// `StoreFault` if the view fails.
+pub fn name_of(view: &dyn View, node: &NodeId) -> Result<Option<String>, StoreFault> {
+    let member = view.member(node)?;
+    Ok(member.map(|m| m.name).filter(|name| !name.is_empty()))
+}
+
+/// A mesh.
+pub fn mesh(id: &MeshId, name: &str) -> Value {
+    json!({"id": id.to_string(), "name": name})
+}
+
+/// The end of a chain.
+pub fn tip(tip: &Tip) -> Value {
+    json!({
+        "height": tip.height.0,
+        "id": tip.id.to_string(),
+        "work": tip.work.to_string(),
+    })
+}
+
+/// The state in one word.
+pub const fn state_name(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Isolated => "isolated",
+        State::Connecting => "connecting",
+        State::Syncing => "syncing",
+        State::Synced => "synced",
+        State::Stopping => "stopping",
+    }
+}
+
+/// What `status` says of the engine; who and where the node is comes on top.
+pub fn status(status: &Status) -> Value {
+    let connected = status.peers.iter().filter(|peer| peer.connected).count();
+    json!({
+        "schema": "cairn.status/1",
+        "state": state_name(status.state),
+        "tip": tip(&status.tip),
+        "target": status.target,
+        "facts": {
+            "total": status.facts.count,
+            "pending": status.pending,
+            "conflict": status.conflict,
+            "wanted": status.wanted,
+        },
+        "peers": {"connected": connected, "known": status.peers.len()},
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+/// The peers, live ones first.
+///
+/// # Errors
+/// `StoreFault` if the view fails.
+pub fn peers(view: &dyn View, status: &Status) -> Result<Value, StoreFault> {
+    let mut list = Vec::with_capacity(status.peers.len());
+    for peer in &status.peers {
+        let name = match &peer.node {
+            Some(node) => name_of(view, node)?,
+            None => None,
+        };
+        list.push(json!({
+            "node_id": peer.node.map(|node| node.to_string()),
+            "name": name,
+            "address": peer.address.0,
+            "direction": if peer.outbound { "outbound" } else { "inbound" },
+            "connected": peer.connected,
+            "rtt_ms": peer.rtt,
+            "score": peer.score,
+            "last_seen": peer.last_seen.map(|time| time.0),
+            "last_close": peer.last_close.map(|(code, by_peer)| json!({
+                "code": format!("{:#04x}", code as u8),
+                "reason": code.to_string(),
+                "by_peer": by_peer,
+            })),
+            "tip": peer.tip.as_ref().map(tip),
+        }));
+    }
+    Ok(json!({"schema": "cairn.peers/1", "peers": list}))
+}
+
+/// A block without its list of facts.
+pub fn header(row: &HeaderRow, facts: usize, best: bool) -> Value {
+    let header = &row.header;
+    let seal = match &header.seal {
+        Seal::Genesis(rules) => json!({"kind": "genesis", "rules": rules.to_string()}),
+        Seal::Authority(signature) => {
+            json!({"kind": "authority", "signature": Hex(&signature.0).to_string()})
+        }
+        Seal::Pow(nonce) => json!({"kind": "pow", "nonce": nonce.to_string()}),
+    };
+    let sealer = (header.height.0 > 0).then(|| header.sealer.to_string());
+    json!({
+        "schema": "cairn.block/1",
+        "height": header.height.0,
+        "id": header.id().to_string(),
+        "parent": header.parent.to_string(),
+        "time": header.time.0,
+        "sealer": sealer,
+        "work": row.work.to_string(),
+        "target": format!("{:08x}", header.target.0),
+        "facts_root": header.facts_root.to_string(),
+        "history_root": header.history_root.to_string(),
+        "sealers_root": header.sealers_root.to_string(),
+        "seal": seal,
+        "fact_count": facts,
+        "best": best,
+    })
+}
+
+/// Custody of an item; `row` is none if it was never held.
+///
+/// # Errors
+/// `StoreFault` if the view fails.
+pub fn item(view: &dyn View, name: &str, row: Option<&Custody>) -> Result<Value, StoreFault> {
+    let holder = row.and_then(|custody| custody.holder);
+    let holder_name = match &holder {
+        Some(node) => name_of(view, node)?,
+        None => None,
+    };
+    Ok(json!({
+        "schema": "cairn.item/1",
+        "item": name,
+        "holder": holder.map(|node| node.to_string()),
+        "holder_name": holder_name,
+        "since": row.map(|custody| json!({
+            "height": custody.since.0,
+            "fact_id": custody.latest.to_string(),
+        })),
+    }))
+}
+
+/// A member.
+pub fn member(node: &NodeId, row: &Member) -> Value {
+    json!({
+        "node_id": node.to_string(),
+        "name": row.name,
+        "role": role_name(row.role),
+        "since": row.since.0,
+        "fact_id": row.admit.map(|id| id.to_string()),
+    })
+}
+
+/// A reorg.
+pub fn reorg(reorg: &Reorg) -> Value {
+    json!({
+        "time": reorg.time.0,
+        "depth": reorg.depth,
+        "from": tip(&reorg.from),
+        "to": tip(&reorg.to),
+        "moved": reorg.moved,
+        "requeued": reorg.requeued,
+        "lost": reorg.lost,
+    })
+}
+
+#[cfg(test)]
+mod tests;

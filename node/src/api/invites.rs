@@ -1,0 +1,119 @@
+//! Who belongs to the mesh, and letting others in.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use cairn_core::engine::{Command, Receipt};
+use cairn_core::fact::Role;
+use cairn_core::id::NodeId;
+use cairn_core::invite::{INVITE_ADDRESSES_MAX, Invite};
+use cairn_core::time::Millis;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::addresses::reachable;
+use super::facts::PAGE_MAX;
+use super::peers::is_address;
+use super::reply::{Asked, Posted, limit};
+use super::{Context, dto, query, stopping};
+use crate::problem::{Code, Problem};
+use crate::{clock, keys};
+
+const DAY: Millis = 24 * 3_600_000;
+
+#[derive(Deserialize)]
+pub(super) struct ListParameters {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+pub(super) async fn members(
+    State(context): State<Context>,
+    Asked(asked): Asked<ListParameters>,
+) -> Result<Json<Value>, Problem> {
+    let after = asked.after.map(|text| text.parse::<NodeId>()).transpose();
+    let after = after.map_err(|error| Problem::usage(error.to_string()))?;
+    let max = limit(asked.limit, PAGE_MAX, PAGE_MAX);
+    let read = move |view: &dyn cairn_core::store::View| {
+        let page = query::members(view, after.as_ref(), max)?;
+        let next = page
+            .last()
+            .filter(|_| page.len() == max)
+            .map(|(node, _)| node.to_string());
+        let list: Vec<Value> = page
+            .iter()
+            .map(|(node, row)| dto::member(node, row))
+            .collect();
+        Ok(json!({"schema": "cairn.members/1", "members": list, "next": next}))
+    };
+    context.read(read).await.map(Json)
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewInvite {
+    uses: Option<u32>,
+    expires_in: Option<Millis>,
+    role: Option<String>,
+    #[serde(default)]
+    addresses: Vec<String>,
+}
+
+fn addresses(context: &Context, given: Vec<String>) -> Result<Vec<String>, Problem> {
+    if given.is_empty() {
+        return Ok(reachable(context.0.listen));
+    }
+    let wrong = given.iter().find(|address| !is_address(address));
+    match wrong {
+        Some(wrong) => Err(Problem::usage(format!(
+            "`{wrong}` is no address; write HOST:PORT"
+        ))),
+        None if given.len() > INVITE_ADDRESSES_MAX => Err(Problem::usage(format!(
+            "an invite has at most {INVITE_ADDRESSES_MAX} addresses"
+        ))),
+        None => Ok(given),
+    }
+}
+
+pub(super) async fn create(
+    State(context): State<Context>,
+    Posted(new): Posted<NewInvite>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let node = context.node();
+    let role = match new.role.as_deref() {
+        None => Role::Sealer,
+        Some(name) => dto::invited_role(name)
+            .ok_or_else(|| Problem::usage("the role is reader, member or sealer"))?,
+    };
+    let expires = clock::wall().after(new.expires_in.unwrap_or(DAY));
+    let uses = new.uses.unwrap_or(1);
+    let secret = keys::random()
+        .map_err(|error| Problem::new(Code::Failed, error.to_string(), error.hint()))?;
+    let places = addresses(&context, new.addresses)?;
+    let params = node.params().clone();
+    let invite = Invite::new(params, node.node_id(), places, secret, role, expires);
+    let text = invite
+        .to_text()
+        .map_err(|error| Problem::usage(error.to_string()))?;
+    let key = invite.key().node_id();
+    let command = Command::Invite {
+        key,
+        role,
+        uses,
+        expires,
+    };
+    let Receipt::Made(fact) = node.command(command).await? else {
+        return Err(stopping());
+    };
+    let document = json!({
+        "schema": "cairn.invite/1",
+        "invite": text,
+        "expires": expires.0,
+        "uses": uses,
+        "role": dto::role_name(role),
+        "node_id": node.node_id().to_string(),
+        "mesh": dto::mesh(&node.mesh(), &node.params().name),
+        "fact_id": fact.to_string(),
+        "durable": true,
+    });
+    Ok((StatusCode::CREATED, Json(document)))
+}
