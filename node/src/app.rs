@@ -62,14 +62,7 @@ fn prepare(config: &NodeConfig) -> Result<Prepared, StartError> {
     let store = open_store(config, &dir, &enrollment)?;
     let token = keys::token(&dir.token_file())?;
     let http = config.http.map(bind_http).transpose()?;
-    Ok(Prepared {
-        dir,
-        lock,
-        enrollment,
-        store,
-        token,
-        http,
-    })
+    Ok(Prepared { dir, lock, enrollment, store, token, http })
 }
 
 fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -179,14 +172,8 @@ fn engine_config(
     enrollment: &Enrollment,
     port: u16,
 ) -> Result<Config, KeyError> {
-    let known = enrollment
-        .dial
-        .iter()
-        .map(|(address, node)| (PeerAddr(address.clone()), *node));
-    let told = config
-        .peers
-        .iter()
-        .map(|address| (PeerAddr(address.clone()), None));
+    let known = enrollment.dial.iter().map(|(address, node)| (PeerAddr(address.clone()), *node));
+    let told = config.peers.iter().map(|address| (PeerAddr(address.clone()), None));
     let mut dial: Vec<(PeerAddr, Option<NodeId>)> = Vec::new();
     for (address, node) in known.chain(told) {
         if !dial.iter().any(|(other, _)| *other == address) {
@@ -244,21 +231,11 @@ fn assemble(
     sender: InboxSender<Told>,
     inbox: Inbox<Told>,
 ) -> Result<Node, StartError> {
-    let Prepared {
-        dir,
-        lock,
-        enrollment,
-        store,
-        token,
-        http,
-    } = prepared;
+    let Prepared { dir, lock, enrollment, store, token, http } = prepared;
     let store = Arc::new(store);
     let http_address = http.as_ref().and_then(|socket| socket.local_addr().ok());
-    let runtime = Runtime {
-        pid: std::process::id(),
-        http: http_address,
-        mesh: endpoint.local_addr(),
-    };
+    let runtime =
+        Runtime { pid: std::process::id(), http: http_address, mesh: endpoint.local_addr() };
     let mut clock = Clock::new(config.clock_vouched);
     let engine_config = engine_config(config, &enrollment, runtime.mesh.port())?;
     let engine = Engine::new(engine_config, &store.view(), clock.now())

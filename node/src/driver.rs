@@ -133,9 +133,8 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 self.input(state, Input::Tick)?;
             } else {
                 let until = [timeout, state.publish_at].into_iter().flatten().min();
-                let wait = until.map_or(WAIT_MAX, |at| {
-                    at.since(state.now.instant).clamp(1, WAIT_MAX)
-                });
+                let wait =
+                    until.map_or(WAIT_MAX, |at| at.since(state.now.instant).clamp(1, WAIT_MAX));
                 let told = self.inbox.recv_timeout(Duration::from_millis(wait));
                 ticked = false;
                 state.now = self.clock.now();
@@ -175,45 +174,22 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 tracing::debug!(dial = dial.0, %error, "dial failed");
                 return self.input(state, Input::DialFailed(*dial));
             }
-            Event::Opened {
-                conn,
-                node,
-                address,
-                dial,
-            } => {
+            Event::Opened { conn, node, address, dial } => {
                 let (node, dial) = (*node, *dial);
                 let address = PeerAddr(address.to_string());
-                let opened = ConnInput::Opened {
-                    node,
-                    address,
-                    dial,
-                };
+                let opened = ConnInput::Opened { node, address, dial };
                 (conn, opened)
             }
             Event::Control { conn, bytes } => (conn, ConnInput::Control(bytes)),
             Event::Announce { conn, bytes } => (conn, ConnInput::Announce(bytes)),
-            Event::Request {
-                conn,
-                stream,
-                class,
-                bytes,
-            } => {
+            Event::Request { conn, stream, class, bytes } => {
                 let (stream, class) = (*stream, *class);
-                let request = ConnInput::Request {
-                    stream,
-                    class,
-                    bytes,
-                };
+                let request = ConnInput::Request { stream, class, bytes };
                 (conn, request)
             }
             Event::Answer { conn, tag, bytes } => (conn, ConnInput::Answer { tag: *tag, bytes }),
             Event::NoAnswer { conn, tag } => (conn, ConnInput::NoAnswer(*tag)),
-            Event::Closed {
-                conn,
-                code,
-                by_peer,
-                detail,
-            } => {
+            Event::Closed { conn, code, by_peer, detail } => {
                 tracing::debug!(conn = conn.0, ?code, by_peer, detail, "connection closed");
                 let (code, by_peer) = (*code, *by_peer);
                 (conn, ConnInput::Closed { code, by_peer })

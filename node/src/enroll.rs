@@ -123,24 +123,14 @@ pub fn found(
     require_new(dir)?;
     params.check()?;
     let key = key(dir)?;
-    let mut enrollment = Enrollment {
-        key,
-        params,
-        facts: Vec::new(),
-        dial: Vec::new(),
-    };
+    let mut enrollment = Enrollment { key, params, facts: Vec::new(), dial: Vec::new() };
     let node = enrollment.key.node_id();
     let invite = if enrollment.params.is_root(&node) {
         let secret = keys::random::<32>()?;
         let params = enrollment.params.clone();
         let invite = Invite::new(params, node, addresses, secret, Role::Sealer, expires);
         invite.to_text()?;
-        let body = Body::Invite {
-            key: invite.key().node_id(),
-            role: Role::Sealer,
-            uses,
-            expires,
-        };
+        let body = Body::Invite { key: invite.key().node_id(), role: Role::Sealer, uses, expires };
         let fact = sign(&enrollment, enrollment.key.signing(), body)?;
         enrollment.facts.push(fact);
         Some(invite)
@@ -156,11 +146,7 @@ fn sign(
     key: &SigningKey,
     body: Body<'_>,
 ) -> Result<Unverified<EncodedFact>, FactError> {
-    let fact = Fact {
-        author: key.node_id(),
-        time: crate::clock::wall(),
-        body,
-    };
+    let fact = Fact { author: key.node_id(), time: crate::clock::wall(), body };
     let signed: Verified<_> = EncodedFact::sign(fact, &mesh_id(&enrollment.params), key)?;
     Ok(Unverified(signed.into_inner()))
 }
@@ -181,11 +167,7 @@ pub fn join(dir: &DataDir, invite: &Invite, name: &str) -> Result<Enrollment, En
         key: key(dir)?,
         params: invite.params.clone(),
         facts: Vec::new(),
-        dial: invite
-            .addresses
-            .iter()
-            .map(|a| (a.clone(), inviter))
-            .collect(),
+        dial: invite.addresses.iter().map(|a| (a.clone(), inviter)).collect(),
     };
     let node = enrollment.key.node_id();
     if !enrollment.params.is_root(&node) {
@@ -206,12 +188,8 @@ pub fn load_or_open(dir: &DataDir) -> Result<Enrollment, EnrollError> {
     if let Some(enrollment) = load(dir)? {
         return Ok(enrollment);
     }
-    let enrollment = Enrollment {
-        key: key(dir)?,
-        params: Params::open(),
-        facts: Vec::new(),
-        dial: Vec::new(),
-    };
+    let enrollment =
+        Enrollment { key: key(dir)?, params: Params::open(), facts: Vec::new(), dial: Vec::new() };
     save(dir, &enrollment)?;
     Ok(enrollment)
 }
@@ -223,11 +201,7 @@ fn save(dir: &DataDir, enrollment: &Enrollment) -> Result<(), EnrollError> {
         mesh: mesh_id(&enrollment.params).to_string(),
         name: enrollment.params.name.to_string(),
         params: Hex(&codec::encode(&enrollment.params)).to_string(),
-        facts: enrollment
-            .facts
-            .iter()
-            .map(|f| Hex(f.0.bytes()).to_string())
-            .collect(),
+        facts: enrollment.facts.iter().map(|f| Hex(f.0.bytes()).to_string()).collect(),
         dial: enrollment.dial.iter().map(dial_entry).collect(),
     };
     let text = serde_json::to_vec_pretty(&file).map_err(|e| DataDirError::io(&path, e.into()))?;
@@ -236,10 +210,7 @@ fn save(dir: &DataDir, enrollment: &Enrollment) -> Result<(), EnrollError> {
 }
 
 fn dial_entry((address, node): &(String, Option<NodeId>)) -> DialEntry {
-    DialEntry {
-        address: address.clone(),
-        node: node.map(|node| node.to_string()),
-    }
+    DialEntry { address: address.clone(), node: node.map(|node| node.to_string()) }
 }
 
 /// What `mesh.json` says; none if the directory belongs to no mesh yet.
@@ -254,10 +225,7 @@ pub fn load(dir: &DataDir) -> Result<Option<Enrollment>, EnrollError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(DataDirError::io(&path, e).into()),
     };
-    let damaged = |what: String| EnrollError::Damaged {
-        path: path.clone(),
-        what,
-    };
+    let damaged = |what: String| EnrollError::Damaged { path: path.clone(), what };
     let file: MeshFile = serde_json::from_reader(file.take(MESH_FILE_BYTES_MAX))
         .map_err(|e| damaged(e.to_string()))?;
     let key = keys::load(&dir.key_file())?

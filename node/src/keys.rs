@@ -72,10 +72,7 @@ impl KeyError {
                 path.display()
             ),
             Self::Io { path, .. } => {
-                format!(
-                    "check the owner and the mount with `ls -l {}`",
-                    path.display()
-                )
+                format!("check the owner and the mount with `ls -l {}`", path.display())
             }
             Self::Randomness => "start again once the system has gathered entropy".into(),
         }
@@ -83,10 +80,7 @@ impl KeyError {
 }
 
 fn io_error(path: &Path) -> impl FnOnce(io::Error) -> KeyError + '_ {
-    move |source| KeyError::Io {
-        path: path.to_owned(),
-        source,
-    }
+    move |source| KeyError::Io { path: path.to_owned(), source }
 }
 
 /// Unpredictable bytes from the system.
@@ -113,11 +107,7 @@ pub(crate) fn write_atomically(path: &Path, content: &[u8], mode: u32) -> io::Re
         _ => {}
     }
     let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&temporary)?;
+    let mut file = options.write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -227,11 +217,7 @@ pub fn load(path: &Path) -> Result<Option<NodeKey>, KeyError> {
         }
         return Ok(Some(key));
     }
-    if damaged {
-        Err(KeyError::Damaged(path.to_owned()))
-    } else {
-        Ok(None)
-    }
+    if damaged { Err(KeyError::Damaged(path.to_owned())) } else { Ok(None) }
 }
 
 /// Makes a new key and writes both copies.

@@ -83,7 +83,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     let locator = vec![block, BlockId::ZERO];
     let bodies = vec![(block, vec![fact, FactId::ZERO]), (BlockId::ZERO, vec![])];
     let peers = vec![("attic.example:7071".into(), NodeId([5; 32]))];
-    let facts_answer = FactsAnswer { facts: vec![Bytes::new(b"one fact"), Bytes::new(b"")], more: true };
+    let facts_answer =
+        FactsAnswer { facts: vec![Bytes::new(b"one fact"), Bytes::new(b"")], more: true };
     let ids = ReconcileRequest::Ids { buckets: vec![1, 4_095], after: Some(fact) };
     let facts_bytes = codec::encode(&facts_answer);
     assert_eq!(codec::decode(&facts_bytes, facts_bytes.len()), Ok(facts_answer));

@@ -179,7 +179,5 @@ pub async fn serve(listener: TcpListener, setup: Setup) -> std::io::Result<()> {
     let guard = axum::middleware::from_fn_with_state(context.clone(), guard::guard);
     let router = routes().layer(guard).with_state(context.clone());
     let stopped = async move { context.stopped().await };
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stopped)
-        .await
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }

@@ -24,10 +24,7 @@ fn place() -> Place {
     config.http = Some(LOCAL.into());
     config.profile = Profile::Tiny;
     config.clock_vouched = true;
-    Place {
-        _temp: temp,
-        config,
-    }
+    Place { _temp: temp, config }
 }
 
 impl Place {
@@ -104,24 +101,13 @@ async fn a_second_node_on_one_directory_is_told_who_is_there() {
     let runtime = place.dir().read_runtime().unwrap();
     assert_eq!(runtime.mesh, node.mesh_address());
     let http = node.take_http().unwrap().local_addr().unwrap();
-    assert_eq!(
-        (runtime.http, node.http_address()),
-        (Some(http), Some(http))
-    );
+    assert_eq!((runtime.http, node.http_address()), (Some(http), Some(http)));
     let error = Node::start(place.config.clone()).await.err().unwrap();
-    assert!(
-        error.to_string().contains(&std::process::id().to_string()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
     assert_eq!(error.exit_code(), exit::STORAGE);
     node.stop().await.unwrap();
     assert_eq!(place.dir().read_runtime(), None);
-    Node::start(place.config.clone())
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
+    Node::start(place.config.clone()).await.unwrap().stop().await.unwrap();
 }
 
 #[tokio::test]
@@ -136,12 +122,7 @@ async fn ports_in_use_are_network_errors_and_leave_the_directory_free() {
     let error = Node::start(second.config.clone()).await.err().unwrap();
     assert_eq!(error.exit_code(), exit::NETWORK, "{error}");
     second.config.http = None;
-    Node::start(second.config)
-        .await
-        .unwrap()
-        .stop()
-        .await
-        .unwrap();
+    Node::start(second.config).await.unwrap().stop().await.unwrap();
     node.stop().await.unwrap();
 }
 
@@ -163,10 +144,7 @@ async fn a_failed_sync_is_fatal_and_acknowledges_nothing_more() {
     assert!(matches!(*node.fatal().await, StoreError::Full(_)));
     let refused = node.handle().command(Command::Sync).await;
     assert_eq!(refused, Err(Refusal::Stopping));
-    assert!(matches!(
-        *node.stop().await.unwrap_err(),
-        StoreError::Full(_)
-    ));
+    assert!(matches!(*node.stop().await.unwrap_err(), StoreError::Full(_)));
 }
 
 #[tokio::test]
@@ -186,10 +164,7 @@ async fn a_newcomer_gets_the_founders_facts() {
     let mut status = newcomer.handle().watch_status();
     let all = async {
         // Five records, the invite, and the newcomer's own admission.
-        status
-            .wait_for(|status| status.facts.count == 7)
-            .await
-            .unwrap();
+        status.wait_for(|status| status.facts.count == 7).await.unwrap();
     };
     let waited = tokio::time::timeout(Duration::from_secs(30), all).await;
     assert!(waited.is_ok(), "{:?}", newcomer.handle().status());

@@ -26,20 +26,13 @@ fn the_second_copy_replaces_a_lost_or_damaged_first() {
     fs::remove_file(&path).unwrap();
     assert_eq!(load(&path).unwrap().unwrap().node_id(), node);
     let mut text = fs::read_to_string(&path).unwrap();
-    let digit = if text.as_bytes()[20] == b'0' {
-        "1"
-    } else {
-        "0"
-    };
+    let digit = if text.as_bytes()[20] == b'0' { "1" } else { "0" };
     text.replace_range(20..21, digit);
     fs::write(&path, text).unwrap();
     assert_eq!(load(&path).unwrap().unwrap().node_id(), node);
     fs::write(second_copy(&path), [0xff, 0xfe]).unwrap();
     assert_eq!(load(&path).unwrap().unwrap().node_id(), node);
-    assert_eq!(
-        fs::read(&path).unwrap(),
-        fs::read(second_copy(&path)).unwrap()
-    );
+    assert_eq!(fs::read(&path).unwrap(), fs::read(second_copy(&path)).unwrap());
 }
 
 #[test]

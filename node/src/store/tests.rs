@@ -38,10 +38,7 @@ fn a_batch_is_visible_as_a_whole_and_older_views_do_not_change() {
     let (_dir, path) = place();
     let store = open(&path);
     let before = store.view();
-    put(
-        &store,
-        &[(Table::Fact, b"k", b"1"), (Table::Item, b"k", b"2")],
-    );
+    put(&store, &[(Table::Fact, b"k", b"1"), (Table::Item, b"k", b"2")]);
     assert_eq!(before.get(Table::Fact, b"k").unwrap(), None);
     let after = store.view();
     assert_eq!(*after.get(Table::Fact, b"k").unwrap().unwrap(), *b"1");
@@ -72,14 +69,7 @@ fn scans_keep_to_their_table_their_order_and_their_bounds() {
     let store = open(&path);
     for table in Table::ALL {
         if table != Table::Meta {
-            put(
-                &store,
-                &[
-                    (table, b"b", b""),
-                    (table, b"a", b""),
-                    (table, &[0xff; 9], b""),
-                ],
-            );
+            put(&store, &[(table, b"b", b""), (table, b"a", b""), (table, &[0xff; 9], b"")]);
         }
     }
     let view = store.view();
@@ -91,14 +81,8 @@ fn scans_keep_to_their_table_their_order_and_their_bounds() {
         assert_eq!(keys(view.scan(table, b"", &high, 9).unwrap()), all);
         assert_eq!(keys(view.scan(table, b"a\0", &high, 9).unwrap()), all[1..]);
         assert_eq!(keys(view.scan(table, b"", &high, 1).unwrap()), all[..1]);
-        assert_eq!(
-            keys(view.scan_back(table, b"", &high, 1).unwrap()),
-            all[1..]
-        );
-        assert_eq!(
-            keys(view.scan_back(table, b"a", b"b", 9).unwrap()),
-            all[..1]
-        );
+        assert_eq!(keys(view.scan_back(table, b"", &high, 1).unwrap()), all[1..]);
+        assert_eq!(keys(view.scan_back(table, b"a", b"b", 9).unwrap()), all[..1]);
         assert!(view.scan(table, b"b", b"a", 9).unwrap().is_empty());
         assert!(view.scan_back(table, b"b", b"b", 9).unwrap().is_empty());
     }
@@ -117,10 +101,7 @@ fn what_was_durable_is_there_after_reopening() {
         durability.want(BatchId(n), n == 20);
     }
     while synced < BatchId(20) {
-        let next = durable
-            .recv_timeout(Duration::from_secs(30))
-            .unwrap()
-            .unwrap();
+        let next = durable.recv_timeout(Duration::from_secs(30)).unwrap().unwrap();
         assert!(next > synced, "in order");
         synced = next;
     }
@@ -167,20 +148,11 @@ fn killed(path: &Path) -> (tempfile::TempDir, PathBuf) {
 fn what_is_visible_survives_the_death_of_the_process() {
     let (_dir, path) = place();
     let store = open(&path);
-    put(
-        &store,
-        &[(Table::Fact, b"a", b"1"), (Table::Item, b"a", b"2")],
-    );
+    put(&store, &[(Table::Fact, b"a", b"1"), (Table::Item, b"a", b"2")]);
     let (_dir, copy) = killed(&path);
     let view = open(&copy).view();
-    assert_eq!(
-        view.get(Table::Fact, b"a").unwrap().as_deref(),
-        Some(&b"1"[..])
-    );
-    assert_eq!(
-        view.get(Table::Item, b"a").unwrap().as_deref(),
-        Some(&b"2"[..])
-    );
+    assert_eq!(view.get(Table::Fact, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(view.get(Table::Item, b"a").unwrap().as_deref(), Some(&b"2"[..]));
 }
 
 #[test]
@@ -332,10 +304,7 @@ fn a_reader_never_sees_half_a_batch_while_tables_are_flushed() {
         });
         for n in 1..=LAST {
             value[..8].copy_from_slice(&n.to_be_bytes());
-            put(
-                &store,
-                &[(Table::Fact, b"k", &value), (Table::Item, b"k", &value)],
-            );
+            put(&store, &[(Table::Fact, b"k", &value), (Table::Item, b"k", &value)]);
         }
     });
 }
@@ -344,12 +313,7 @@ fn a_reader_never_sees_half_a_batch_while_tables_are_flushed() {
 fn a_heartbeat_keeps_both_keyspaces_from_idling() {
     let (_dir, path) = place();
     let store = open(&path);
-    let beat = || {
-        store
-            .view()
-            .get(Table::Meta, &Meta::Heartbeat.key())
-            .unwrap()
-    };
+    let beat = || store.view().get(Table::Meta, &Meta::Heartbeat.key()).unwrap();
     put(&store, &[(Table::Fact, b"a", &[1; 1024])]);
     assert_eq!(beat(), None);
     let value = vec![0; 1024 * 1024];

@@ -21,7 +21,7 @@ pub(super) fn check(files: &[File]) -> Vec<Violation> {
     let layers = lib.map(|file| layers(&file.text)).unwrap_or_default();
     let mut found = Vec::new();
     for file in files {
-        let Some(inner) = path(file).filter(|inner| !inner.ends_with("tests.rs")) else {
+        let Some(inner) = path(file).filter(|inner| !is_test(inner)) else {
             continue;
         };
         let code = code_lines(&file.text);
@@ -46,6 +46,11 @@ pub(super) fn check(files: &[File]) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// Whether a file holds nothing but tests: `x/tests.rs`, or anything in a folder `tests`.
+fn is_test(inner: &str) -> bool {
+    inner.ends_with("tests.rs") || inner.contains("/tests/")
 }
 
 /// Layer of each module.

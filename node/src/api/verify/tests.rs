@@ -26,7 +26,7 @@ fn sealed() -> (TestLedger, MeshId, Vec<FactId>) {
         let row = HeaderRow {
             header: block.header.clone(),
             work,
-            effective_time: 0,
+            effective_time: cairn_core::seal::pow::EffectiveTime(0),
         };
         put(&mut ledger.store, Table::Header, &block.header.id().0, &row);
         facts.push(fact.id());
@@ -94,12 +94,7 @@ fn wrong_work_and_a_foreign_header_are_found() {
     let mut row = ledger.store.header(&id).unwrap().unwrap();
     row.work = row.work + authority::work(0);
     put(&mut ledger.store, Table::Header, &id.0, &row);
-    assert!(
-        verdict(&ledger, mesh, false)
-            .error
-            .unwrap()
-            .contains("work")
-    );
+    assert!(verdict(&ledger, mesh, false).error.unwrap().contains("work"));
     row.header.time = row.header.time.after(1);
     put(&mut ledger.store, Table::Header, &id.0, &row);
     assert!(verdict(&ledger, mesh, false).error.unwrap().contains("id"));
