@@ -186,3 +186,6 @@ pub async fn serve(listener: TcpListener, setup: Setup) -> std::io::Result<()> {
         .with_graceful_shutdown(stopped)
         .await
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 use cairn_core::id::MeshId;
 use cairn_core::ledger::rows::HeaderRow;
 use cairn_core::seal::authority;
+use cairn_core::seal::pow::EffectiveTime;
 use cairn_core::store::{Batch, Table};
 use cairn_core::testing::{MemStore, TestLedger, TestNode, params};
 
@@ -26,7 +27,7 @@ fn sealed() -> (TestLedger, MeshId, Vec<FactId>) {
         let row = HeaderRow {
             header: block.header.clone(),
             work,
-            effective_time: 0,
+            effective_time: EffectiveTime(0),
         };
         put(&mut ledger.store, Table::Header, &block.header.id().0, &row);
         facts.push(fact.id());
