@@ -49,10 +49,7 @@ fn blocks(fork_every: u64) -> Vec<Candidate> {
 }
 
 fn fork_choice(c: &mut Criterion) {
-    let pow = SealRule::Pow {
-        initial: cairn_core::work::Target::MAX,
-        half_life: 0,
-    };
+    let pow = SealRule::Pow { initial: cairn_core::work::Target::MAX, half_life: 0 };
     let mut group = c.benchmark_group("fork choice, 100,000 blocks");
     group.sample_size(10);
     let shapes = [("one chain", u64::MAX), ("a fork every 2,000", 2_000)];

@@ -34,14 +34,8 @@ impl PeerAddr {
     pub fn check(&self) -> bool {
         let port_ok = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
         self.0.len() <= Self::BYTES_MAX
-            && self
-                .0
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b".-_:[]%".contains(&c))
-            && self
-                .0
-                .rsplit_once(':')
-                .is_some_and(|(host, port)| !host.is_empty() && port_ok(port))
+            && self.0.bytes().all(|c| c.is_ascii_alphanumeric() || b".-_:[]%".contains(&c))
+            && self.0.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port_ok(port))
     }
 }
 

@@ -26,11 +26,7 @@ pub struct Gossip {
 impl Gossip {
     /// Gathers ids for `delay` before they are announced.
     pub const fn new(delay: Millis) -> Self {
-        Self {
-            queues: BTreeMap::new(),
-            due: None,
-            delay,
-        }
+        Self { queues: BTreeMap::new(), due: None, delay }
     }
 
     /// A peer that wants to hear.
@@ -45,11 +41,7 @@ impl Gossip {
 
     /// We hold this fact; the peers in `except` told us so themselves.
     pub fn announce(&mut self, now: Instant, id: FactId, except: &[ConnId]) {
-        for (_, queue) in self
-            .queues
-            .iter_mut()
-            .filter(|(conn, _)| !except.contains(conn))
-        {
+        for (_, queue) in self.queues.iter_mut().filter(|(conn, _)| !except.contains(conn)) {
             if queue.len() == QUEUE_MAX {
                 queue.pop_front();
             }
@@ -63,10 +55,7 @@ impl Gossip {
     pub fn poll(&mut self, now: Instant) -> Option<(ConnId, Vec<FactId>)> {
         let late = self.due.is_some_and(|due| due <= now);
         let enough = if late { 1 } else { IDS_PER_ANNOUNCE };
-        let found = self
-            .queues
-            .iter_mut()
-            .find(|(_, queue)| queue.len() >= enough);
+        let found = self.queues.iter_mut().find(|(_, queue)| queue.len() >= enough);
         let Some((conn, queue)) = found else {
             if late {
                 self.due = None;
@@ -102,10 +91,7 @@ mod tests {
         gossip.announce(Instant(10), id(2), &[]);
         assert_eq!(gossip.poll(Instant(49)), None);
         assert_eq!(gossip.timeout(), Some(Instant(50)));
-        assert_eq!(
-            gossip.poll(Instant(50)),
-            Some((ConnId(1), [id(1), id(2)].into()))
-        );
+        assert_eq!(gossip.poll(Instant(50)), Some((ConnId(1), [id(1), id(2)].into())));
         assert_eq!(gossip.poll(Instant(50)), Some((ConnId(2), [id(2)].into())));
         assert_eq!(gossip.poll(Instant(50)), None);
         assert_eq!(gossip.timeout(), None);

@@ -190,11 +190,7 @@ impl FromStr for NodeId {
         for slot in &mut out {
             *slot = bytes.next().ok_or(IdParseError::Bech32)?;
         }
-        if bytes.next().is_some() {
-            Err(IdParseError::Bech32)
-        } else {
-            Ok(Self(out))
-        }
+        if bytes.next().is_some() { Err(IdParseError::Bech32) } else { Ok(Self(out)) }
     }
 }
 

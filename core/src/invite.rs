@@ -104,15 +104,7 @@ impl Invite {
         role: Role,
         expires: UnixTime,
     ) -> Self {
-        Self {
-            version: INVITE_VERSION,
-            params,
-            inviter,
-            addresses,
-            secret,
-            role,
-            expires,
-        }
+        Self { version: INVITE_VERSION, params, inviter, addresses, secret, role, expires }
     }
 
     /// The key that signs `Admit` facts; its public half is in the `Invite` fact.
@@ -139,16 +131,9 @@ impl Invite {
     fn check(&self) -> Result<(), InviteError> {
         self.params.check().map_err(InviteError::Params)?;
         let addresses_ok = self.addresses.len() <= INVITE_ADDRESSES_MAX
-            && self
-                .addresses
-                .iter()
-                .all(|a| (1..=ADDRESS_BYTES_MAX).contains(&a.len()));
+            && self.addresses.iter().all(|a| (1..=ADDRESS_BYTES_MAX).contains(&a.len()));
         let ok = addresses_ok && check_node_id(&self.inviter) && self.role != Role::Admin;
-        if ok {
-            Ok(())
-        } else {
-            Err(InviteError::Content)
-        }
+        if ok { Ok(()) } else { Err(InviteError::Content) }
     }
 }
 
@@ -189,14 +174,7 @@ mod tests {
         let founder = SigningKey::from_seed([1; 32]).node_id();
         let params = Params::private("makerspace", &[founder], UnixTime(5)).unwrap();
         let addresses = vec!["192.0.2.1:7071".into(), "[2001:db8::1]:7071".into()];
-        Invite::new(
-            params,
-            founder,
-            addresses,
-            [9; 32],
-            Role::Sealer,
-            UnixTime(1_000),
-        )
+        Invite::new(params, founder, addresses, [9; 32], Role::Sealer, UnixTime(1_000))
     }
 
     #[test]
@@ -217,10 +195,7 @@ mod tests {
             let wrong = String::from_utf8(wrong).unwrap();
             assert!(wrong.parse::<Invite>().is_err(), "at {at}");
         }
-        assert_eq!(
-            text[..text.len() - 1].parse::<Invite>(),
-            Err(InviteError::Checksum)
-        );
+        assert_eq!(text[..text.len() - 1].parse::<Invite>(), Err(InviteError::Checksum));
         let node = SigningKey::from_seed([1; 32]).node_id().to_string();
         assert_eq!(node.parse::<Invite>(), Err(InviteError::NotAnInvite));
         assert_eq!("".parse::<Invite>(), Err(InviteError::Checksum));

@@ -21,7 +21,6 @@ pub mod codec;
 pub mod conn;
 pub mod hash;
 pub mod id;
-pub mod limits;
 pub mod merkle;
 pub mod signature;
 pub mod time;
@@ -32,6 +31,7 @@ pub mod fact;
 #[cfg(feature = "alloc")]
 pub mod invite;
 pub mod light;
+pub mod limits;
 pub mod params;
 pub mod seal;
 pub mod verified;

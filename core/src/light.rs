@@ -63,12 +63,8 @@ impl<const HEADERS: usize, const SEALERS: usize> LightClient<HEADERS, SEALERS> {
         if sealers_root(sealers) != checkpoint.header.sealers_root {
             return Err(LightReject::Checkpoint);
         }
-        let mut client = Self {
-            params,
-            sealers: room_for(sealers)?,
-            end: checkpoint,
-            recent: Deque::new(),
-        };
+        let mut client =
+            Self { params, sealers: room_for(sealers)?, end: checkpoint, recent: Deque::new() };
         client.keep_last();
         Ok(client)
     }
@@ -108,8 +104,7 @@ impl<const HEADERS: usize, const SEALERS: usize> LightClient<HEADERS, SEALERS> {
 
     fn advance(&mut self, header: Verified<Header>, next: Option<Vec<NodeId, SEALERS>>) {
         let id = header.id();
-        self.end
-            .advance(&self.params, &self.sealers, header.into_inner(), id);
+        self.end.advance(&self.params, &self.sealers, header.into_inner(), id);
         if let Some(next) = next {
             self.sealers = next;
         }
@@ -121,16 +116,12 @@ impl<const HEADERS: usize, const SEALERS: usize> LightClient<HEADERS, SEALERS> {
             self.recent.pop_front();
         }
         // With no room at all only the end is known.
-        let _ = self
-            .recent
-            .push_back((self.end.id, self.end.header.clone()));
+        let _ = self.recent.push_back((self.end.id, self.end.header.clone()));
     }
 
     /// A header that is still kept, by height.
     pub fn header(&self, height: Height) -> Option<&(BlockId, Header)> {
-        self.recent
-            .iter()
-            .find(|(_, header)| header.height == height)
+        self.recent.iter().find(|(_, header)| header.height == height)
     }
 
     /// Whether the proof shows that the fact is the one at `index` among the `count` facts of the
@@ -150,13 +141,7 @@ impl<const HEADERS: usize, const SEALERS: usize> LightClient<HEADERS, SEALERS> {
     /// Whether the proof shows that the block is the ancestor at `height` of the newest header.
     pub fn proves_block(&self, block: &BlockId, height: Height, proof: &[crate::id::Hash]) -> bool {
         let tip = &self.end.header;
-        merkle::verify_inclusion(
-            block.as_bytes(),
-            height.0,
-            tip.height.0,
-            proof,
-            &tip.history_root,
-        )
+        merkle::verify_inclusion(block.as_bytes(), height.0, tip.height.0, proof, &tip.history_root)
     }
 }
 
@@ -213,10 +198,7 @@ mod tests {
 
     #[test]
     fn headers_that_break_a_rule_or_need_more_room_change_nothing() {
-        let keys = [
-            SigningKey::from_seed([1; 32]),
-            SigningKey::from_seed([2; 32]),
-        ];
+        let keys = [SigningKey::from_seed([1; 32]), SigningKey::from_seed([2; 32])];
         let params = Params::private("test", &[keys[0].node_id()], UnixTime(0)).unwrap();
         let start = ChainEnd::genesis(&params);
         let wrong = LightClient::<4, 1>::new(params.clone(), start.clone(), &[]);
@@ -226,16 +208,11 @@ mod tests {
         let mut both = keys.each_ref().map(SigningKey::node_id);
         both.sort_unstable();
         let wide = Unverified(next(&start, &keys[0], &params, &both));
-        assert_eq!(
-            client.accept(wide, Some(&both)),
-            Err(LightReject::TooManySealers(1, 2))
-        );
+        assert_eq!(client.accept(wide, Some(&both)), Err(LightReject::TooManySealers(1, 2)));
         let foreign = next(&start, &keys[1], &params, &params.roots);
         assert_eq!(
             client.accept(Unverified(foreign), None),
-            Err(LightReject::Header(HeaderReject::NotASealer(
-                keys[1].node_id()
-            )))
+            Err(LightReject::Header(HeaderReject::NotASealer(keys[1].node_id())))
         );
         assert_eq!(client.end(), &start);
         let other = [keys[1].node_id()];

@@ -54,10 +54,7 @@ pub struct Node {
 
 /// An append-only tree, reduced to what appending and its root need.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(
-    try_from = "(u64, Vec<Hash, DEPTH_MAX>)",
-    into = "(u64, Vec<Hash, DEPTH_MAX>)"
-)]
+#[serde(try_from = "(u64, Vec<Hash, DEPTH_MAX>)", into = "(u64, Vec<Hash, DEPTH_MAX>)")]
 pub struct Frontier {
     size: u64,
     /// Largest first; one for each set bit of `size`.
@@ -96,10 +93,7 @@ impl From<Frontier> for (u64, Vec<Hash, DEPTH_MAX>) {
 impl Frontier {
     /// The empty tree.
     pub const fn new() -> Self {
-        Self {
-            size: 0,
-            peaks: Vec::new(),
-        }
+        Self { size: 0, peaks: Vec::new() }
     }
 
     /// A tree of known size, from stored perfect subtrees.
@@ -138,11 +132,7 @@ impl Frontier {
 
     /// Appends a leaf and reports each perfect subtree that this completes, the leaf itself first.
     pub fn push_with(&mut self, leaf: &[u8], mut completed: impl FnMut(Node)) {
-        let mut node = Node {
-            level: 0,
-            index: self.size,
-            hash: leaf_hash(leaf),
-        };
+        let mut node = Node { level: 0, index: self.size, hash: leaf_hash(leaf) };
         completed(node);
         while node.index & 1 == 1 {
             let Some(left) = self.peaks.pop() else { break };

@@ -167,10 +167,7 @@ impl Params {
         Self {
             version: RULES_VERSION,
             name: String::try_from("cairn-open").unwrap_or_default(),
-            seal: SealRule::Pow {
-                initial: Target(0x1e7f_ffff),
-                half_life: 3_600_000,
-            },
+            seal: SealRule::Pow { initial: Target(0x1e7f_ffff), half_life: 3_600_000 },
             spacing: 30_000,
             block_facts_max: BLOCK_FACTS_MAX,
             block_bytes_max: BLOCK_BYTES_MAX,
@@ -215,11 +212,7 @@ impl Params {
         if !ordered || !keys || (needs_roots && self.roots.is_empty()) {
             return Err(ParamsError::Roots);
         }
-        if self.time > UnixTime::MAX_VALID {
-            Err(ParamsError::Time)
-        } else {
-            Ok(())
-        }
+        if self.time > UnixTime::MAX_VALID { Err(ParamsError::Time) } else { Ok(()) }
     }
 
     /// What genesis commits to.
@@ -259,16 +252,10 @@ mod tests {
         assert_eq!(broken(|p| p.name.clear()), ParamsError::Name);
         assert_eq!(broken(|p| p.spacing = 9), ParamsError::Spacing(9));
         assert_eq!(broken(|p| p.block_facts_max = 0), ParamsError::BlockBounds);
-        assert_eq!(
-            broken(|p| p.block_bytes_max = u32::MAX),
-            ParamsError::BlockBounds
-        );
+        assert_eq!(broken(|p| p.block_bytes_max = u32::MAX), ParamsError::BlockBounds);
         assert_eq!(broken(|p| p.reward = 1), ParamsError::Seal);
         assert_eq!(broken(|p| p.roots.clear()), ParamsError::Roots);
-        assert_eq!(
-            broken(|p| p.roots.push(p.roots[0]).unwrap()),
-            ParamsError::Roots
-        );
+        assert_eq!(broken(|p| p.roots.push(p.roots[0]).unwrap()), ParamsError::Roots);
         assert_eq!(broken(|p| p.roots[0] = NodeId::ZERO), ParamsError::Roots);
         assert_eq!(broken(|p| p.time = UnixTime(u64::MAX)), ParamsError::Time);
     }

@@ -72,10 +72,7 @@ impl SigningKey {
 
 impl Clone for SigningKey {
     fn clone(&self) -> Self {
-        Self {
-            key: self.key,
-            node: self.node,
-        }
+        Self { key: self.key, node: self.node }
     }
 }
 
@@ -157,30 +154,12 @@ mod tests {
 
     #[test]
     fn a_signature_holds_for_its_key_tag_and_digest_only() {
-        let (a, b) = (
-            SigningKey::from_seed([1; 32]),
-            SigningKey::from_seed([2; 32]),
-        );
+        let (a, b) = (SigningKey::from_seed([1; 32]), SigningKey::from_seed([2; 32]));
         let signature = a.sign(Tag::FactSignature, &[7; 32]);
-        assert!(check(
-            &a.node_id(),
-            Tag::FactSignature,
-            &[7; 32],
-            &signature
-        ));
-        assert!(!check(
-            &b.node_id(),
-            Tag::FactSignature,
-            &[7; 32],
-            &signature
-        ));
+        assert!(check(&a.node_id(), Tag::FactSignature, &[7; 32], &signature));
+        assert!(!check(&b.node_id(), Tag::FactSignature, &[7; 32], &signature));
         assert!(!check(&a.node_id(), Tag::BlockSeal, &[7; 32], &signature));
-        assert!(!check(
-            &a.node_id(),
-            Tag::FactSignature,
-            &[8; 32],
-            &signature
-        ));
+        assert!(!check(&a.node_id(), Tag::FactSignature, &[8; 32], &signature));
     }
 
     #[test]
@@ -196,6 +175,7 @@ mod tests {
         assert!(!check_node_id(&NodeId(shifted)));
     }
 
+    #[cfg(feature = "alloc")]
     #[test]
     fn a_batch_names_exactly_the_bad_signatures() {
         let keys: std::vec::Vec<_> = (1..4).map(|i| SigningKey::from_seed([i; 32])).collect();
@@ -203,12 +183,7 @@ mod tests {
             .map(|i| {
                 let key = &keys[usize::from(i) % 3];
                 let signature = key.sign(Tag::FactSignature, &[i; 32]);
-                Claim {
-                    node: key.node_id(),
-                    tag: Tag::FactSignature,
-                    digest: [i; 32],
-                    signature,
-                }
+                Claim { node: key.node_id(), tag: Tag::FactSignature, digest: [i; 32], signature }
             })
             .collect();
         claims[5].digest[0] ^= 1;

@@ -176,21 +176,13 @@ impl Batch {
         self.bytes.extend_from_slice(key);
         let key_end = self.bytes.len();
         self.bytes.extend_from_slice(value);
-        self.entries.push(Entry {
-            table,
-            key_end,
-            value_end: Some(self.bytes.len()),
-        });
+        self.entries.push(Entry { table, key_end, value_end: Some(self.bytes.len()) });
     }
 
     /// Removes a row.
     pub fn delete(&mut self, table: Table, key: &[u8]) {
         self.bytes.extend_from_slice(key);
-        self.entries.push(Entry {
-            table,
-            key_end: self.bytes.len(),
-            value_end: None,
-        });
+        self.entries.push(Entry { table, key_end: self.bytes.len(), value_end: None });
     }
 
     /// Whether there is nothing to do.

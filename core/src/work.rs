@@ -143,8 +143,7 @@ impl Target {
 
     /// Whether a hash, read big-endian, is at or below the target.
     pub fn is_met_by(self, hash: &[u8; 32]) -> bool {
-        self.expand()
-            .is_some_and(|t| U256::from_be_bytes(*hash) <= t)
+        self.expand().is_some_and(|t| U256::from_be_bytes(*hash) <= t)
     }
 }
 
@@ -162,14 +161,7 @@ mod tests {
 
     #[test]
     fn negative_zero_and_overlong_targets_are_no_targets() {
-        for bits in [
-            0,
-            0x0180_0000,
-            0x2080_0001,
-            0x2300_0001,
-            0xff7f_ffff,
-            0x0000_0001,
-        ] {
+        for bits in [0, 0x0180_0000, 0x2080_0001, 0x2300_0001, 0xff7f_ffff, 0x0000_0001] {
             assert_eq!(Target(bits).expand(), None, "{bits:08x}");
             assert_eq!(Target(bits).work(), Work::ZERO);
         }

@@ -72,10 +72,7 @@ fn own_facts(enrollment: &Enrollment, view: &StoreView) -> Result<Batch, StoreFa
             && view.known(&fact.author)?.is_none()
         {
             let unknown = FactId::ZERO;
-            let invite = Known::Invite {
-                fact: unknown,
-                role,
-            };
+            let invite = Known::Invite { fact: unknown, role };
             trusted.put_row(Table::Known, fact.author.as_bytes(), &invite);
         }
     }

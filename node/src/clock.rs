@@ -32,12 +32,7 @@ pub struct Clock {
 impl Clock {
     /// Starts the monotonic clock. `vouched`: the operator says that the wall clock is right.
     pub fn new(vouched: bool) -> Self {
-        Self {
-            start: std::time::Instant::now(),
-            vouched,
-            confirmed: false,
-            next_look: Instant(0),
-        }
+        Self { start: std::time::Instant::now(), vouched, confirmed: false, next_look: Instant(0) }
     }
 
     /// Both clocks now.
@@ -49,26 +44,14 @@ impl Clock {
             self.next_look = instant.after(LOOK_INTERVAL);
             self.confirmed = confirmed(wall, self.vouched);
         }
-        Now {
-            instant,
-            wall,
-            wall_confirmed: self.confirmed,
-        }
-    }
-
-    /// The moment of the operating system's clock that `instant` stands for.
-    pub fn system(&self, instant: Instant) -> Option<std::time::Instant> {
-        let span = std::time::Duration::from_millis(instant.0);
-        self.start.checked_add(span)
+        Now { instant, wall, wall_confirmed: self.confirmed }
     }
 }
 
 /// The wall clock, whatever it says; 0 if it says less than 1970.
 pub fn wall() -> UnixTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    UnixTime(since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-    }))
+    UnixTime(since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
 }
 
 fn confirmed(wall: UnixTime, vouched: bool) -> bool {

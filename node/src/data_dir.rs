@@ -275,11 +275,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = DataDir::new(temp.path());
         assert_eq!(dir.read_runtime(), None);
-        let runtime = Runtime {
-            pid: 7,
-            http: None,
-            mesh: "[::1]:7071".parse().unwrap(),
-        };
+        let runtime = Runtime { pid: 7, http: None, mesh: "[::1]:7071".parse().unwrap() };
         dir.write_runtime(&runtime).unwrap();
         assert_eq!(dir.read_runtime(), Some(runtime));
         dir.remove_runtime();

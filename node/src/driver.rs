@@ -9,25 +9,26 @@
 //! Any failure of the store ends the loop, and with it the node: what an engine believes after a
 //! failed write is not what the disk holds.
 
+mod ports;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_core::engine::{
-    BatchId, Command, CommandId, ConnId, ConnInput, DialId, Engine, Frame, Input, Output, PeerAddr,
-    Receipt, Refusal, Status,
+    BatchId, Command, CommandId, ConnInput, Input, Output, PeerAddr, Receipt, Refusal, Status,
 };
-use cairn_core::id::NodeId;
-use cairn_core::store::{Batch, StoreFault, View};
+use cairn_core::store::Batch;
 use cairn_core::time::{Instant, Millis, Now};
-use cairn_core::wire::CloseCode;
-use cairn_transport_quic::{Endpoint, Inbox, TransportEvent};
+use cairn_transport_quic::{Inbox, TransportEvent};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::events::EventLog;
 use crate::store::{Durability, Store, StoreError, StoreView};
 use crate::verify_pool::{Done, VerifyPool};
+
+pub use ports::{Machine, Transport};
 
 /// Shortest time between two published states.
 const STATUS_INTERVAL: Millis = 50;
@@ -48,8 +49,6 @@ pub enum Told {
     Done(Done),
     /// By the durability thread.
     Durable(Result<BatchId, StoreError>),
-    /// By the watchdog: the store is unusable.
-    Failed(StoreError),
     /// By the app: end the loop.
     Quit,
 }
@@ -57,68 +56,6 @@ pub enum Told {
 impl From<TransportEvent> for Told {
     fn from(event: TransportEvent) -> Self {
         Self::Net(event)
-    }
-}
-
-/// What the driver does to the network.
-pub trait Transport: Send {
-    /// Connects, with a key to nobody else.
-    fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>);
-    /// Sends a frame.
-    fn send(&self, conn: ConnId, frame: Frame);
-    /// Ends a connection.
-    fn close(&self, conn: ConnId, code: CloseCode);
-}
-
-impl Transport for Endpoint {
-    fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>) {
-        Self::dial(self, dial, address, expected);
-    }
-    fn send(&self, conn: ConnId, frame: Frame) {
-        Self::send(self, conn, frame);
-    }
-    fn close(&self, conn: ConnId, code: CloseCode) {
-        Self::close(self, conn, code);
-    }
-}
-
-/// What the driver drives; the engine, but for tests.
-pub trait Machine: Send {
-    /// See `Engine::handle_input`.
-    ///
-    /// # Errors
-    /// `StoreFault` if `view` fails.
-    fn handle_input(
-        &mut self,
-        now: Now,
-        input: Input<'_>,
-        view: &dyn View,
-    ) -> Result<(), StoreFault>;
-    /// See `Engine::poll_output`.
-    fn poll_output(&mut self) -> Option<Output>;
-    /// See `Engine::poll_timeout`.
-    fn poll_timeout(&self) -> Option<Instant>;
-    /// See `Engine::status`.
-    fn status(&self) -> &Status;
-}
-
-impl Machine for Engine {
-    fn handle_input(
-        &mut self,
-        now: Now,
-        input: Input<'_>,
-        view: &dyn View,
-    ) -> Result<(), StoreFault> {
-        Self::handle_input(self, now, input, view)
-    }
-    fn poll_output(&mut self) -> Option<Output> {
-        Self::poll_output(self)
-    }
-    fn poll_timeout(&self) -> Option<Instant> {
-        Self::poll_timeout(self)
-    }
-    fn status(&self) -> &Status {
-        Self::status(self)
     }
 }
 
@@ -196,9 +133,8 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 self.input(state, Input::Tick)?;
             } else {
                 let until = [timeout, state.publish_at].into_iter().flatten().min();
-                let wait = until.map_or(WAIT_MAX, |at| {
-                    at.since(state.now.instant).clamp(1, WAIT_MAX)
-                });
+                let wait =
+                    until.map_or(WAIT_MAX, |at| at.since(state.now.instant).clamp(1, WAIT_MAX));
                 let told = self.inbox.recv_timeout(Duration::from_millis(wait));
                 ticked = false;
                 state.now = self.clock.now();
@@ -226,7 +162,7 @@ impl<M: Machine, T: Transport> Driver<M, T> {
             }
             Told::Done(Done::Sealed(job, header)) => self.input(state, Input::Sealed(job, header)),
             Told::Durable(Ok(batch)) => self.input(state, Input::Durable(batch)),
-            Told::Durable(Err(error)) | Told::Failed(error) => Err(error),
+            Told::Durable(Err(error)) => Err(error),
             Told::Quit => Ok(()),
         }
     }
@@ -238,45 +174,22 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 tracing::debug!(dial = dial.0, %error, "dial failed");
                 return self.input(state, Input::DialFailed(*dial));
             }
-            Event::Opened {
-                conn,
-                node,
-                address,
-                dial,
-            } => {
+            Event::Opened { conn, node, address, dial } => {
                 let (node, dial) = (*node, *dial);
                 let address = PeerAddr(address.to_string());
-                let opened = ConnInput::Opened {
-                    node,
-                    address,
-                    dial,
-                };
+                let opened = ConnInput::Opened { node, address, dial };
                 (conn, opened)
             }
             Event::Control { conn, bytes } => (conn, ConnInput::Control(bytes)),
             Event::Announce { conn, bytes } => (conn, ConnInput::Announce(bytes)),
-            Event::Request {
-                conn,
-                stream,
-                class,
-                bytes,
-            } => {
+            Event::Request { conn, stream, class, bytes } => {
                 let (stream, class) = (*stream, *class);
-                let request = ConnInput::Request {
-                    stream,
-                    class,
-                    bytes,
-                };
+                let request = ConnInput::Request { stream, class, bytes };
                 (conn, request)
             }
             Event::Answer { conn, tag, bytes } => (conn, ConnInput::Answer { tag: *tag, bytes }),
             Event::NoAnswer { conn, tag } => (conn, ConnInput::NoAnswer(*tag)),
-            Event::Closed {
-                conn,
-                code,
-                by_peer,
-                detail,
-            } => {
+            Event::Closed { conn, code, by_peer, detail } => {
                 tracing::debug!(conn = conn.0, ?code, by_peer, detail, "connection closed");
                 let (code, by_peer) = (*code, *by_peer);
                 (conn, ConnInput::Closed { code, by_peer })

@@ -5,6 +5,8 @@
 //! own `Admit`), and whom to dial first. The store is made from it when a node starts, so `init` and
 //! `join` are one atomic write each, and a damaged store is refilled by starting again without it.
 
+mod error;
+
 use std::fs;
 use std::io;
 use std::str::FromStr;
@@ -13,82 +15,22 @@ use cairn_core::block::genesis;
 use cairn_core::codec;
 use cairn_core::fact::{Body, EncodedFact, Fact, FactError, Role};
 use cairn_core::id::{Hex, MeshId, NodeId};
-use cairn_core::invite::{Invite, InviteError};
-use cairn_core::params::{PARAMS_BYTES_MAX, Params, ParamsError};
+use cairn_core::invite::Invite;
+use cairn_core::params::{PARAMS_BYTES_MAX, Params};
 use cairn_core::signature::SigningKey;
 use cairn_core::time::UnixTime;
 use cairn_core::verified::{Unverified, Verified};
 use serde::{Deserialize, Serialize};
 
 use crate::data_dir::{DataDir, DataDirError};
-use crate::exit;
 use crate::keys::{self, KeyError, NodeKey, write_atomically};
+
+pub use error::EnrollError;
 
 /// Most bytes of a `mesh.json`.
 const MESH_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// The file's version.
 const SCHEMA: &str = "cairn.mesh/1";
-
-/// Why a node cannot found, join or find its mesh.
-#[derive(Debug, thiserror::Error)]
-pub enum EnrollError {
-    /// The data directory.
-    #[error(transparent)]
-    DataDir(#[from] DataDirError),
-    /// The node's key.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The directory holds a node of a mesh already.
-    #[error("this data directory belongs to the mesh \"{0}\" already")]
-    Enrolled(String),
-    /// The rules are not permitted.
-    #[error("the mesh's rules: {0}")]
-    Params(#[from] ParamsError),
-    /// The invite cannot be written.
-    #[error("the invite: {0}")]
-    Invite(#[from] InviteError),
-    /// The invite is over.
-    #[error("the invite has expired")]
-    Expired,
-    /// A name or other field is not permitted.
-    #[error("{0}")]
-    Fact(#[from] FactError),
-    /// `mesh.json` is not what was written.
-    #[error("{} is damaged: {what}", path.display())]
-    Damaged {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What was noticed.
-        what: String,
-    },
-}
-
-impl EnrollError {
-    /// What the process exits with.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::DataDir(e) => e.exit_code(),
-            Self::Key(e) => e.exit_code(),
-            Self::Enrolled(_) => exit::CONFIG,
-            Self::Params(_) | Self::Fact(_) | Self::Invite(_) => exit::USAGE,
-            Self::Expired => exit::REFUSED,
-            Self::Damaged { .. } => exit::STORAGE,
-        }
-    }
-
-    /// What to do next, in one sentence.
-    pub fn hint(&self) -> String {
-        match self {
-            Self::DataDir(e) => e.hint(),
-            Self::Key(e) => e.hint(),
-            Self::Enrolled(_) => "use another --data-dir for another mesh".into(),
-            Self::Params(_) | Self::Fact(_) => "see `cairn init --help`".into(),
-            Self::Invite(_) => "copy the whole invite, or ask for another".into(),
-            Self::Expired => "ask for another with `cairn invite create`, or set this clock".into(),
-            Self::Damaged { .. } => "restore it from a backup, or join again".into(),
-        }
-    }
-}
 
 /// A place to dial, and the key expected there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,24 +123,14 @@ pub fn found(
     require_new(dir)?;
     params.check()?;
     let key = key(dir)?;
-    let mut enrollment = Enrollment {
-        key,
-        params,
-        facts: Vec::new(),
-        dial: Vec::new(),
-    };
+    let mut enrollment = Enrollment { key, params, facts: Vec::new(), dial: Vec::new() };
     let node = enrollment.key.node_id();
     let invite = if enrollment.params.is_root(&node) {
         let secret = keys::random::<32>()?;
         let params = enrollment.params.clone();
         let invite = Invite::new(params, node, addresses, secret, Role::Sealer, expires);
         invite.to_text()?;
-        let body = Body::Invite {
-            key: invite.key().node_id(),
-            role: Role::Sealer,
-            uses,
-            expires,
-        };
+        let body = Body::Invite { key: invite.key().node_id(), role: Role::Sealer, uses, expires };
         let fact = sign(&enrollment, enrollment.key.signing(), body)?;
         enrollment.facts.push(fact);
         Some(invite)
@@ -214,11 +146,7 @@ fn sign(
     key: &SigningKey,
     body: Body<'_>,
 ) -> Result<Unverified<EncodedFact>, FactError> {
-    let fact = Fact {
-        author: key.node_id(),
-        time: crate::clock::wall(),
-        body,
-    };
+    let fact = Fact { author: key.node_id(), time: crate::clock::wall(), body };
     let signed: Verified<_> = EncodedFact::sign(fact, &mesh_id(&enrollment.params), key)?;
     Ok(Unverified(signed.into_inner()))
 }
@@ -239,11 +167,7 @@ pub fn join(dir: &DataDir, invite: &Invite, name: &str) -> Result<Enrollment, En
         key: key(dir)?,
         params: invite.params.clone(),
         facts: Vec::new(),
-        dial: invite
-            .addresses
-            .iter()
-            .map(|a| (a.clone(), inviter))
-            .collect(),
+        dial: invite.addresses.iter().map(|a| (a.clone(), inviter)).collect(),
     };
     let node = enrollment.key.node_id();
     if !enrollment.params.is_root(&node) {
@@ -264,12 +188,8 @@ pub fn load_or_open(dir: &DataDir) -> Result<Enrollment, EnrollError> {
     if let Some(enrollment) = load(dir)? {
         return Ok(enrollment);
     }
-    let enrollment = Enrollment {
-        key: key(dir)?,
-        params: Params::open(),
-        facts: Vec::new(),
-        dial: Vec::new(),
-    };
+    let enrollment =
+        Enrollment { key: key(dir)?, params: Params::open(), facts: Vec::new(), dial: Vec::new() };
     save(dir, &enrollment)?;
     Ok(enrollment)
 }
@@ -281,11 +201,7 @@ fn save(dir: &DataDir, enrollment: &Enrollment) -> Result<(), EnrollError> {
         mesh: mesh_id(&enrollment.params).to_string(),
         name: enrollment.params.name.to_string(),
         params: Hex(&codec::encode(&enrollment.params)).to_string(),
-        facts: enrollment
-            .facts
-            .iter()
-            .map(|f| Hex(f.0.bytes()).to_string())
-            .collect(),
+        facts: enrollment.facts.iter().map(|f| Hex(f.0.bytes()).to_string()).collect(),
         dial: enrollment.dial.iter().map(dial_entry).collect(),
     };
     let text = serde_json::to_vec_pretty(&file).map_err(|e| DataDirError::io(&path, e.into()))?;
@@ -294,10 +210,7 @@ fn save(dir: &DataDir, enrollment: &Enrollment) -> Result<(), EnrollError> {
 }
 
 fn dial_entry((address, node): &(String, Option<NodeId>)) -> DialEntry {
-    DialEntry {
-        address: address.clone(),
-        node: node.map(|node| node.to_string()),
-    }
+    DialEntry { address: address.clone(), node: node.map(|node| node.to_string()) }
 }
 
 /// What `mesh.json` says; none if the directory belongs to no mesh yet.
@@ -312,10 +225,7 @@ pub fn load(dir: &DataDir) -> Result<Option<Enrollment>, EnrollError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(DataDirError::io(&path, e).into()),
     };
-    let damaged = |what: String| EnrollError::Damaged {
-        path: path.clone(),
-        what,
-    };
+    let damaged = |what: String| EnrollError::Damaged { path: path.clone(), what };
     let file: MeshFile = serde_json::from_reader(file.take(MESH_FILE_BYTES_MAX))
         .map_err(|e| damaged(e.to_string()))?;
     let key = keys::load(&dir.key_file())?

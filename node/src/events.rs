@@ -51,10 +51,7 @@ impl EventLog {
     pub fn new(now: UnixTime) -> Self {
         let next = now.0.max(1);
         let kept = VecDeque::new();
-        Self {
-            ring: Mutex::new(Ring { next, kept }),
-            last: watch::Sender::new(next - 1),
-        }
+        Self { ring: Mutex::new(Ring { next, kept }), last: watch::Sender::new(next - 1) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -69,11 +66,7 @@ impl EventLog {
         if ring.kept.len() == EVENTS_KEPT {
             ring.kept.pop_front();
         }
-        ring.kept.push_back(Arc::new(Numbered {
-            number,
-            time,
-            event,
-        }));
+        ring.kept.push_back(Arc::new(Numbered { number, time, event }));
         drop(ring);
         self.last.send_replace(number);
     }
@@ -85,11 +78,7 @@ impl EventLog {
         // A number that was never given is from a run whose clock was ahead.
         let unknown = after >= ring.next;
         let gap = after > 0 && (unknown || after + 1 < first);
-        let skip = if gap {
-            0
-        } else {
-            (after + 1).saturating_sub(first)
-        };
+        let skip = if gap { 0 } else { (after + 1).saturating_sub(first) };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         let events = ring.kept.iter().skip(skip).take(max).cloned().collect();
         Page { events, gap }
@@ -123,13 +112,7 @@ mod tests {
         let log = log(5);
         assert_eq!(numbers(&log.since(0, 2)), [100, 101]);
         assert_eq!(numbers(&log.since(101, 9)), [102, 103, 104]);
-        assert_eq!(
-            log.since(104, 9),
-            Page {
-                events: vec![],
-                gap: false
-            }
-        );
+        assert_eq!(log.since(104, 9), Page { events: vec![], gap: false });
         assert_eq!(*log.last().borrow(), 104);
     }
 
@@ -147,11 +130,7 @@ mod tests {
         let log = log(2);
         for other in [50, 102, u64::MAX] {
             let page = log.since(other, 9);
-            assert_eq!(
-                (numbers(&page), page.gap),
-                (vec![100, 101], true),
-                "{other}"
-            );
+            assert_eq!((numbers(&page), page.gap), (vec![100, 101], true), "{other}");
         }
     }
 }

@@ -59,24 +59,10 @@ pub enum DraftBody {
 impl DraftBody {
     fn body(&self) -> Body<'_> {
         match self {
-            Self::Record {
-                topic,
-                media_type,
-                bytes,
-            } => Body::Record {
-                topic,
-                media_type,
-                bytes,
-            },
-            Self::Relation {
-                subject,
-                predicate,
-                object,
-            } => Body::Relation {
-                subject: *subject,
-                predicate,
-                object: *object,
-            },
+            Self::Record { topic, media_type, bytes } => Body::Record { topic, media_type, bytes },
+            Self::Relation { subject, predicate, object } => {
+                Body::Relation { subject: *subject, predicate, object: *object }
+            }
         }
     }
 }
@@ -102,12 +88,7 @@ pub struct NodeHandle(Arc<Inner>);
 
 impl std::fmt::Debug for NodeHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "NodeHandle({:?} in {:?})",
-            self.node_id(),
-            self.0.params.name
-        )
+        write!(f, "NodeHandle({:?} in {:?})", self.node_id(), self.0.params.name)
     }
 }
 

@@ -186,11 +186,7 @@ pub struct Problem {
 impl Problem {
     /// Puts a problem together.
     pub fn new(code: Code, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            hint: hint.into(),
-        }
+        Self { code, message: message.into(), hint: hint.into() }
     }
 
     /// An argument or request that cannot be understood.
@@ -248,11 +244,9 @@ impl From<Refusal> for Problem {
                 format!("{item} is held by {}", who(&name, &holder.to_string())),
                 &item,
             ),
-            Refusal::Free { item } => of_item(
-                Code::Free,
-                format!("{item} is free: nobody holds it"),
-                &item,
-            ),
+            Refusal::Free { item } => {
+                of_item(Code::Free, format!("{item} is free: nobody holds it"), &item)
+            }
             Refusal::NotHolder { item, holder, name } => of_item(
                 Code::NotHolder,
                 format!(
@@ -284,22 +278,16 @@ impl From<Refusal> for Problem {
                 "only admins of the mesh may do this",
                 "run: cairn member list",
             ),
-            Refusal::Stopping => Self::new(
-                Code::Stopping,
-                "the node is stopping",
-                "start it again: cairn run",
-            ),
+            Refusal::Stopping => {
+                Self::new(Code::Stopping, "the node is stopping", "start it again: cairn run")
+            }
         }
     }
 }
 
 /// A node for people: its name if it has one, and its id.
 fn who(name: &str, id: &str) -> String {
-    if name.is_empty() {
-        id.into()
-    } else {
-        format!("{name} ({id})")
-    }
+    if name.is_empty() { id.into() } else { format!("{name} ({id})") }
 }
 
 #[cfg(test)]
@@ -322,11 +310,7 @@ mod tests {
             holder: NodeId([7; 32]),
             name: "Ada".into(),
         });
-        assert!(
-            problem
-                .message
-                .starts_with("laptop-001 is held by Ada (cairn1")
-        );
+        assert!(problem.message.starts_with("laptop-001 is held by Ada (cairn1"));
         assert_eq!((problem.code.exit(), problem.code.status()), (5, 409));
     }
 

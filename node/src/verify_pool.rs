@@ -93,11 +93,7 @@ impl VerifyPool {
             grinders_max: count.div_ceil(2),
             done,
         });
-        let mut pool = Self {
-            shared,
-            threads: Vec::with_capacity(count),
-            seed,
-        };
+        let mut pool = Self { shared, threads: Vec::with_capacity(count), seed };
         for n in 0..count {
             let shared = pool.shared.clone();
             let builder = std::thread::Builder::new().name(format!("cairn-verify-{n}"));
@@ -129,11 +125,7 @@ impl VerifyPool {
     fn grind(&self, new: Option<(JobId, Box<Header>)>) {
         let mut queue = self.shared.lock();
         let old = queue.grind.take();
-        queue.grind = new.map(|(job, header)| Grind {
-            job,
-            header: Arc::from(header),
-            next: 0,
-        });
+        queue.grind = new.map(|(job, header)| Grind { job, header: Arc::from(header), next: 0 });
         if let Some(Grind { job, .. }) = old {
             let shared = self.shared.clone();
             let given_up = move || (shared.done)(Done::Sealed(job, None));

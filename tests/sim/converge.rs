@@ -10,9 +10,7 @@ use crate::mesh::{key, note, pow, private, star};
 const MINUTE: u64 = 60_000;
 
 fn notes(world: &mut World, n: usize, count: usize) -> Vec<FactId> {
-    (0..count)
-        .map(|i| note(world, n, &format!("{n} says {i} at {}", world.now())))
-        .collect()
+    (0..count).map(|i| note(world, n, &format!("{n} says {i} at {}", world.now()))).collect()
 }
 
 #[test]
@@ -38,10 +36,7 @@ fn an_idle_mesh_seals_no_blocks() {
 #[test]
 fn sets_converge_even_if_every_announcement_is_lost() {
     let mut world = star(3, private(), 3);
-    world.weather = Weather {
-        announce_loss: 100,
-        ..Weather::default()
-    };
+    world.weather = Weather { announce_loss: 100, ..Weather::default() };
     world.run(5_000);
     let ids: Vec<_> = (0..4).flat_map(|n| notes(&mut world, n, 50)).collect();
     assert!(world.run_until(10 * MINUTE, |world| sealed(world, &ids)));
@@ -65,10 +60,7 @@ fn a_split_heals_to_the_heavier_side_and_loses_nothing() {
     let lonely = world.nodes[0].engine().unwrap().status().tip;
     let winner = world.nodes[1].engine().unwrap().status().tip;
     assert_ne!(lonely.id, winner.id);
-    assert!(
-        lonely.height.0 > 3 && winner.height.0 > 3,
-        "{lonely:?} {winner:?}"
-    );
+    assert!(lonely.height.0 > 3 && winner.height.0 > 3, "{lonely:?} {winner:?}");
 
     world.heal();
     apart.extend(common);
@@ -77,10 +69,7 @@ fn a_split_heals_to_the_heavier_side_and_loses_nothing() {
     nothing_lost(&world);
     nobody_blamed(&world);
     // The two together have more distinct sealers than the one alone, however busy it was.
-    let kept = world.nodes[0]
-        .view()
-        .get(Table::Chain, &winner.height.0.to_be_bytes())
-        .unwrap();
+    let kept = world.nodes[0].view().get(Table::Chain, &winner.height.0.to_be_bytes()).unwrap();
     assert_eq!(kept.as_deref(), Some(&winner.id.0[..]));
     assert_eq!(world.nodes[0].engine().unwrap().status().conflict, 0);
 }
@@ -111,10 +100,7 @@ fn five_blocks_win_against_four_under_proof_of_work() {
     let winner = world.nodes[1].engine().unwrap().status().tip;
     world.heal();
     assert!(world.run_until(10 * MINUTE, |world| sealed(world, &ids)));
-    let kept = world.nodes[0]
-        .view()
-        .get(Table::Chain, &winner.height.0.to_be_bytes())
-        .unwrap();
+    let kept = world.nodes[0].view().get(Table::Chain, &winner.height.0.to_be_bytes()).unwrap();
     assert_eq!(kept.as_deref(), Some(&winner.id.0[..]));
     same_ledger(&world);
     nothing_lost(&world);
@@ -142,15 +128,9 @@ fn all_nodes_lose_power_in_the_middle_and_agree_again_without_help() {
         // What was acknowledged was durable, so it is still there.
         let acknowledged: usize = world.nodes.iter().map(|node| node.replies.len()).sum();
         let last = notes(&mut world, 0, 1);
-        assert!(
-            world.run_until(10 * MINUTE, |world| sealed(world, &last)),
-            "seed {seed}"
-        );
+        assert!(world.run_until(10 * MINUTE, |world| sealed(world, &last)), "seed {seed}");
         let count = world.nodes[0].engine().unwrap().status().facts.count;
-        assert!(
-            count as usize >= acknowledged,
-            "seed {seed}: {count} of {acknowledged}"
-        );
+        assert!(count as usize >= acknowledged, "seed {seed}: {count} of {acknowledged}");
         same_ledger(&world);
         nothing_lost(&world);
         nobody_blamed(&world);
@@ -166,10 +146,7 @@ fn a_survivor_goes_on_alone_and_a_newcomer_gets_everything_from_it() {
     world.crash(1);
     ids.extend(notes(&mut world, 2, 5));
     assert!(world.run_until(5 * MINUTE, |world| sealed(world, &ids)));
-    let founder = cairn_core::testing::TestNode {
-        key: key(0),
-        mesh: world.mesh(),
-    };
+    let founder = cairn_core::testing::TestNode { key: key(0), mesh: world.mesh() };
     let admit = founder.admit(key(3).node_id(), cairn_core::fact::Role::Sealer);
     world.add_node(key(3), &[2], &[admit]);
     assert!(world.run_until(5 * MINUTE, |world| sealed(world, &ids)));
@@ -201,11 +178,7 @@ fn a_node_far_behind_catches_up_though_its_peer_stalls() {
         world.nodes[2].engine().unwrap().status().tip.height.0 > 50
     }));
     world.crash(0);
-    assert!(
-        world.run_until(5 * MINUTE, agree),
-        "{:?}",
-        world.nodes[2].engine().unwrap().status()
-    );
+    assert!(world.run_until(5 * MINUTE, agree), "{:?}", world.nodes[2].engine().unwrap().status());
     same_ledger(&world);
     nobody_blamed(&world);
 }

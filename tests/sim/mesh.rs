@@ -12,12 +12,12 @@ use cairn_core::work::Target;
 use support::world::World;
 
 /// Key of the `n`th node.
-pub fn key(n: usize) -> SigningKey {
+pub(crate) fn key(n: usize) -> SigningKey {
     SigningKey::from_seed([n as u8 + 1; 32])
 }
 
 /// Rules of a private mesh founded by node 0, a block every second.
-pub fn private() -> Params {
+pub(crate) fn private() -> Params {
     let mut params =
         Params::private("sim", &[key(0).node_id()], UnixTime(1_767_225_600_000)).unwrap();
     params.spacing = 1_000;
@@ -25,18 +25,12 @@ pub fn private() -> Params {
 }
 
 /// Rules of a mesh with the easiest proof of work at a constant target.
-pub fn pow() -> Params {
-    Params {
-        seal: SealRule::Pow {
-            initial: Target::MAX,
-            half_life: 0,
-        },
-        ..private()
-    }
+pub(crate) fn pow() -> Params {
+    Params { seal: SealRule::Pow { initial: Target::MAX, half_life: 0 }, ..private() }
 }
 
 /// A founder and `others` sealers admitted by it, who know only the founder's address.
-pub fn star(seed: u64, params: Params, others: usize) -> World {
+pub(crate) fn star(seed: u64, params: Params, others: usize) -> World {
     let mut world = World::new(seed, params);
     let mesh = world.mesh();
     let founder = TestNode { key: key(0), mesh };
@@ -49,11 +43,8 @@ pub fn star(seed: u64, params: Params, others: usize) -> World {
 }
 
 /// Writes a record on a node.
-pub fn note(world: &mut World, n: usize, text: &str) -> FactId {
-    let author = TestNode {
-        key: key(n),
-        mesh: world.mesh(),
-    };
+pub(crate) fn note(world: &mut World, n: usize, text: &str) -> FactId {
+    let author = TestNode { key: key(n), mesh: world.mesh() };
     let fact = author.record("note", text);
     let id = fact.id();
     world.command(n, Command::Publish(vec![fact]));
@@ -61,19 +52,12 @@ pub fn note(world: &mut World, n: usize, text: &str) -> FactId {
 }
 
 /// Asks for a custody change on a node.
-pub fn custody(world: &mut World, n: usize, item: &str, action: CustodyAction) -> CommandId {
-    world.command(
-        n,
-        Command::Custody {
-            item: item.into(),
-            action,
-            note: String::new(),
-        },
-    )
+pub(crate) fn custody(world: &mut World, n: usize, item: &str, action: CustodyAction) -> CommandId {
+    world.command(n, Command::Custody { item: item.into(), action, note: String::new() })
 }
 
 /// The fact that a command made, once it is durable.
-pub fn made(world: &World, n: usize, command: CommandId) -> Option<FactId> {
+pub(crate) fn made(world: &World, n: usize, command: CommandId) -> Option<FactId> {
     match world.nodes[n].replies.get(&command) {
         Some(Ok(Receipt::Made(id))) => Some(*id),
         _ => None,

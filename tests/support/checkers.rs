@@ -16,10 +16,7 @@ fn up(world: &World) -> impl Iterator<Item = usize> + '_ {
 pub fn agree(world: &World) -> bool {
     let mut states = up(world).map(|n| {
         let view = world.nodes[n].view();
-        (
-            view.set_row().unwrap().summary,
-            view.tip_row().unwrap().unwrap().tip,
-        )
+        (view.set_row().unwrap().summary, view.tip_row().unwrap().unwrap().tip)
     });
     let Some(first) = states.next() else {
         return true;
@@ -34,14 +31,8 @@ pub fn settled(world: &World) -> bool {
 
 /// The same chain, state and fact states on all nodes that are up, byte for byte.
 pub fn same_ledger(world: &World) {
-    let tables = [
-        Table::Chain,
-        Table::History,
-        Table::Item,
-        Table::Member,
-        Table::Invite,
-        Table::Known,
-    ];
+    let tables =
+        [Table::Chain, Table::History, Table::Item, Table::Member, Table::Invite, Table::Known];
     let mut nodes = up(world);
     let Some(first) = nodes.next() else { return };
     let first = world.nodes[first].view();
@@ -53,11 +44,7 @@ pub fn same_ledger(world: &World) {
         }
         for height in 0..=first.tip_row().unwrap().unwrap().tip.height.0 {
             let id = first.block_at(Height(height)).unwrap().unwrap();
-            assert_eq!(
-                first.header(&id),
-                view.header(&id),
-                "node {n}, header {height}"
-            );
+            assert_eq!(first.header(&id), view.header(&id), "node {n}, header {height}");
             assert_eq!(first.body(&id), view.body(&id), "node {n}, body {height}");
         }
     }
@@ -65,30 +52,19 @@ pub fn same_ledger(world: &World) {
 
 /// How a fact stands on a node.
 pub fn state_of(world: &World, n: usize, id: &FactId) -> Option<FactState> {
-    world.nodes[n]
-        .view()
-        .fact_row(id)
-        .unwrap()
-        .map(|row| row.state)
+    world.nodes[n].view().fact_row(id).unwrap().map(|row| row.state)
 }
 
 /// Who holds an item on a node.
 pub fn holder(world: &World, n: usize, item: &str) -> Option<NodeId> {
-    world.nodes[n]
-        .view()
-        .custody(item)
-        .unwrap()
-        .and_then(|custody| custody.holder)
+    world.nodes[n].view().custody(item).unwrap().and_then(|custody| custody.holder)
 }
 
 /// No reorg lost a fact, on any node.
 pub fn nothing_lost(world: &World) {
     for (n, node) in world.nodes.iter().enumerate() {
         let reorgs = node.view().reorgs(u64::MAX, usize::MAX).unwrap();
-        assert!(
-            reorgs.iter().all(|reorg| reorg.lost == 0),
-            "node {n}: {reorgs:?}"
-        );
+        assert!(reorgs.iter().all(|reorg| reorg.lost == 0), "node {n}: {reorgs:?}");
     }
 }
 
@@ -101,10 +77,7 @@ pub fn nobody_blamed(world: &World) {
             let blamed = matches!(event, Event::PeerClosed { code: Some(code), .. }
                 if matches!(code, CloseCode::Misbehavior | CloseCode::BadHello));
             assert!(!blamed, "node {n}: {event:?}");
-            assert!(
-                !matches!(event, Event::BlockRefused { .. }),
-                "node {n}: {event:?}"
-            );
+            assert!(!matches!(event, Event::BlockRefused { .. }), "node {n}: {event:?}");
         }
     }
 }

@@ -8,4 +8,5 @@
 pub mod checkers;
 pub mod disk;
 pub mod random;
+mod schedule;
 pub mod world;

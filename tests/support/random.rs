@@ -31,9 +31,7 @@ impl Random {
     /// 32 bytes, for keys and seeds.
     pub fn bytes(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        bytes
-            .chunks_mut(8)
-            .for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()));
+        bytes.chunks_mut(8).for_each(|chunk| chunk.copy_from_slice(&self.next().to_le_bytes()));
         bytes
     }
 }

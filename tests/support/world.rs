@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use cairn_core::engine::{
-    BatchId, Command, CommandId, Config, ConnId, ConnInput, DialId, Engine, Frame, Input, Job,
-    JobId, Output, PeerAddr, Receipt, Refusal, RequestTag, StreamTag,
+    Command, CommandId, Config, ConnId, DialId, Engine, Frame, Job, Output, PeerAddr, Receipt,
+    Refusal, RequestTag, StreamTag,
 };
 use cairn_core::event::Event;
-use cairn_core::fact::{EncodedFact, FactVerdict, verify_batch};
+use cairn_core::fact::{EncodedFact, verify_batch};
 use cairn_core::id::{MeshId, NodeId};
 use cairn_core::ledger::create::genesis_batch;
 use cairn_core::limits::Limits;
@@ -19,66 +19,16 @@ use cairn_core::signature::SigningKey;
 use cairn_core::testing::MemStore;
 use cairn_core::time::{Instant, Millis, Now, UnixTime};
 use cairn_core::verified::Verified;
-use cairn_core::wire::{Class, CloseCode};
+use cairn_core::wire::CloseCode;
 
 use crate::disk::Disk;
 use crate::random::Random;
+use crate::schedule::{Happening, Scheduled};
 
 /// A stalled connection is given up after this long.
 const IDLE_TIMEOUT: Millis = 60_000;
 /// The wall clock of a world at its first instant: 2026-01-01.
 const EPOCH: u64 = 1_767_225_600_000;
-
-/// What a node is told later, in owned form.
-#[derive(Debug, Clone)]
-enum Happening {
-    Tick,
-    Opened {
-        conn: ConnId,
-        node: NodeId,
-        address: PeerAddr,
-        dial: Option<DialId>,
-    },
-    DialFailed(DialId),
-    Control(ConnId, Vec<u8>),
-    Announce(ConnId, Vec<u8>),
-    Request(ConnId, StreamTag, Class, Vec<u8>),
-    Answer(ConnId, RequestTag, Vec<u8>),
-    NoAnswer(ConnId, RequestTag),
-    Closed(ConnId, Option<CloseCode>, bool),
-    Command(CommandId, Command),
-    Verified(JobId, Vec<FactVerdict>),
-    Sealed(JobId, Option<Box<cairn_core::block::Header>>),
-    Durable(BatchId),
-}
-
-#[derive(Debug)]
-struct Scheduled {
-    at: u64,
-    order: u64,
-    node: usize,
-    /// Which life of the node it is meant for; a crash ends one.
-    life: u64,
-    what: Happening,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        // The heap gives its greatest first; we want the earliest.
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
 
 /// One end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -135,11 +85,7 @@ pub struct Weather {
 
 impl Default for Weather {
     fn default() -> Self {
-        Self {
-            latency: (1, 30),
-            announce_loss: 0,
-            fsync: (1, 20),
-        }
+        Self { latency: (1, 30), announce_loss: 0, fsync: (1, 20) }
     }
 }
 
@@ -244,11 +190,7 @@ impl World {
 
     fn clocks(&self, n: usize) -> Now {
         let wall = (EPOCH + self.now).saturating_add_signed(self.nodes[n].clock_skew);
-        Now {
-            instant: Instant(self.now),
-            wall: UnixTime(wall),
-            wall_confirmed: true,
-        }
+        Now { instant: Instant(self.now), wall: UnixTime(wall), wall_confirmed: true }
     }
 
     /// Starts a node that is down.
@@ -288,11 +230,7 @@ impl World {
                 .map(|(conn, _)| *conn)
                 .collect();
             for conn in ends {
-                self.schedule(
-                    self.now + IDLE_TIMEOUT,
-                    from,
-                    Happening::Closed(conn, None, false),
-                );
+                self.schedule(self.now + IDLE_TIMEOUT, from, Happening::Closed(conn, None, false));
             }
         }
     }
@@ -326,13 +264,7 @@ impl World {
     fn schedule(&mut self, at: u64, node: usize, what: Happening) {
         self.order += 1;
         let life = self.nodes[node].life;
-        self.queue.push(Scheduled {
-            at,
-            order: self.order,
-            node,
-            life,
-            what,
-        });
+        self.queue.push(Scheduled { at, order: self.order, node, life, what });
     }
 
     fn between(&mut self, (least, most): (Millis, Millis)) -> Millis {
@@ -395,62 +327,16 @@ impl World {
         let Some(engine) = node.engine.as_mut() else {
             return;
         };
-        let input = match &what {
-            Happening::Tick => Input::Tick,
-            Happening::Opened {
-                conn,
-                node,
-                address,
-                dial,
-            } => Input::Conn(
-                *conn,
-                ConnInput::Opened {
-                    node: *node,
-                    address: address.clone(),
-                    dial: *dial,
-                },
-            ),
-            Happening::DialFailed(dial) => Input::DialFailed(*dial),
-            Happening::Control(conn, bytes) => Input::Conn(*conn, ConnInput::Control(bytes)),
-            Happening::Announce(conn, bytes) => Input::Conn(*conn, ConnInput::Announce(bytes)),
-            Happening::Request(conn, stream, class, bytes) => Input::Conn(
-                *conn,
-                ConnInput::Request {
-                    stream: *stream,
-                    class: *class,
-                    bytes,
-                },
-            ),
-            Happening::Answer(conn, tag, bytes) => {
-                Input::Conn(*conn, ConnInput::Answer { tag: *tag, bytes })
-            }
-            Happening::NoAnswer(conn, tag) => Input::Conn(*conn, ConnInput::NoAnswer(*tag)),
-            Happening::Closed(conn, code, by_peer) => Input::Conn(
-                *conn,
-                ConnInput::Closed {
-                    code: *code,
-                    by_peer: *by_peer,
-                },
-            ),
-            Happening::Command(id, command) => Input::Command(*id, command.clone()),
-            Happening::Verified(job, verdicts) => Input::Verified(*job, verdicts.clone()),
-            Happening::Sealed(job, header) => Input::Sealed(*job, header.clone()),
-            Happening::Durable(id) => {
-                node.disk.sync(*id);
-                Input::Durable(*id)
-            }
-        };
-        engine
-            .handle_input(now, input, node.disk.view())
-            .expect("simulated disks do not fail");
+        if let Happening::Durable(id) = &what {
+            node.disk.sync(*id);
+        }
+        let input = what.input();
+        engine.handle_input(now, input, node.disk.view()).expect("simulated disks do not fail");
         let mut outputs = Vec::new();
         while let Some(output) = engine.poll_output() {
             outputs.push(output);
         }
-        let commits = outputs
-            .iter()
-            .filter(|o| matches!(o, Output::Commit(..)))
-            .count();
+        let commits = outputs.iter().filter(|o| matches!(o, Output::Commit(..))).count();
         assert!(commits <= 1, "at most one commit per input");
         for output in outputs {
             self.carry_out(n, output);
@@ -513,37 +399,14 @@ impl World {
         let (mine, theirs) = (ConnId(self.next_conn + 1), ConnId(self.next_conn + 2));
         self.next_conn += 2;
         let at = self.now + delay;
-        self.nodes[n].ends.insert(
-            mine,
-            End {
-                to: m,
-                peer: theirs,
-                busy_until: at,
-            },
-        );
-        self.nodes[m].ends.insert(
-            theirs,
-            End {
-                to: n,
-                peer: mine,
-                busy_until: at,
-            },
-        );
+        self.nodes[n].ends.insert(mine, End { to: m, peer: theirs, busy_until: at });
+        self.nodes[m].ends.insert(theirs, End { to: n, peer: mine, busy_until: at });
         let (my_id, their_id) = (self.nodes[n].key.node_id(), self.nodes[m].key.node_id());
-        let opened = Happening::Opened {
-            conn: mine,
-            node: their_id,
-            address: to.clone(),
-            dial: Some(dial),
-        };
+        let opened =
+            Happening::Opened { conn: mine, node: their_id, address: to.clone(), dial: Some(dial) };
         self.schedule(at, n, opened);
         let from = PeerAddr(format!("n{n}:{}", 40_000 + mine.0 % 20_000));
-        let opened = Happening::Opened {
-            conn: theirs,
-            node: my_id,
-            address: from,
-            dial: None,
-        };
+        let opened = Happening::Opened { conn: theirs, node: my_id, address: from, dial: None };
         self.schedule(at, m, opened);
     }
 
@@ -565,10 +428,7 @@ impl World {
             Frame::Announce(_) if self.random.chance(self.weather.announce_loss) => return,
             Frame::Announce(bytes) => Happening::Announce(peer, bytes),
             Frame::Request { tag, class, bytes } => {
-                assert!(
-                    bytes.len() <= class.request_bytes_max(),
-                    "{class:?} request too long"
-                );
+                assert!(bytes.len() <= class.request_bytes_max(), "{class:?} request too long");
                 let stream = StreamTag(self.nodes[m].next_stream);
                 self.nodes[m].next_stream += 1;
                 self.nodes[m].streams.insert((peer, stream), tag);
@@ -596,11 +456,7 @@ impl World {
             return;
         };
         self.schedule(self.now, n, Happening::Closed(conn, Some(code), false));
-        let delay = if self.is_cut(n, end.to) {
-            IDLE_TIMEOUT
-        } else {
-            30
-        };
+        let delay = if self.is_cut(n, end.to) { IDLE_TIMEOUT } else { 30 };
         let at = end.busy_until.max(self.now + delay);
         self.schedule(at, end.to, Happening::Closed(end.peer, Some(code), true));
     }

@@ -34,10 +34,7 @@ pub(crate) struct Gate {
 
 impl Gate {
     pub(crate) fn new(half_open_max: usize) -> Self {
-        Self {
-            half_open_max,
-            due: HashMap::new(),
-        }
+        Self { half_open_max, due: HashMap::new() }
     }
 
     /// Judges a first packet, with `half_open` handshakes under way.
@@ -110,10 +107,7 @@ mod tests {
             gate.charge(ip("192.0.2.1"), now);
         }
         assert_eq!(gate.judge(ip("192.0.2.200"), true, 0, now), Verdict::Ignore);
-        assert_eq!(
-            gate.judge(ip("::ffff:192.0.2.7"), true, 0, now),
-            Verdict::Ignore
-        );
+        assert_eq!(gate.judge(ip("::ffff:192.0.2.7"), true, 0, now), Verdict::Ignore);
         assert_eq!(gate.judge(ip("192.0.3.1"), true, 0, now), Verdict::Accept);
         let later = now + INTERVAL;
         assert_eq!(gate.judge(ip("192.0.2.1"), true, 0, later), Verdict::Accept);

@@ -138,11 +138,8 @@ impl TransportLimits {
     }
 
     fn transport(&self, keep_alive: Option<Duration>) -> Arc<TransportConfig> {
-        let requests: usize = Class::ALL
-            .into_iter()
-            .filter(|class| class.is_request())
-            .map(Class::inbound_max)
-            .sum();
+        let requests: usize =
+            Class::ALL.into_iter().filter(|class| class.is_request()).map(Class::inbound_max).sum();
         let bidirectional = u32::try_from(requests + Class::Control.inbound_max());
         let idle = u32::try_from(self.idle_timeout.as_millis()).unwrap_or(u32::MAX);
         let mut mtu = MtuDiscoveryConfig::default();
@@ -202,10 +199,7 @@ struct SteadyTime {
 
 impl SteadyTime {
     fn start() -> Self {
-        Self {
-            wall: SystemTime::now(),
-            start: Instant::now(),
-        }
+        Self { wall: SystemTime::now(), start: Instant::now() }
     }
 }
 
@@ -228,20 +222,11 @@ mod tests {
     #[test]
     fn contradictions_are_named() {
         let base = TransportLimits::small;
-        let window = TransportLimits {
-            receive_window: 100_000,
-            ..base()
-        };
+        let window = TransportLimits { receive_window: 100_000, ..base() };
         assert!(window.check().unwrap_err().contains("receive_window"));
-        let room = TransportLimits {
-            answers_in_bytes: 100_000,
-            ..base()
-        };
+        let room = TransportLimits { answers_in_bytes: 100_000, ..base() };
         assert!(room.check().unwrap_err().contains("answers_in_bytes"));
-        let rate = TransportLimits {
-            rate_min: 0,
-            ..base()
-        };
+        let rate = TransportLimits { rate_min: 0, ..base() };
         assert!(rate.check().unwrap_err().contains("rate_min"));
     }
 }

@@ -126,17 +126,12 @@ impl Endpoint {
         let slot = Arc::clone(&shared.outbound).try_acquire_owned();
         self.0.runtime.spawn(async move {
             let outcome = match slot {
-                Ok(slot) => shared
-                    .try_host(&host, expected)
-                    .await
-                    .map(|found| (found, slot)),
+                Ok(slot) => shared.try_host(&host, expected).await.map(|found| (found, slot)),
                 Err(_) => Err(DialError::TooMany),
             };
             match outcome {
                 Ok(((connection, node), slot)) => shared.start(connection, node, Some(dial), slot),
-                Err(error) => shared
-                    .sink
-                    .put_own(TransportEvent::DialFailed { dial, error }),
+                Err(error) => shared.sink.put_own(TransportEvent::DialFailed { dial, error }),
             }
         });
     }
@@ -164,9 +159,7 @@ impl Endpoint {
             session.end(Some(CloseCode::ShuttingDown), "");
         }
         let code = VarInt::from_u32(CloseCode::ShuttingDown as u32);
-        self.0
-            .quinn
-            .close(code, CloseCode::ShuttingDown.to_string().as_bytes());
+        self.0.quinn.close(code, CloseCode::ShuttingDown.to_string().as_bytes());
         // Those who do not answer in time find out by themselves.
         let _ = timeout(SHUTDOWN_WAIT, self.0.quinn.wait_idle()).await;
     }
@@ -244,12 +237,7 @@ impl Shared {
             Session::new(conn, dialled, connection, limits, sink, &self.runtime);
         // Known before it is told, so that the driver can send at once.
         lock(&self.sessions).insert(conn, Arc::clone(&session));
-        let opened = TransportEvent::Opened {
-            conn,
-            node,
-            address,
-            dial,
-        };
+        let opened = TransportEvent::Opened { conn, node, address, dial };
         self.sink.put(conn, Lane::Urgent, opened, None);
         let shared = Arc::clone(self);
         self.runtime.spawn(async move {
@@ -293,27 +281,23 @@ impl Shared {
         let verifier = Arc::new(KeyVerifier::new(&self.identity.provider, expected));
         let tls = self.identity.client_tls(Arc::clone(&verifier));
         let tls = tls.map_err(|error| failed(error.to_string()))?;
-        let client = self
-            .limits
-            .client(quic_client(tls).map_err(|e| failed(e.to_string()))?);
+        let client = self.limits.client(quic_client(tls).map_err(|e| failed(e.to_string()))?);
         let connecting = match self.quinn.connect_with(client, address, NAME) {
             Ok(connecting) => connecting,
             Err(quinn::ConnectError::EndpointStopping) => return Err(DialError::ShuttingDown),
             Err(error) => return Err(failed(error.to_string())),
         };
-        let connection = connecting
-            .await
-            .map_err(|error| match (verifier.mismatch(), error) {
-                (Some((expected, got)), _) => DialError::WrongKey { expected, got },
-                (_, ConnectionError::TimedOut) => DialError::Timeout,
-                (_, ConnectionError::LocallyClosed) => DialError::ShuttingDown,
-                (_, ConnectionError::ConnectionClosed(close))
-                    if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
-                {
-                    DialError::Refused
-                }
-                (_, other) => failed(other.to_string()),
-            })?;
+        let connection = connecting.await.map_err(|error| match (verifier.mismatch(), error) {
+            (Some((expected, got)), _) => DialError::WrongKey { expected, got },
+            (_, ConnectionError::TimedOut) => DialError::Timeout,
+            (_, ConnectionError::LocallyClosed) => DialError::ShuttingDown,
+            (_, ConnectionError::ConnectionClosed(close))
+                if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+            {
+                DialError::Refused
+            }
+            (_, other) => failed(other.to_string()),
+        })?;
         let node = identity_of(&connection).ok_or_else(|| failed("no identity".to_owned()))?;
         Ok((connection, node))
     }
@@ -321,9 +305,6 @@ impl Shared {
 
 /// The key that the other side proved to hold.
 fn identity_of(connection: &Connection) -> Option<NodeId> {
-    let chain = connection
-        .peer_identity()?
-        .downcast::<Vec<CertificateDer<'static>>>()
-        .ok()?;
+    let chain = connection.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
     node_of(chain.first()?).ok()
 }

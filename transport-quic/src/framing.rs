@@ -20,11 +20,7 @@ pub(crate) const fn opening(class: Class) -> [u8; 2] {
 /// The class of a stream with these first bytes.
 pub(crate) fn parse_opening([class, version]: [u8; 2]) -> Result<Class, FrameError> {
     let known = Class::from_byte(class).ok_or(FrameError::UnknownClass(class))?;
-    if version == WIRE_VERSION {
-        Ok(known)
-    } else {
-        Err(FrameError::Version(version))
-    }
+    if version == WIRE_VERSION { Ok(known) } else { Err(FrameError::Version(version)) }
 }
 
 /// The prefix of a frame; `None` if the frame is longer than `max`.
@@ -48,13 +44,7 @@ pub(crate) struct FrameAssembler {
 impl FrameAssembler {
     /// For a frame of at most `max` bytes.
     pub(crate) const fn new(max: usize) -> Self {
-        Self {
-            max,
-            prefix: [0; PREFIX_BYTES],
-            body: Vec::new(),
-            filled: 0,
-            length: None,
-        }
+        Self { max, prefix: [0; PREFIX_BYTES], body: Vec::new(), filled: 0, length: None }
     }
 
     /// The length of the body, once known.
@@ -91,8 +81,7 @@ impl FrameAssembler {
 
     /// Whether every byte is there.
     pub(crate) fn is_complete(&self) -> bool {
-        self.length
-            .is_some_and(|length| self.filled == PREFIX_BYTES + length)
+        self.length.is_some_and(|length| self.filled == PREFIX_BYTES + length)
     }
 
     /// The frame; call it when complete.
@@ -124,10 +113,7 @@ mod tests {
             assembler.advance(count)?;
         }
         let taken = bytes.len() - rest.len();
-        Ok((
-            assembler.is_complete().then(|| assembler.into_frame()),
-            taken,
-        ))
+        Ok((assembler.is_complete().then(|| assembler.into_frame()), taken))
     }
 
     proptest! {
@@ -174,9 +160,7 @@ mod tests {
     #[test]
     fn a_claimed_gibibyte_costs_nothing_until_it_arrives() {
         let mut assembler = FrameAssembler::new(1 << 30);
-        assembler
-            .space()
-            .copy_from_slice(&(1u32 << 30).to_le_bytes());
+        assembler.space().copy_from_slice(&(1u32 << 30).to_le_bytes());
         assembler.advance(PREFIX_BYTES).unwrap();
         assert_eq!(assembler.space().len(), FIRST_STEP_BYTES);
         assert!(assembler.body.capacity() <= FIRST_STEP_BYTES);

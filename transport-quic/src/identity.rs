@@ -110,9 +110,7 @@ impl Identity {
 
 /// The server's half for quinn.
 pub(crate) fn quic_server(identity: &Identity) -> Result<Arc<QuicServerConfig>, Failure> {
-    Ok(Arc::new(QuicServerConfig::try_from(
-        identity.server_tls()?,
-    )?))
+    Ok(Arc::new(QuicServerConfig::try_from(identity.server_tls()?)?))
 }
 
 /// The dialler's half for quinn.

@@ -118,10 +118,7 @@ impl<T: From<TransportEvent>> State<T> {
         self.own_turn = true;
         let conn = self.ready.pop_front()?;
         let mailbox = self.mailboxes.get_mut(&conn)?;
-        let entry = mailbox
-            .urgent
-            .pop_front()
-            .or_else(|| mailbox.normal.pop_front())?;
+        let entry = mailbox.urgent.pop_front().or_else(|| mailbox.normal.pop_front())?;
         if mailbox.urgent.is_empty() && mailbox.normal.is_empty() {
             self.mailboxes.remove(&conn);
         } else {
@@ -149,9 +146,7 @@ impl<T: From<TransportEvent>> Inbox<T> {
                 self.0.room.notify_one();
                 return Some(value);
             }
-            let left = timeout
-                .checked_sub(start.elapsed())
-                .filter(|left| !left.is_zero())?;
+            let left = timeout.checked_sub(start.elapsed()).filter(|left| !left.is_zero())?;
             let waited = self.0.arrived.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -182,11 +177,7 @@ impl<T> InboxSender<T> {
     pub fn send(&self, value: T) -> Result<(), T> {
         let mut state = self.0.lock();
         while !state.closed && state.own.len() >= self.0.capacity {
-            state = self
-                .0
-                .room
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = self.0.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed {
             return Err(value);
@@ -264,10 +255,7 @@ mod tests {
     }
 
     fn announce(conn: u64, byte: u8) -> TransportEvent {
-        Announce {
-            conn: ConnId(conn),
-            bytes: vec![byte],
-        }
+        Announce { conn: ConnId(conn), bytes: vec![byte] }
     }
 
     #[test]
@@ -277,20 +265,11 @@ mod tests {
             sender.put(ConnId(1), Lane::Normal, announce(1, byte), None);
         }
         sender.put(ConnId(2), Lane::Normal, announce(2, 9), None);
-        let control = || Control {
-            conn: ConnId(1),
-            bytes: vec![],
-        };
+        let control = || Control { conn: ConnId(1), bytes: vec![] };
         sender.put(ConnId(1), Lane::Urgent, control(), None);
         sender.try_send(Told::Own(5)).unwrap();
         let order: Vec<_> = std::iter::from_fn(|| inbox.try_recv()).collect();
-        let events = [
-            control(),
-            announce(2, 9),
-            announce(1, 0),
-            announce(1, 1),
-            announce(1, 2),
-        ];
+        let events = [control(), announce(2, 9), announce(1, 0), announce(1, 1), announce(1, 2)];
         assert_eq!(order[0], Told::Own(5));
         assert!(order[1..].iter().eq(events.map(Told::Net).iter()));
     }
@@ -304,14 +283,8 @@ mod tests {
             let sender = sender.clone();
             move || sender.send(Told::Own(2))
         });
-        assert_eq!(
-            inbox.recv_timeout(Duration::from_secs(10)),
-            Some(Told::Own(1))
-        );
-        assert_eq!(
-            inbox.recv_timeout(Duration::from_secs(10)),
-            Some(Told::Own(2))
-        );
+        assert_eq!(inbox.recv_timeout(Duration::from_secs(10)), Some(Told::Own(1)));
+        assert_eq!(inbox.recv_timeout(Duration::from_secs(10)), Some(Told::Own(2)));
         assert_eq!(blocked.join().unwrap(), Ok(()));
         assert_eq!(inbox.recv_timeout(NONE), None);
         drop(inbox);

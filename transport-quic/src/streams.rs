@@ -78,26 +78,19 @@ pub(crate) async fn read_frame(
         }
         Ok::<_, StreamFault>(frame.length().unwrap_or(0))
     };
-    let length = timeout(limits.frame_timeout, prefix)
-        .await
-        .map_err(|_| LATE)??;
+    let length = timeout(limits.frame_timeout, prefix).await.map_err(|_| LATE)??;
     let body = async {
         while !frame.is_complete() {
             read_some(recv, &mut frame).await?;
         }
         Ok::<_, StreamFault>(())
     };
-    timeout(limits.frame_deadline(length), body)
-        .await
-        .map_err(|_| LATE)??;
+    timeout(limits.frame_deadline(length), body).await.map_err(|_| LATE)??;
     Ok(Some(frame.into_frame()))
 }
 
 async fn read_some(recv: &mut RecvStream, frame: &mut FrameAssembler) -> Result<(), StreamFault> {
-    let count = recv
-        .read(frame.space())
-        .await?
-        .ok_or(FrameError::Truncated)?;
+    let count = recv.read(frame.space()).await?.ok_or(FrameError::Truncated)?;
     Ok(frame.advance(count)?)
 }
 
@@ -127,10 +120,7 @@ pub(crate) struct FrameWriter {
 impl FrameWriter {
     /// Takes a stream.
     pub(crate) const fn new(send: SendStream) -> Self {
-        Self {
-            send,
-            finished: false,
-        }
+        Self { send, finished: false }
     }
 
     /// Gives the stream the priority of its class.
@@ -143,10 +133,7 @@ impl FrameWriter {
     pub(crate) async fn opening(&mut self, class: Class) -> Result<(), StreamFault> {
         self.prioritize(class);
         let bytes = framing::opening(class);
-        self.send
-            .write_all(&bytes)
-            .await
-            .map_err(|_| StreamFault::Lost("stream closed"))
+        self.send.write_all(&bytes).await.map_err(|_| StreamFault::Lost("stream closed"))
     }
 
     /// Writes a frame; waits for the peer's windows.

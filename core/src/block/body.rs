@@ -70,10 +70,7 @@ impl Block {
         facts: Vec<FactId>,
         params: &Params,
     ) -> Result<Verified<Self>, BodyReject> {
-        let block = Self {
-            header: header.into_inner(),
-            facts,
-        };
+        let block = Self { header: header.into_inner(), facts };
         block.check_body(params).map(|()| Verified::proven(block))
     }
 }
@@ -97,10 +94,7 @@ mod tests {
         assert_eq!(check(&[2, 1, 3]), Ok(()));
         assert_eq!(check(&[]), Err(BodyReject::Empty));
         assert_eq!(check(&[1, 2, 3, 4]), Err(BodyReject::TooMany(3, 4)));
-        assert_eq!(
-            check(&[1, 2, 1]),
-            Err(BodyReject::Duplicate(FactId([1; 32])))
-        );
+        assert_eq!(check(&[1, 2, 1]), Err(BodyReject::Duplicate(FactId([1; 32]))));
     }
 
     #[test]

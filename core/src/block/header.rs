@@ -51,18 +51,7 @@ pub struct Header {
 }
 
 #[derive(Serialize)]
-struct Unsealed<'a>(
-    u8,
-    Height,
-    BlockId,
-    Hash,
-    Hash,
-    Hash,
-    Hash,
-    UnixTime,
-    Target,
-    &'a NodeId,
-);
+struct Unsealed<'a>(u8, Height, BlockId, Hash, Hash, Hash, Hash, UnixTime, Target, &'a NodeId);
 
 impl Header {
     /// The block's id: `SHA-256("cairn/block/1" ‖ postcard(header))`.

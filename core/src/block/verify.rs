@@ -69,21 +69,14 @@ impl fmt::Display for HeaderReject {
             Self::StateRoot => f.write_str("the reserved state root is not zero"),
             Self::SealersRoot => f.write_str("came without the sealers it commits to"),
             Self::SealersList => {
-                write!(
-                    f,
-                    "the next sealers are not 1 to {SEALERS_MAX} ascending ids"
-                )
+                write!(f, "the next sealers are not 1 to {SEALERS_MAX} ascending ids")
             }
             Self::TimeTooLarge(got) => write!(f, "time {} is later than year 9999", got.0),
             Self::NotAfterMedian(median, got) => {
                 write!(f, "time {} is not after the median {}", got.0, median.0)
             }
             Self::BeforeTurn(earliest, got) => {
-                write!(
-                    f,
-                    "time {} is before the sealer's turn at {}",
-                    got.0, earliest.0
-                )
+                write!(f, "time {} is before the sealer's turn at {}", got.0, earliest.0)
             }
             Self::Target(expected, got) => {
                 write!(f, "target {:08x}, expected {:08x}", got.0, expected.0)
@@ -131,14 +124,7 @@ impl ChainEnd {
         let mut times = RecentTimes::new();
         // Fits: the span is not zero.
         let _ = times.push(header.time);
-        Self {
-            id,
-            header,
-            work: Work::ZERO,
-            effective_time: EffectiveTime(0),
-            times,
-            history,
-        }
+        Self { id, header, work: Work::ZERO, effective_time: EffectiveTime(0), times, history }
     }
 
     /// Median of the last `MEDIAN_TIME_SPAN` times, or of all while there are fewer; the next time
@@ -283,8 +269,7 @@ impl ChainEnd {
     pub fn advance(&mut self, params: &Params, sealers: &[NodeId], header: Header, id: BlockId) {
         self.work = self.work + self.work_of(params, sealers, &header);
         self.effective_time =
-            self.effective_time
-                .after(self.header.time, header.time, params.spacing);
+            self.effective_time.after(self.header.time, header.time, params.spacing);
         if self.times.is_full() {
             self.times.remove(0);
         }

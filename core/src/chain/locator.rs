@@ -74,10 +74,7 @@ mod tests {
 
     #[test]
     fn a_failing_store_is_reported() {
-        assert_eq!(
-            locator(Height(9), |_| Err::<Option<BlockId>, _>("fault")),
-            Err("fault")
-        );
+        assert_eq!(locator(Height(9), |_| Err::<Option<BlockId>, _>("fault")), Err("fault"));
         assert_eq!(find_fork(&[id(1, 1)], |_| Err("fault")), Err("fault"));
     }
 

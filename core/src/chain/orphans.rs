@@ -27,10 +27,7 @@ pub struct Orphans {
 impl Orphans {
     /// Room for `limit` orphans.
     pub const fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            waiting: VecDeque::new(),
-        }
+        Self { limit, waiting: VecDeque::new() }
     }
 
     /// Remembers a block, in place of what was known of it; forgets the oldest if there is no room.

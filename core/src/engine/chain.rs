@@ -38,27 +38,19 @@ pub(super) struct Chain {
 }
 
 const fn fault(what: &'static str) -> StoreFault {
-    StoreFault {
-        table: Table::Chain,
-        what,
-    }
+    StoreFault { table: Table::Chain, what }
 }
 
 /// A header of the best chain.
 fn stored(view: &dyn View, height: Height) -> Result<(BlockId, HeaderRow), StoreFault> {
-    let id = view
-        .block_at(height)?
-        .ok_or(fault("a height of the best chain is missing"))?;
-    let row = view
-        .header(&id)?
-        .ok_or(fault("a header of the best chain is missing"))?;
+    let id = view.block_at(height)?.ok_or(fault("a height of the best chain is missing"))?;
+    let row = view.header(&id)?.ok_or(fault("a header of the best chain is missing"))?;
     Ok((id, row))
 }
 
 fn sealers_after(view: &dyn View, header: &Header) -> Result<Arc<[NodeId]>, StoreFault> {
     let list = view.sealers(&header.sealers_root)?;
-    list.map(Arc::from)
-        .ok_or(fault("a list of sealers is missing"))
+    list.map(Arc::from).ok_or(fault("a list of sealers is missing"))
 }
 
 /// The chain up to a height of the best chain, as a root for the tree.
@@ -96,15 +88,8 @@ fn headers_between(
         }
         let changed = row.header.sealers_root != root;
         root = row.header.sealers_root;
-        let sealers = if changed {
-            Some(sealers_after(view, &row.header)?)
-        } else {
-            None
-        };
-        headers.push(NewHeader {
-            header: Unverified(row.header),
-            sealers,
-        });
+        let sealers = if changed { Some(sealers_after(view, &row.header)?) } else { None };
+        headers.push(NewHeader { header: Unverified(row.header), sealers });
     }
     Ok(headers)
 }
@@ -126,8 +111,7 @@ impl Chain {
         let root = root_at(view, low)?;
         let mut tree = HeaderTree::new(params.clone(), limits.headers_in_memory, root);
         for header in headers_between(view, low, row.tip.height)? {
-            tree.restore(header)
-                .map_err(|_| fault("the stored headers make no valid chain"))?;
+            tree.restore(header).map_err(|_| fault("the stored headers make no valid chain"))?;
         }
         if !tree.set_tip(row.tip.id) {
             return Err(fault("the stored headers do not lead to the tip"));
@@ -159,10 +143,7 @@ impl Chain {
     /// The store has this tip now.
     pub(super) fn set_tip(&mut self, row: TipRow) {
         self.row = row;
-        assert!(
-            self.tree.set_tip(self.row.tip.id),
-            "a connected block is in the tree"
-        );
+        assert!(self.tree.set_tip(self.row.tip.id), "a connected block is in the tree");
         let entry = self.tree.entry(&self.row.tip.id);
         self.tip_time = entry.map_or(self.tip_time, |entry| entry.header().time);
         self.tree.prune(self.kept);
@@ -207,9 +188,7 @@ impl Chain {
             return Vec::new();
         }
         let held = |id: &BlockId| {
-            self.tree
-                .entry(id)
-                .is_some_and(|entry| entry.status() == Status::BodyHeld)
+            self.tree.entry(id).is_some_and(|entry| entry.status() == Status::BodyHeld)
         };
         let nearest = [self.tree.best_body(), self.row.tip.id]
             .into_iter()
@@ -256,7 +235,7 @@ impl Chain {
         let Some(first) = answer.headers.first() else {
             return Ok(Ok(0));
         };
-        let Some(from) = self.from_header(&answer.from, view)? else {
+        let Some(from) = self.base_header(&answer.from, view)? else {
             return Ok(Ok(0));
         };
         let Some(headers) = with_sealers(&from, answer) else {
@@ -265,10 +244,10 @@ impl Chain {
         if first.parent != answer.from {
             return Ok(Err(BadHeaders));
         }
-        if !self.tree.contains(&answer.from) {
-            if let Err(bad) = self.reach_down(&headers[0], from.height, view, seed)? {
-                return Ok(Err(bad));
-            }
+        if !self.tree.contains(&answer.from)
+            && let Err(bad) = self.reach_down(&headers[0], from.height, view, seed)?
+        {
+            return Ok(Err(bad));
         }
         let inserted = self.tree.insert_many(&headers, now, self.ahead_max, seed);
         Ok(match inserted.stopped.map(|stopped| stopped.error) {
@@ -278,7 +257,7 @@ impl Chain {
     }
 
     /// The header that an answer builds on: in memory or on the best chain.
-    fn from_header(&self, id: &BlockId, view: &dyn View) -> Result<Option<Header>, StoreFault> {
+    fn base_header(&self, id: &BlockId, view: &dyn View) -> Result<Option<Header>, StoreFault> {
         if let Some(entry) = self.tree.entry(id) {
             return Ok(Some(entry.header().get().clone()));
         }
@@ -301,12 +280,8 @@ impl Chain {
     ) -> Result<Result<(), BadHeaders>, StoreFault> {
         let root = root_at(view, height)?;
         let header = &first.header.0;
-        let rules = root.end.check_next(
-            &self.params,
-            &root.sealers,
-            header,
-            first.sealers.as_deref(),
-        );
+        let rules =
+            root.end.check_next(&self.params, &root.sealers, header, first.sealers.as_deref());
         let signed = authority::claim(header).is_none_or(|claim| check_batch(&[claim], seed)[0]);
         if rules.is_err() || !signed {
             return Ok(Err(BadHeaders));
@@ -326,15 +301,8 @@ fn with_sealers(from: &Header, answer: &HeadersAnswer) -> Option<Vec<NewHeader>>
     for header in &answer.headers {
         let changed = header.sealers_root != root;
         root = header.sealers_root;
-        let sealers = if changed {
-            Some(Arc::from(&lists.next()?[..]))
-        } else {
-            None
-        };
-        headers.push(NewHeader {
-            header: Unverified(header.clone()),
-            sealers,
-        });
+        let sealers = if changed { Some(Arc::from(&lists.next()?[..])) } else { None };
+        headers.push(NewHeader { header: Unverified(header.clone()), sealers });
     }
     lists.next().is_none().then_some(headers)
 }

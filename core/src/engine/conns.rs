@@ -103,10 +103,7 @@ impl Conns {
             next_ping: now,
             rtt: None,
             useful: 0,
-            requests: TokenBucket {
-                milli_tokens: 50_000,
-                filled: now,
-            },
+            requests: TokenBucket { milli_tokens: 50_000, filled: now },
         };
         self.all.insert(id, conn);
     }
@@ -129,8 +126,7 @@ impl Conns {
 
     /// The accepted connections, in order of their number.
     pub(super) fn accepted(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
-        self.iter()
-            .filter(|(_, conn)| conn.phase == Phase::Accepted)
+        self.iter().filter(|(_, conn)| conn.phase == Phase::Accepted)
     }
 
     pub(super) fn accepted_ids(&self) -> Vec<ConnId> {
@@ -138,8 +134,7 @@ impl Conns {
     }
 
     pub(super) fn is_accepted(&self, id: ConnId) -> bool {
-        self.get(id)
-            .is_some_and(|conn| conn.phase == Phase::Accepted)
+        self.get(id).is_some_and(|conn| conn.phase == Phase::Accepted)
     }
 
     /// Nodes there is an accepted connection to.
@@ -149,18 +144,13 @@ impl Conns {
 
     /// Accepted connections that we dialled, or that the peer dialled.
     pub(super) fn count(&self, outbound: bool) -> usize {
-        self.accepted()
-            .filter(|(_, conn)| conn.dial.is_some() == outbound)
-            .count()
+        self.accepted().filter(|(_, conn)| conn.dial.is_some() == outbound).count()
     }
 
     /// Connections whose peer has not said hello in time.
     pub(super) fn late(&self, now: Instant) -> Vec<ConnId> {
         let late = |phase| matches!(phase, Phase::Opened(deadline) if deadline <= now);
-        self.iter()
-            .filter(|(_, conn)| late(conn.phase))
-            .map(|(id, _)| id)
-            .collect()
+        self.iter().filter(|(_, conn)| late(conn.phase)).map(|(id, _)| id).collect()
     }
 
     /// When the next hello is late or the next ping due.
@@ -182,10 +172,7 @@ mod tests {
 
     #[test]
     fn a_bucket_allows_a_burst_and_then_the_rate() {
-        let mut bucket = TokenBucket {
-            milli_tokens: 3_000,
-            filled: Instant(0),
-        };
+        let mut bucket = TokenBucket { milli_tokens: 3_000, filled: Instant(0) };
         let mut taken = |at| (0..10).filter(|_| bucket.take(Instant(at), (2, 3))).count();
         assert_eq!(taken(0), 3);
         assert_eq!(taken(400), 0);

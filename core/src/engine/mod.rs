@@ -263,18 +263,14 @@ impl Engine {
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
         match input {
-            ConnInput::Opened {
-                node,
-                address,
-                dial,
-            } => self.on_opened(conn, node, address, dial, view),
+            ConnInput::Opened { node, address, dial } => {
+                self.on_opened(conn, node, address, dial, view)
+            }
             ConnInput::Control(bytes) => self.on_control(conn, bytes, view, batch),
             ConnInput::Announce(bytes) => self.on_announce(conn, bytes, view),
-            ConnInput::Request {
-                stream,
-                class,
-                bytes,
-            } => self.on_request(conn, stream, class, bytes, view),
+            ConnInput::Request { stream, class, bytes } => {
+                self.on_request(conn, stream, class, bytes, view)
+            }
             ConnInput::Answer { tag, bytes } => self.on_answer(conn, tag, bytes, view),
             ConnInput::NoAnswer(tag) => {
                 if let Some(class) = self.requests.close(conn, tag) {
@@ -313,8 +309,7 @@ impl Engine {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
         while let Some((conn, tag)) = self.requests.expired(now) {
-            self.outbox
-                .push_back(Output::Send(conn, Frame::Forget(tag)));
+            self.outbox.push_back(Output::Send(conn, Frame::Forget(tag)));
             if let Some(class) = self.requests.close(conn, tag) {
                 self.no_answer(conn, tag, class);
             }
@@ -359,9 +354,7 @@ impl Engine {
             return None;
         }
         let slow = self.now.instant.after(self.config.limits.dial_interval);
-        self.book
-            .timeout()
-            .map(|at| if at <= self.now.instant { slow } else { at })
+        self.book.timeout().map(|at| if at <= self.now.instant { slow } else { at })
     }
 
     /// Hands the changes of this input to the store, and its promises to what waits for the disk.

@@ -47,20 +47,14 @@ impl Engine {
             return Ok(false);
         }
         let tree = &self.chain.tree;
-        let fork = tree
-            .common_ancestor(&tip.id, &best)
-            .unwrap_or_else(|| tree.root());
+        let fork = tree.common_ancestor(&tip.id, &best).unwrap_or_else(|| tree.root());
         let mut overlay = Overlay::new(view);
         let mut disconnected = Vec::new();
         while overlay.tip_row()?.is_some_and(|row| row.tip.id != fork) {
             disconnected.push(delta::disconnect(&mut overlay)?);
         }
         // A reorg is one change; an extension may take several.
-        let blocks_max = if disconnected.is_empty() {
-            FACTS_PER_STEP
-        } else {
-            usize::MAX
-        };
+        let blocks_max = if disconnected.is_empty() { FACTS_PER_STEP } else { usize::MAX };
         let path = tree.path(&fork, &best, blocks_max).unwrap_or_default();
         let (connected, stop) = self.connect(&mut overlay, &path, disconnected.is_empty())?;
         if let Some(stop) = stop {
@@ -102,10 +96,7 @@ impl Engine {
             if bounded && !connected.is_empty() && facts > FACTS_PER_STEP {
                 break;
             }
-            let block = Block {
-                header: entry.header().get().clone(),
-                facts: list,
-            };
+            let block = Block { header: entry.header().get().clone(), facts: list };
             let cached = |id: &FactId| self.mempool.get(id);
             let read = match prefetch(&self.config.params, &block, overlay, &cached)? {
                 Prefetch::Ready(read) => read,
@@ -135,18 +126,14 @@ impl Engine {
                 self.chain.tree.mark_invalid(&id);
                 self.bodies.remove(&id);
                 let reason = reject.to_string();
-                self.outbox
-                    .push_back(Output::Event(Event::BlockRefused { block: id, reason }));
+                self.outbox.push_back(Output::Event(Event::BlockRefused { block: id, reason }));
                 // Only blocks that the sender has connected itself are served, so it is to blame.
                 if let Some(conn) = from {
                     self.close(conn, CloseCode::Misbehavior);
                 }
             }
             Stop::Missing(id, facts) => {
-                let list = self
-                    .bodies
-                    .body(&id)
-                    .map(|(list, from)| (list.clone(), from));
+                let list = self.bodies.body(&id).map(|(list, from)| (list.clone(), from));
                 if let Some((list, from)) = list {
                     facts.iter().for_each(|fact| self.wanted.need(*fact, from));
                     self.bodies.got(id, list, &facts, from);
@@ -164,17 +151,12 @@ impl Engine {
         connected: &[(BlockId, Effects)],
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
-        disconnected
-            .iter()
-            .for_each(|block| self.mempool.disconnected(block));
+        disconnected.iter().for_each(|block| self.mempool.disconnected(block));
         for (id, effects) in connected {
             self.mempool.connected(effects);
             self.bodies.remove(id);
         }
-        let fault = StoreFault {
-            table: Table::Meta,
-            what: "no tip after a change of it",
-        };
+        let fault = StoreFault { table: Table::Meta, what: "no tip after a change of it" };
         let mut row = overlay.tip_row()?.ok_or(fault)?;
         if !disconnected.is_empty() {
             let back = disconnected.iter().flat_map(|block| block.facts.iter());
@@ -206,15 +188,7 @@ impl Engine {
     ) -> Result<Reorg, StoreFault> {
         let depth = disconnected.len() as u64;
         let time = self.now.wall;
-        let mut reorg = Reorg {
-            time,
-            depth,
-            from,
-            to,
-            moved: 0,
-            requeued: 0,
-            lost: 0,
-        };
+        let mut reorg = Reorg { time, depth, from, to, moved: 0, requeued: 0, lost: 0 };
         for (_, id) in disconnected.iter().flat_map(|block| block.facts.iter()) {
             match overlay.fact_row(id)?.map(|row| row.state) {
                 Some(FactState::Sealed(..)) => reorg.moved += 1,
@@ -233,21 +207,14 @@ impl Engine {
                 continue;
             };
             let connected = Event::BlockConnected {
-                tip: Tip {
-                    height: entry.header().height,
-                    id: *id,
-                    work: entry.work(),
-                },
+                tip: Tip { height: entry.header().height, id: *id, work: entry.work() },
                 facts: effects.facts.len() as u32,
                 sealer: entry.header().sealer,
             };
             self.outbox.push_back(Output::Event(connected));
         }
-        let sealer: Option<NodeId> = self
-            .chain
-            .tree
-            .entry(&tip.id)
-            .map(|entry| entry.header().sealer);
+        let sealer: Option<NodeId> =
+            self.chain.tree.entry(&tip.id).map(|entry| entry.header().sealer);
         if sealer == Some(self.me) {
             // A power cut must not make us seal this height twice with others having seen it.
             self.fresh.push(Promise::OwnBlock(tip));
@@ -266,8 +233,7 @@ impl Engine {
             .map(|(id, _)| id)
             .collect();
         for conn in to {
-            self.outbox
-                .push_back(Output::Send(conn, Frame::Announce(frame.clone())));
+            self.outbox.push_back(Output::Send(conn, Frame::Announce(frame.clone())));
         }
     }
 
@@ -288,10 +254,7 @@ impl Engine {
         let conflicts = self.mempool.judge(state, view, JUDGED_PER_STEP)?;
         self.wake |= self.mempool.has_fresh();
         self.sealing.retry();
-        let conflicts = conflicts
-            .into_iter()
-            .map(|found| (found.id, found.reject))
-            .collect();
+        let conflicts = conflicts.into_iter().map(|found| (found.id, found.reject)).collect();
         self.mark_conflicts(conflicts, view, batch)
     }
 
@@ -308,8 +271,7 @@ impl Engine {
         let mut overlay = Overlay::new(view);
         for (fact, reject) in conflicts {
             let reason = reject.to_string();
-            self.outbox
-                .push_back(Output::Event(Event::Conflicted { fact, reason }));
+            self.outbox.push_back(Output::Event(Event::Conflicted { fact, reason }));
             delta::mark_conflict(&mut overlay, &fact, reject)?;
         }
         if let Some(row) = overlay.tip_row()? {

@@ -51,32 +51,13 @@ impl Engine {
             Command::Custody { item, action, note } => {
                 self.change_custody(&item, action, &note, view, batch)
             }
-            Command::Invite {
-                key,
-                role,
-                uses,
-                expires,
-            } => {
-                let admin = matches!(
-                    view.known(&self.me)?,
-                    Some(Known::Node {
-                        role: Role::Admin,
-                        ..
-                    })
-                );
+            Command::Invite { key, role, uses, expires } => {
+                let admin =
+                    matches!(view.known(&self.me)?, Some(Known::Node { role: Role::Admin, .. }));
                 if !admin {
                     return Ok(Err(Refusal::NotAdmin));
                 }
-                self.make(
-                    Body::Invite {
-                        key,
-                        role,
-                        uses,
-                        expires,
-                    },
-                    view,
-                    batch,
-                )
+                self.make(Body::Invite { key, role, uses, expires }, view, batch)
             }
             Command::Sync => {
                 self.schedule.hurry(self.now.instant);
@@ -95,8 +76,7 @@ impl Engine {
             Command::Stop => {
                 self.stopping = true;
                 let open: Vec<_> = self.conns.iter().map(|(conn, _)| conn).collect();
-                open.into_iter()
-                    .for_each(|conn| self.close(conn, CloseCode::ShuttingDown));
+                open.into_iter().for_each(|conn| self.close(conn, CloseCode::ShuttingDown));
                 Ok(Ok(Receipt::Done))
             }
         }
@@ -110,14 +90,11 @@ impl Engine {
     ) -> Result<Receipt, StoreFault> {
         let ids: Vec<FactId> = facts.iter().map(|fact| fact.id()).collect();
         let outcomes = self.arrive(facts, None, view, batch)?;
-        let told = ids
-            .into_iter()
-            .zip(outcomes)
-            .map(|(id, outcome)| match outcome {
-                Arrived::Entered(_) => Published::Accepted(id),
-                Arrived::Duplicate => Published::Duplicate(id),
-                Arrived::Stranger(author) => Published::Refused(id, Refusal::UnknownAuthor(author)),
-            });
+        let told = ids.into_iter().zip(outcomes).map(|(id, outcome)| match outcome {
+            Arrived::Entered(_) => Published::Accepted(id),
+            Arrived::Duplicate => Published::Duplicate(id),
+            Arrived::Stranger(author) => Published::Refused(id, Refusal::UnknownAuthor(author)),
+        });
         Ok(Receipt::Published(told.collect()))
     }
 
@@ -128,11 +105,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
-        let fact = Fact {
-            author: self.me,
-            time: self.now.wall,
-            body,
-        };
+        let fact = Fact { author: self.me, time: self.now.wall, body };
         let fact = match EncodedFact::sign(fact, &self.mesh, &self.config.key) {
             Ok(fact) => fact,
             Err(error) => return Ok(Err(Refusal::Malformed(error.to_string()))),
@@ -161,13 +134,7 @@ impl Engine {
             unreachable!("the tip is always in the tree")
         };
         let state = State::new(&self.config.params, entry.header(), self.chain_time());
-        let wish = Wish {
-            author: self.me,
-            time: self.now.wall,
-            item,
-            action,
-            note,
-        };
+        let wish = Wish { author: self.me, time: self.now.wall, item, action, note };
         let body = match self.mempool.custody(state, view, &wish)? {
             Ok(fact) => fact.body,
             Err(reject) => return Ok(Err(self.refusal(reject, view)?)),
@@ -179,22 +146,15 @@ impl Engine {
     fn refusal(&self, reject: FactReject, view: &dyn View) -> Result<Refusal, StoreFault> {
         Ok(match reject {
             FactReject::Held { item, holder }
-            | FactReject::Superseded {
-                item,
-                holder: Some(holder),
-            } => Refusal::Held {
-                item,
-                holder,
-                name: self.name_of(&holder, view)?,
-            },
+            | FactReject::Superseded { item, holder: Some(holder) } => {
+                Refusal::Held { item, holder, name: self.name_of(&holder, view)? }
+            }
             FactReject::Free { item } | FactReject::Superseded { item, holder: None } => {
                 Refusal::Free { item }
             }
-            FactReject::NotHolder { item, holder } => Refusal::NotHolder {
-                item,
-                holder,
-                name: self.name_of(&holder, view)?,
-            },
+            FactReject::NotHolder { item, holder } => {
+                Refusal::NotHolder { item, holder, name: self.name_of(&holder, view)? }
+            }
             FactReject::NotMember | FactReject::Reader => Refusal::NotMember,
             FactReject::NotAdmin => Refusal::NotAdmin,
             other => Refusal::Rule(other.to_string()),
@@ -203,8 +163,6 @@ impl Engine {
 
     /// What people call a node; its id if nobody named it.
     fn name_of(&self, node: &NodeId, view: &dyn View) -> Result<String, StoreFault> {
-        Ok(view
-            .member(node)?
-            .map_or_else(|| node.to_string(), |member| member.name))
+        Ok(view.member(node)?.map_or_else(|| node.to_string(), |member| member.name))
     }
 }

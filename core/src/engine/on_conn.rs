@@ -35,8 +35,7 @@ impl Engine {
             self.book.opened(dial, conn, node);
         }
         let timeout = self.config.limits.hello_timeout;
-        self.conns
-            .open(self.now.instant, conn, node, address, dial, timeout);
+        self.conns.open(self.now.instant, conn, node, address, dial, timeout);
         if node == self.me {
             self.close(conn, CloseCode::Myself);
             return Ok(());
@@ -82,9 +81,7 @@ impl Engine {
         let mut next = Some(self.me);
         while let Some(key) = next.take() {
             let id = match view.known(&key)? {
-                Some(Known::Node {
-                    admit: Some(id), ..
-                }) => id,
+                Some(Known::Node { admit: Some(id), .. }) => id,
                 Some(Known::Invite { fact: id, .. }) => id,
                 _ => break,
             };
@@ -165,10 +162,7 @@ impl Engine {
     /// Keeps one link to a node: the one that the node with the lower id dialled. Of two in the
     /// same direction the new one stays, because the old one may be dead without our knowing.
     fn prefer_link(&mut self, new: ConnId, node: NodeId, dialled: bool) -> Result<(), CloseCode> {
-        let other = self
-            .conns
-            .accepted()
-            .find(|(id, conn)| *id != new && conn.node == node);
+        let other = self.conns.accepted().find(|(id, conn)| *id != new && conn.node == node);
         let Some((old, old_dialled)) = other.map(|(id, conn)| (id, conn.dial.is_some())) else {
             return Ok(());
         };
@@ -222,9 +216,7 @@ impl Engine {
     /// Whether an invite's key can admit nobody any more, at our tip.
     fn is_spent(&self, key: &NodeId, view: &dyn View) -> Result<bool, StoreFault> {
         let tip_time = self.chain.tip_time();
-        Ok(view
-            .invite(key)?
-            .is_some_and(|row| row.uses_left == 0 || row.expires < tip_time))
+        Ok(view.invite(key)?.is_some_and(|row| row.uses_left == 0 || row.expires < tip_time))
     }
 
     /// Whether these facts, on top of our set, admit a node.
@@ -265,18 +257,13 @@ impl Engine {
         self.wanted.add_conn(id);
         self.hear_state(id, hello.tip, hello.facts);
         if let Some(address) = self.book.accepted(id, now.wall) {
-            let row = PeerRow {
-                node: Some(node),
-                last_seen: now.wall,
-                last_close: None,
-            };
+            let row = PeerRow { node: Some(node), last_seen: now.wall, last_close: None };
             batch.put(Table::Peer, address.0.as_bytes(), &codec::encode(&row));
         } else if inbound && let Some(listens) = with_port(&address, hello.port) {
             self.book.learn(listens, Source::Heard, None);
         }
         self.ask_for_peers(id);
-        self.outbox
-            .push_back(Output::Event(Event::PeerConnected(node)));
+        self.outbox.push_back(Output::Event(Event::PeerConnected(node)));
         self.touch_peers();
         Ok(())
     }
@@ -359,13 +346,8 @@ impl Engine {
         let Some(conn) = self.conns.remove(id) else {
             return;
         };
-        self.book
-            .closed(self.now.instant, id, code.map(|code| (code, by_peer)));
-        let event = Event::PeerClosed {
-            node: conn.node,
-            code,
-            by_peer,
-        };
+        self.book.closed(self.now.instant, id, code.map(|code| (code, by_peer)));
+        let event = Event::PeerClosed { node: conn.node, code, by_peer };
         self.outbox.push_back(Output::Event(event));
         self.touch_peers();
     }

@@ -147,9 +147,7 @@ impl Engine {
                     missing.push(*fact);
                 }
             }
-            missing
-                .iter()
-                .for_each(|fact| self.wanted.need(*fact, Some(conn)));
+            missing.iter().for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
             if missing.is_empty() {
                 self.chain.mark_held(&id);
@@ -169,9 +167,7 @@ impl Engine {
         if answer.headers.len() > HEADERS_PER_ANSWER {
             return Ok(false);
         }
-        let outcome = self
-            .chain
-            .take_headers(&answer, &self.now, view, &self.config.seed)?;
+        let outcome = self.chain.take_headers(&answer, &self.now, view, &self.config.seed)?;
         let useful = matches!(outcome, Ok(new) if new > 0);
         self.headers.ended(conn, tag, useful);
         if useful {
@@ -235,8 +231,7 @@ impl Engine {
         let tag = self.requests.next_tag();
         let deadline = self.now.instant.after(self.config.limits.request_timeout);
         self.requests.open(conn, class, deadline);
-        self.outbox
-            .push_back(Output::Send(conn, Frame::Request { tag, class, bytes }));
+        self.outbox.push_back(Output::Send(conn, Frame::Request { tag, class, bytes }));
     }
 
     /// Asks for whatever is missing and can be asked for now.
@@ -262,10 +257,7 @@ impl Engine {
             let locator = locator(self.chain.best_header_height(), |height| {
                 self.chain.best_header_at(height, view)
             })?;
-            let request = HeadersRequest {
-                locator,
-                max: HEADERS_PER_ANSWER as u16,
-            };
+            let request = HeadersRequest { locator, max: HEADERS_PER_ANSWER as u16 };
             self.headers.sent(conn, tag);
             self.ask(conn, Class::Headers, codec::encode(&request));
         }
@@ -306,12 +298,7 @@ impl Engine {
         let quiet = idle || (self.wanted.is_empty() && self.verifying.is_empty());
         if quiet && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary) {
             let session = Session::default();
-            self.session = Some(super::ActiveSession {
-                conn,
-                session,
-                asked: false,
-                found: 0,
-            });
+            self.session = Some(super::ActiveSession { conn, session, asked: false, found: 0 });
         }
         // Facts found are fetched before more are looked for.
         if !self.wanted.has_room() {

@@ -44,24 +44,14 @@ impl Promises {
     /// This batch and all before it are durable: the promises that may be told now.
     pub(super) fn durable(&mut self, batch: BatchId) -> Vec<Promise> {
         self.durable = self.durable.max(batch.0.min(self.issued));
-        let ready = self
-            .waiting
-            .iter()
-            .take_while(|(id, _)| id.0 <= self.durable)
-            .count();
-        self.waiting
-            .drain(..ready)
-            .map(|(_, promise)| promise)
-            .collect()
+        let ready = self.waiting.iter().take_while(|(id, _)| id.0 <= self.durable).count();
+        self.waiting.drain(..ready).map(|(_, promise)| promise).collect()
     }
 
     /// Whether a block we sealed is not durable yet.
     pub(super) fn own_block_waits(&self) -> bool {
-        self.waiting
-            .iter()
-            .any(|(_, promise)| matches!(promise, Promise::OwnBlock(_)))
+        self.waiting.iter().any(|(_, promise)| matches!(promise, Promise::OwnBlock(_)))
     }
-
 }
 
 #[cfg(test)]
@@ -84,9 +74,6 @@ mod tests {
         assert_eq!(promises.waiting.len(), 1);
         assert_eq!(promises.durable(first).len(), 0, "told once");
         assert_eq!(promises.durable(BatchId(99)).len(), 1);
-        assert_eq!(
-            promises.durable, second.0,
-            "a report of what was never issued is harmless"
-        );
+        assert_eq!(promises.durable, second.0, "a report of what was never issued is harmless");
     }
 }

@@ -30,14 +30,7 @@ impl Requests {
     /// A request is sent under `next_tag`.
     pub(super) fn open(&mut self, conn: ConnId, class: Class, deadline: Instant) {
         self.last += 1;
-        self.open.insert(
-            RequestTag(self.last),
-            Open {
-                conn,
-                class,
-                deadline,
-            },
-        );
+        self.open.insert(RequestTag(self.last), Open { conn, class, deadline });
     }
 
     /// A request is over. None if there is no such request on this connection.
@@ -51,10 +44,7 @@ impl Requests {
 
     /// Requests of a class in flight to one peer.
     pub(super) fn count(&self, conn: ConnId, class: Class) -> usize {
-        self.open
-            .values()
-            .filter(|open| open.conn == conn && open.class == class)
-            .count()
+        self.open.values().filter(|open| open.conn == conn && open.class == class).count()
     }
 
     /// A request whose time is up.

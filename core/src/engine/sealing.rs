@@ -124,15 +124,9 @@ impl Engine {
             target: end.next_target(params),
             sealer: self.me,
         };
-        let ready = self
-            .mempool
-            .ready()
-            .map(|(author, fact)| (author, fact.get()));
-        let followers = |id: &FactId| {
-            self.mempool
-                .followers(id)
-                .map(|(author, fact)| (author, fact.get()))
-        };
+        let ready = self.mempool.ready().map(|(author, fact)| (author, fact.get()));
+        let followers =
+            |id: &FactId| self.mempool.followers(id).map(|(author, fact)| (author, fact.get()));
         let draft = producer::draft(params, &slot, view, ready, followers)?;
         for (id, _) in &draft.conflicts {
             self.mempool.conflicted(id);
@@ -165,11 +159,7 @@ impl Engine {
             SealRule::Pow { .. } => {
                 self.last_job += 1;
                 let job = JobId(self.last_job);
-                self.sealing.grinding = Some(Grinding {
-                    job,
-                    facts: block.facts,
-                    sealers,
-                });
+                self.sealing.grinding = Some(Grinding { job, facts: block.facts, sealers });
                 let header = Box::new(block.header);
                 self.outbox.push_back(Output::Work(job, Job::Grind(header)));
                 Ok(false)
@@ -194,10 +184,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
-        let grinding = self
-            .sealing
-            .grinding
-            .take_if(|grinding| grinding.job == job);
+        let grinding = self.sealing.grinding.take_if(|grinding| grinding.job == job);
         let (Some(grinding), Some(header)) = (grinding, header) else {
             return Ok(());
         };
@@ -218,10 +205,7 @@ impl Engine {
     ) -> Result<bool, StoreFault> {
         let id = header.id();
         let sealers = sealers.map(Into::into);
-        let new = NewHeader {
-            header: Unverified(header),
-            sealers,
-        };
+        let new = NewHeader { header: Unverified(header), sealers };
         let ahead_max = self.config.limits.clock_ahead_max;
         if self.chain.tree.insert(new, &self.now, ahead_max).is_err() {
             // Only when our clock is ahead of the rule that we judge others by.

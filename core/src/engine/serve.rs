@@ -50,8 +50,7 @@ impl Engine {
         };
         // Too much, or too early: no answer, and no blame for what may be a race.
         if !accepted || !peer.may_ask(now, rate) {
-            self.outbox
-                .push_back(Output::Send(conn, Frame::Refuse(stream)));
+            self.outbox.push_back(Output::Send(conn, Frame::Refuse(stream)));
             return Ok(());
         }
         let answer = match class {
@@ -68,8 +67,7 @@ impl Engine {
         };
         match answer {
             Some(bytes) => {
-                self.outbox
-                    .push_back(Output::Send(conn, Frame::Answer { stream, bytes }));
+                self.outbox.push_back(Output::Send(conn, Frame::Answer { stream, bytes }));
             }
             None => self.close(conn, CloseCode::Misbehavior),
         }
@@ -98,11 +96,7 @@ impl Engine {
         };
         let last = self.public_tip(view)?.height;
         let max = usize::from(request.max).min(HEADERS_PER_ANSWER);
-        let mut answer = HeadersAnswer {
-            from,
-            headers: Vec::new(),
-            sealers: Vec::new(),
-        };
+        let mut answer = HeadersAnswer { from, headers: Vec::new(), sealers: Vec::new() };
         let mut sealers_root = match view.header(&from)? {
             Some(row) => row.header.sealers_root,
             None => return Ok(None),
@@ -192,12 +186,7 @@ impl Engine {
                 let listens = super::on_conn::with_port(&conn.address, conn.port)?;
                 Some((listens.0, conn.node))
             })
-            .chain(
-                self.book
-                    .shareable(max)
-                    .into_iter()
-                    .map(|(address, node)| (address.0, node)),
-            )
+            .chain(self.book.shareable(max).into_iter().map(|(address, node)| (address.0, node)))
             .collect();
         peers.sort();
         peers.dedup();
@@ -212,16 +201,9 @@ impl Engine {
             return Ok(tip);
         }
         let parent_height = tip.height.previous().unwrap_or(Height::GENESIS);
-        let fault = StoreFault {
-            table: crate::store::Table::Chain,
-            what: "no parent of the tip",
-        };
+        let fault = StoreFault { table: crate::store::Table::Chain, what: "no parent of the tip" };
         let id = view.block_at(parent_height)?.ok_or(fault.clone())?;
         let row = view.header(&id)?.ok_or(fault)?;
-        Ok(crate::wire::Tip {
-            height: parent_height,
-            id,
-            work: row.work,
-        })
+        Ok(crate::wire::Tip { height: parent_height, id, work: row.work })
     }
 }

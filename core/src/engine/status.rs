@@ -121,19 +121,14 @@ impl Engine {
         status.tip = row.tip;
         status.facts = self.set.summary;
         status.conflict = row.conflict;
-        status.pending = self
-            .set
-            .summary
-            .count
-            .saturating_sub(row.sealed + row.conflict);
+        status.pending = self.set.summary.count.saturating_sub(row.sealed + row.conflict);
         status.target = self.chain.best_header_height().0;
         status.wanted = self.wanted.len() as u64;
         status.announces_received = self.announces_received;
         status.duplicates_dropped = self.duplicates_dropped;
         let state = self.state();
         if state == State::Synced && self.status.state != State::Synced {
-            self.outbox
-                .push_back(Output::Event(Event::Synced(self.status.tip)));
+            self.outbox.push_back(Output::Event(Event::Synced(self.status.tip)));
         }
         self.status.state = state;
         Ok(())
@@ -156,11 +151,7 @@ impl Engine {
             || !self.wanted.is_empty()
             || !self.verifying.is_empty()
             || self.schedule.differs(&self.set.summary);
-        if behind {
-            State::Syncing
-        } else {
-            State::Synced
-        }
+        if behind { State::Syncing } else { State::Synced }
     }
 
     fn peer_statuses(&self) -> Vec<PeerStatus> {

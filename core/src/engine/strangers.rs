@@ -21,12 +21,7 @@ pub(super) struct Strangers {
 impl Strangers {
     /// Keeps at most so many facts and bytes.
     pub(super) const fn new(max: (usize, usize)) -> Self {
-        Self {
-            facts: BTreeMap::new(),
-            order: VecDeque::new(),
-            bytes: 0,
-            max,
-        }
+        Self { facts: BTreeMap::new(), order: VecDeque::new(), bytes: 0, max }
     }
 
     pub(super) fn contains(&self, id: &FactId) -> bool {
@@ -56,18 +51,13 @@ impl Strangers {
         let mut released = Vec::new();
         let facts = &mut self.facts;
         self.order.retain(|id| {
-            let theirs = facts
-                .get(id)
-                .is_some_and(|(author, _)| known.contains(author));
+            let theirs = facts.get(id).is_some_and(|(author, _)| known.contains(author));
             if theirs && let Some((_, fact)) = facts.remove(id) {
                 released.push(fact);
             }
             !theirs
         });
-        self.bytes -= released
-            .iter()
-            .map(|fact| fact.bytes().len())
-            .sum::<usize>();
+        self.bytes -= released.iter().map(|fact| fact.bytes().len()).sum::<usize>();
         released
     }
 }

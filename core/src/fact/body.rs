@@ -136,10 +136,9 @@ impl core::fmt::Display for BodyError {
                 f.write_str("an item name has 1 to 128 of the characters A-Z a-z 0-9 _ . -")
             }
             Self::Note => write!(f, "a note has at most {NOTE_BYTES_MAX} bytes"),
-            Self::Name => write!(
-                f,
-                "a name has 1 to {NAME_BYTES_MAX} bytes and no control characters"
-            ),
+            Self::Name => {
+                write!(f, "a name has 1 to {NAME_BYTES_MAX} bytes and no control characters")
+            }
             Self::Key => f.write_str("not a public key"),
             Self::Invite => f.write_str("an invite has at least one use and is never for admins"),
         }
@@ -165,9 +164,7 @@ pub fn is_name(text: &str) -> bool {
 /// Whether a text can be the name of an item.
 pub fn is_item(text: &str) -> bool {
     (1..=LABEL_BYTES_MAX).contains(&text.len())
-        && text
-            .bytes()
-            .all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c))
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c))
 }
 
 impl<'a> Body<'a> {
@@ -178,9 +175,7 @@ impl<'a> Body<'a> {
     pub fn check(&self) -> Result<(), BodyError> {
         let require = |ok: bool, error| if ok { Ok(()) } else { Err(error) };
         match *self {
-            Body::Record {
-                topic, media_type, ..
-            } => {
+            Body::Record { topic, media_type, .. } => {
                 require(is_label(topic), BodyError::Label("topic"))?;
                 require(is_label(media_type), BodyError::Label("media type"))
             }
@@ -199,9 +194,7 @@ impl<'a> Body<'a> {
                     _ => Ok(()),
                 }
             }
-            Body::Invite {
-                key, role, uses, ..
-            } => {
+            Body::Invite { key, role, uses, .. } => {
                 require(crate::signature::check_node_id(&key), BodyError::Key)?;
                 require(uses > 0 && role != Role::Admin, BodyError::Invite)
             }

@@ -57,10 +57,7 @@ impl EncodedFact {
 
     /// From our own store, where only verified facts are written.
     pub fn from_store(id: FactId, bytes: &[u8]) -> Verified<Self> {
-        Verified::proven(Self {
-            id,
-            bytes: bytes.into(),
-        })
+        Verified::proven(Self { id, bytes: bytes.into() })
     }
 
     /// The fact's name.
@@ -105,18 +102,9 @@ impl EncodedFact {
 /// # Errors
 /// The id, if the author is no key or did not sign.
 pub fn verify(fact: Unverified<EncodedFact>) -> FactVerdict {
-    let Claim {
-        node,
-        tag,
-        digest,
-        signature,
-    } = fact.0.claim();
+    let Claim { node, tag, digest, signature } = fact.0.claim();
     let ok = signature::check_node_id(&node) && signature::check(&node, tag, &digest, &signature);
-    if ok {
-        Ok(Verified::proven(fact.0))
-    } else {
-        Err(fact.0.id)
-    }
+    if ok { Ok(Verified::proven(fact.0)) } else { Err(fact.0.id) }
 }
 
 /// Semantic check of many facts; the same verdicts as `verify` on each, several times faster.
@@ -135,11 +123,7 @@ pub fn verify_batch(facts: Vec<Unverified<EncodedFact>>, seed: &[u8; 32]) -> Vec
                 _ => signature::check_node_id(&claim.node),
             };
             last_key = Some((claim.node, key_ok));
-            if signed && key_ok {
-                Ok(Verified::proven(fact.0))
-            } else {
-                Err(fact.0.id)
-            }
+            if signed && key_ok { Ok(Verified::proven(fact.0)) } else { Err(fact.0.id) }
         })
         .collect()
 }

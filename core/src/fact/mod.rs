@@ -88,10 +88,7 @@ impl<'a> Fact<'a> {
     /// Signs; the result is not checked against any bound.
     pub fn sign(self, mesh: &MeshId, key: &SigningKey) -> SignedFact<'a> {
         let signature = key.sign(Tag::FactSignature, self.id(mesh).as_bytes());
-        SignedFact {
-            fact: self,
-            signature,
-        }
+        SignedFact { fact: self, signature }
     }
 }
 

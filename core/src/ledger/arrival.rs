@@ -103,11 +103,7 @@ impl<'v> Arrival<'v> {
             let set = codec::encode(&self.set);
             self.batch.put(Table::Meta, &Meta::Set.key(), &set);
         }
-        Entry {
-            batch: self.batch,
-            set: self.set,
-            risen: self.risen.into_iter().collect(),
-        }
+        Entry { batch: self.batch, set: self.set, risen: self.risen.into_iter().collect() }
     }
 
     fn known(&mut self, node: &NodeId) -> Result<Option<Known>, StoreFault> {
@@ -135,9 +131,7 @@ impl<'v> Arrival<'v> {
                 batch.put(Table::Topic, &text_key(topic, seq), &[]);
                 batch.put(Table::Author, &author_key, &[]);
             }
-            Body::Relation {
-                subject, object, ..
-            } => {
+            Body::Relation { subject, object, .. } => {
                 let from = key(&[subject.as_bytes(), &seq_key]);
                 let to = key(&[object.as_bytes(), &seq_key]);
                 batch.put(Table::RelationFrom, &from, &[]);
@@ -158,14 +152,7 @@ impl<'v> Arrival<'v> {
             Body::Admit { node, role, .. } => {
                 let admit = Some(id);
                 let invite = None;
-                (
-                    node,
-                    Known::Node {
-                        role,
-                        admit,
-                        invite,
-                    },
-                )
+                (node, Known::Node { role, admit, invite })
             }
             Body::Invite { key, role, .. } => (key, Known::Invite { fact: id, role }),
             _ => return Ok(()),
@@ -202,16 +189,8 @@ fn join(before: Option<Known>, granted: Known) -> Known {
     match (before, granted) {
         (None, granted) => granted,
         (
-            Some(Known::Node {
-                role,
-                admit,
-                invite,
-            }),
-            Known::Node {
-                role: new_role,
-                admit: new_admit,
-                ..
-            },
+            Some(Known::Node { role, admit, invite }),
+            Known::Node { role: new_role, admit: new_admit, .. },
         ) => {
             let higher = new_role > role;
             Known::Node {
@@ -220,32 +199,14 @@ fn join(before: Option<Known>, granted: Known) -> Known {
                 invite,
             }
         }
-        (
-            Some(Known::Node {
-                role,
-                admit,
-                invite,
-            }),
-            Known::Invite { role: gives, .. },
-        ) => Known::Node {
-            role,
-            admit,
-            invite: invite.max(Some(gives)),
-        },
-        (Some(Known::Invite { role: gives, .. }), Known::Node { role, admit, .. }) => Known::Node {
-            role,
-            admit,
-            invite: Some(gives),
-        },
-        (
-            Some(Known::Invite { fact, role }),
-            Known::Invite {
-                fact: new,
-                role: gives,
-            },
-        ) => Known::Invite {
-            fact: if gives > role { new } else { fact },
-            role: role.max(gives),
-        },
+        (Some(Known::Node { role, admit, invite }), Known::Invite { role: gives, .. }) => {
+            Known::Node { role, admit, invite: invite.max(Some(gives)) }
+        }
+        (Some(Known::Invite { role: gives, .. }), Known::Node { role, admit, .. }) => {
+            Known::Node { role, admit, invite: Some(gives) }
+        }
+        (Some(Known::Invite { fact, role }), Known::Invite { fact: new, role: gives }) => {
+            Known::Invite { fact: if gives > role { new } else { fact }, role: role.max(gives) }
+        }
     }
 }

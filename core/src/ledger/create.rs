@@ -22,18 +22,9 @@ pub fn genesis_batch(params: &Params, genesis: &Header) -> Batch {
     let mut batch = Batch::new();
     let id = genesis.id();
     let work = Work::ZERO;
-    let header = HeaderRow {
-        header: genesis.clone(),
-        work,
-        effective_time: EffectiveTime(0),
-    };
+    let header = HeaderRow { header: genesis.clone(), work, effective_time: EffectiveTime(0) };
     let height = Height::GENESIS;
-    let tip = TipRow {
-        tip: Tip { height, id, work },
-        sealed: 0,
-        conflict: 0,
-        reorgs: 0,
-    };
+    let tip = TipRow { tip: Tip { height, id, work }, sealed: 0, conflict: 0, reorgs: 0 };
     batch.put(Table::Meta, &Meta::Format.key(), &[STORE_FORMAT]);
     batch.put(Table::Meta, &Meta::Params.key(), &codec::encode(params));
     batch.put(Table::Meta, &Meta::Tip.key(), &codec::encode(&tip));
@@ -50,17 +41,8 @@ pub fn genesis_batch(params: &Params, genesis: &Header) -> Batch {
     batch.put(Table::Sealers, sealers_root, &sealers);
 
     let role = Role::Admin;
-    let member = codec::encode(&Member {
-        role,
-        name: FOUNDER.into(),
-        admit: None,
-        since: height,
-    });
-    let known = codec::encode(&Known::Node {
-        role,
-        admit: None,
-        invite: None,
-    });
+    let member = codec::encode(&Member { role, name: FOUNDER.into(), admit: None, since: height });
+    let known = codec::encode(&Known::Node { role, admit: None, invite: None });
     for root in &params.roots {
         batch.put(Table::Member, root.as_bytes(), &member);
         batch.put(Table::Known, root.as_bytes(), &known);

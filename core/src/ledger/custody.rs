@@ -42,22 +42,9 @@ impl CustodyAction {
         note: &'a str,
     ) -> Option<Body<'a>> {
         Some(match self {
-            Self::Request => Body::Request {
-                item,
-                follows,
-                note,
-            },
-            Self::Release => Body::Release {
-                item,
-                follows: follows?,
-                note,
-            },
-            Self::Transfer(to) => Body::Transfer {
-                item,
-                follows: follows?,
-                to,
-                note,
-            },
+            Self::Request => Body::Request { item, follows, note },
+            Self::Release => Body::Release { item, follows: follows?, note },
+            Self::Transfer(to) => Body::Transfer { item, follows: follows?, to, note },
         })
     }
 }
@@ -102,10 +89,7 @@ pub fn judge(claim: &Claim<'_>, release: ReleaseRule) -> Result<Option<NodeId>, 
         return Err(if may_come {
             FactReject::FollowsUnknown
         } else {
-            FactReject::Superseded {
-                item: item(),
-                holder,
-            }
+            FactReject::Superseded { item: item(), holder }
         });
     }
     let held_by = holder.ok_or_else(|| FactReject::Free { item: item() });
@@ -113,19 +97,13 @@ pub fn judge(claim: &Claim<'_>, release: ReleaseRule) -> Result<Option<NodeId>, 
         if holder == claim.author {
             Ok(())
         } else {
-            Err(FactReject::NotHolder {
-                item: item(),
-                holder,
-            })
+            Err(FactReject::NotHolder { item: item(), holder })
         }
     };
     match claim.action {
         CustodyAction::Request => match holder {
             None => Ok(Some(claim.author)),
-            Some(holder) => Err(FactReject::Held {
-                item: item(),
-                holder,
-            }),
+            Some(holder) => Err(FactReject::Held { item: item(), holder }),
         },
         CustodyAction::Release => {
             let holder = held_by?;
@@ -136,11 +114,7 @@ pub fn judge(claim: &Claim<'_>, release: ReleaseRule) -> Result<Option<NodeId>, 
         }
         CustodyAction::Transfer(to) => {
             by_holder_only(held_by?)?;
-            if claim.receiver_holds {
-                Ok(Some(to))
-            } else {
-                Err(FactReject::ReceiverNotMember(to))
-            }
+            if claim.receiver_holds { Ok(Some(to)) } else { Err(FactReject::ReceiverNotMember(to)) }
         }
     }
 }

@@ -65,9 +65,7 @@ where
     T: Clone,
 {
     let pairs = changed.iter();
-    pairs
-        .map(|row| (row.key.clone(), row.before.clone()))
-        .collect()
+    pairs.map(|row| (row.key.clone(), row.before.clone())).collect()
 }
 
 fn conflict_key(since: Height, seq: Seq) -> Key {
@@ -106,10 +104,7 @@ pub fn connect(
             _ => overlay.delete(Table::Pending, &fact.seq.key()),
         }
         let state = FactState::Sealed(height, place);
-        let sealed = FactRow {
-            seq: fact.seq,
-            state,
-        };
+        let sealed = FactRow { seq: fact.seq, state };
         overlay.put_row(Table::FactIndex, fact.id.as_bytes(), &sealed);
     }
     let changes = &effects.changes;
@@ -132,11 +127,7 @@ pub fn connect(
     if let Some(sealers) = &changes.sealers {
         overlay.put_row(Table::Sealers, header.sealers_root.as_bytes(), sealers);
     }
-    counters.tip = Tip {
-        height,
-        id,
-        work: row.work,
-    };
+    counters.tip = Tip { height, id, work: row.work };
     counters.sealed += ids.len() as u64;
     overlay.put_row(Table::Meta, &Meta::Tip.key(), &counters);
     Ok(counters.tip)
@@ -203,20 +194,11 @@ pub fn disconnect(overlay: &mut Overlay<'_>) -> Result<Disconnected, StoreFault>
     };
     let below = overlay.header(&parent)?;
     let below = below.ok_or(missing(Table::Header, "the tip's parent is missing"))?;
-    counters.tip = Tip {
-        height: below.header.height,
-        id: parent,
-        work: below.work,
-    };
+    counters.tip = Tip { height: below.header.height, id: parent, work: below.work };
     counters.sealed = counters.sealed.saturating_sub(facts.len() as u64);
     counters.conflict = counters.conflict.saturating_sub(reopened.len() as u64);
     overlay.put_row(Table::Meta, &Meta::Tip.key(), &counters);
-    Ok(Disconnected {
-        tip,
-        facts,
-        reopened,
-        undo,
-    })
+    Ok(Disconnected { tip, facts, reopened, undo })
 }
 
 fn put_pending(overlay: &mut Overlay<'_>, seq: Seq, fact: &FactId) {
@@ -254,11 +236,7 @@ pub fn mark_conflict(
     fact: &FactId,
     reject: FactReject,
 ) -> Result<bool, StoreFault> {
-    let Some(FactRow {
-        seq,
-        state: FactState::Pending,
-    }) = overlay.fact_row(fact)?
-    else {
+    let Some(FactRow { seq, state: FactState::Pending }) = overlay.fact_row(fact)? else {
         return Ok(false);
     };
     let mut counters = tip_row(overlay)?;

@@ -60,9 +60,7 @@ pub struct Entrance<'a> {
 /// # Errors
 /// The first rule that is broken.
 pub fn judge_admit(admit: &Entrance<'_>) -> Result<Option<InviteRow>, FactReject> {
-    let by_admin = admit
-        .author
-        .is_some_and(|member| member.role == Role::Admin);
+    let by_admin = admit.author.is_some_and(|member| member.role == Role::Admin);
     let used = match admit.invite {
         _ if by_admin => None,
         Some(invite) => Some(use_invite(invite, admit.role, admit.time)?),
@@ -87,9 +85,6 @@ fn use_invite(invite: &InviteRow, role: Role, time: UnixTime) -> Result<InviteRo
     }
     match invite.uses_left.checked_sub(1) {
         None => Err(FactReject::InviteSpent),
-        Some(uses_left) => Ok(InviteRow {
-            uses_left,
-            ..invite.clone()
-        }),
+        Some(uses_left) => Ok(InviteRow { uses_left, ..invite.clone() }),
     }
 }

@@ -16,7 +16,6 @@ pub mod prefetch;
 pub mod read;
 pub mod reject;
 pub mod rows;
-mod set_sum;
 pub mod state;
 #[cfg(test)]
 mod tests;

@@ -28,10 +28,7 @@ pub struct Overlay<'v> {
 impl<'v> Overlay<'v> {
     /// No changes yet.
     pub fn new(base: &'v dyn View) -> Self {
-        Self {
-            base,
-            tables: Default::default(),
-        }
+        Self { base, tables: Default::default() }
     }
 
     /// Writes a row.
@@ -149,9 +146,7 @@ impl View for Overlay<'_> {
     ) -> Result<Vec<Row>, StoreFault> {
         let (changes, removed) = self.range(table, from, to);
         // As many more as removals can hide.
-        let base = self
-            .base
-            .scan(table, from, to, max.saturating_add(removed))?;
+        let base = self.base.scan(table, from, to, max.saturating_add(removed))?;
         Ok(merge(base, changes.into_iter(), |a, b| a < b, max))
     }
 
@@ -163,9 +158,7 @@ impl View for Overlay<'_> {
         max: usize,
     ) -> Result<Vec<Row>, StoreFault> {
         let (changes, removed) = self.range(table, from, to);
-        let base = self
-            .base
-            .scan_back(table, from, to, max.saturating_add(removed))?;
+        let base = self.base.scan_back(table, from, to, max.saturating_add(removed))?;
         Ok(merge(base, changes.into_iter().rev(), |a, b| a > b, max))
     }
 }

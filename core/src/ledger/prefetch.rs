@@ -79,11 +79,7 @@ fn find(id: &FactId, view: &Overlay<'_>, cached: Cached<'_>) -> Result<Option<Fo
         return Ok(found.map(|(row, fact)| Found { row, fact }));
     };
     // Pending in the base; a block below this one on the same overlay may have sealed it.
-    let row = if view.touches(Table::FactIndex, id.as_bytes()) {
-        view.fact_row(id)?
-    } else {
-        None
-    };
+    let row = if view.touches(Table::FactIndex, id.as_bytes()) { view.fact_row(id)? } else { None };
     let state = FactState::Pending;
     let row = row.unwrap_or(FactRow { seq, state });
     Ok(Some(Found { row, fact }))

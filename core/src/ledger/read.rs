@@ -19,10 +19,7 @@ use crate::verified::Verified;
 use crate::work::Height;
 
 fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, StoreFault> {
-    postcard::from_bytes(bytes).map_err(|_| StoreFault {
-        table,
-        what: "a row does not decode",
-    })
+    postcard::from_bytes(bytes).map_err(|_| StoreFault { table, what: "a row does not decode" })
 }
 
 /// Typed reads on any `View`.
@@ -60,10 +57,8 @@ pub trait Read: View {
 
     /// The encoded fact with a number.
     fn fact_bytes(&self, seq: Seq) -> Result<Arc<[u8]>, StoreFault> {
-        self.get(Table::Fact, &seq.key())?.ok_or(StoreFault {
-            table: Table::Fact,
-            what: "an indexed fact is missing",
-        })
+        self.get(Table::Fact, &seq.key())?
+            .ok_or(StoreFault { table: Table::Fact, what: "an indexed fact is missing" })
     }
 
     /// A fact and how it stands.
@@ -160,10 +155,7 @@ pub trait Read: View {
         let from = key(&[prefix, &Seq(after.0.saturating_add(1)).key()]);
         let to = key(&[prefix, &[0xff; 9]]);
         let rows = self.scan(table, &from, &to, max)?;
-        Ok(rows
-            .iter()
-            .filter_map(|(key, _)| Seq::from_key(key))
-            .collect())
+        Ok(rows.iter().filter_map(|(key, _)| Seq::from_key(key)).collect())
     }
 
     /// The same, descending from before `before`.
@@ -176,20 +168,14 @@ pub trait Read: View {
     ) -> Result<Vec<Seq>, StoreFault> {
         let to = key(&[prefix, &before.key()]);
         let rows = self.scan_back(table, prefix, &to, max)?;
-        Ok(rows
-            .iter()
-            .filter_map(|(key, _)| Seq::from_key(key))
-            .collect())
+        Ok(rows.iter().filter_map(|(key, _)| Seq::from_key(key)).collect())
     }
 
     /// Every custody fact of an item in order of arrival, from after `after`.
     fn item_facts(&self, item: &str, after: Seq, max: usize) -> Result<Vec<Seq>, StoreFault> {
         let from = text_key(item, Seq(after.0.saturating_add(1)));
         let rows = self.scan(Table::ItemFacts, &from, &key(&[item.as_bytes(), &[1]]), max)?;
-        Ok(rows
-            .iter()
-            .filter_map(|(key, _)| Seq::from_key(key))
-            .collect())
+        Ok(rows.iter().filter_map(|(key, _)| Seq::from_key(key)).collect())
     }
 }
 

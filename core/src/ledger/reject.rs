@@ -68,10 +68,7 @@ impl FactReject {
     /// Whether the fact merely waits for something that may still be sealed before it. Everything
     /// else is a conflict until a reorg.
     pub const fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::NotMember | Self::FollowsUnknown | Self::InviteUnknown
-        )
+        matches!(self, Self::NotMember | Self::FollowsUnknown | Self::InviteUnknown)
     }
 
     /// The rule's short name, for programs.
@@ -103,10 +100,7 @@ impl fmt::Display for FactReject {
             Self::NotMember => f.write_str("its author is not a member yet"),
             Self::Reader => f.write_str("its author may only read"),
             Self::FollowsUnknown => f.write_str("what it follows is not sealed yet"),
-            Self::Superseded {
-                item,
-                holder: Some(holder),
-            } => {
+            Self::Superseded { item, holder: Some(holder) } => {
                 write!(f, "another came first: {item} is held by {holder}")
             }
             Self::Superseded { item, holder: None } => {

@@ -43,8 +43,7 @@ impl Seq {
 
     /// From the last eight bytes of a key.
     pub fn from_key(key: &[u8]) -> Option<Self> {
-        key.last_chunk()
-            .map(|bytes| Self(u64::from_be_bytes(*bytes)))
+        key.last_chunk().map(|bytes| Self(u64::from_be_bytes(*bytes)))
     }
 }
 

@@ -90,21 +90,14 @@ fn load_slot<K: Ord, T>(
 }
 
 fn change<K: Ord, T>(slots: &mut BTreeMap<K, Slot<T>>, key: K, after: T) {
-    let empty = Slot {
-        before: None,
-        after: None,
-    };
+    let empty = Slot { before: None, after: None };
     slots.entry(key).or_insert(empty).after = Some(after);
 }
 
 fn changed<K, T>(slots: BTreeMap<K, Slot<T>>) -> impl Iterator<Item = Changed<K, T>> {
-    slots.into_iter().filter_map(|(key, slot)| {
-        Some(Changed {
-            key,
-            before: slot.before,
-            after: slot.after?,
-        })
-    })
+    slots
+        .into_iter()
+        .filter_map(|(key, slot)| Some(Changed { key, before: slot.before, after: slot.after? }))
 }
 
 impl<'p> State<'p> {
@@ -213,20 +206,9 @@ impl<'p> State<'p> {
         }
         match fact.body {
             Body::Record { .. } | Body::Relation { .. } => Ok(Change::Nothing),
-            Body::Invite {
-                key,
-                role,
-                uses,
-                expires,
-            } => {
+            Body::Invite { key, role, uses, expires } => {
                 membership::judge_invite(author, self.invite(&key))?;
-                let row = InviteRow {
-                    fact: id,
-                    by: fact.author,
-                    role,
-                    uses_left: uses,
-                    expires,
-                };
+                let row = InviteRow { fact: id, by: fact.author, role, uses_left: uses, expires };
                 Ok(Change::Invite(key, row))
             }
             Body::Admit { node, role, name } => {
@@ -239,12 +221,8 @@ impl<'p> State<'p> {
                     sealers: self.sealers.as_ref().map_or(0, Vec::len),
                     time: self.time,
                 })?;
-                let member = Member {
-                    role,
-                    name: name.into(),
-                    admit: Some(id),
-                    since: self.height,
-                };
+                let member =
+                    Member { role, name: name.into(), admit: Some(id), since: self.height };
                 let used = used.map(|row| (fact.author, row));
                 Ok(Change::Admit(node, member, used))
             }
@@ -281,11 +259,7 @@ impl<'p> State<'p> {
             receiver_holds,
         };
         let holder = custody::judge(&claim, self.params.release)?;
-        let custody = Custody {
-            holder,
-            latest: id,
-            since: self.height,
-        };
+        let custody = Custody { holder, latest: id, since: self.height };
         Ok(Change::Custody(item, custody))
     }
 

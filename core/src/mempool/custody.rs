@@ -39,11 +39,7 @@ impl Mempool {
         view: &dyn View,
         wish: &Wish<'a>,
     ) -> Result<Result<Fact<'a>, FactReject>, StoreFault> {
-        let fact = |body| Fact {
-            author: wish.author,
-            time: wish.time,
-            body,
-        };
+        let fact = |body| Fact { author: wish.author, time: wish.time, body };
         // Loads the item, and whatever decides about the author and the receiver.
         let (follows, note) = (Some(FactId::ZERO), wish.note);
         if let Some(body) = wish.action.body(wish.item, follows, note) {
@@ -53,11 +49,7 @@ impl Mempool {
         let latest = state.custody(wish.item).map(|custody| custody.latest);
         let Some(body) = wish.action.body(wish.item, latest, note) else {
             // Never held; but who may not write at all is told that first.
-            let request = Body::Request {
-                item: wish.item,
-                follows: None,
-                note,
-            };
+            let request = Body::Request { item: wish.item, follows: None, note };
             let refused = state.judge(FactId::ZERO, &fact(request)).err();
             let item = wish.item.into();
             return Ok(Err(refused.unwrap_or(FactReject::Free { item })));

@@ -145,9 +145,7 @@ impl Mempool {
     /// Facts that are permitted at the tip, in the order they should be sealed, with their
     /// authors.
     pub fn ready(&self) -> impl Iterator<Item = (NodeId, &Verified<EncodedFact>)> {
-        self.ready
-            .iter()
-            .filter_map(|turn| self.candidate(turn.seq()))
+        self.ready.iter().filter_map(|turn| self.candidate(turn.seq()))
     }
 
     /// Facts that only wait for this one, in order of arrival, with their authors.
@@ -190,9 +188,7 @@ impl Mempool {
         if !keys.is_empty() {
             let theirs = self.facts.values().filter(|w| keys.contains(&w.author));
             let theirs: alloc::vec::Vec<Seq> = theirs.map(|w| w.turn.seq()).collect();
-            theirs
-                .into_iter()
-                .for_each(|seq| self.set_stage(seq, Stage::Fresh));
+            theirs.into_iter().for_each(|seq| self.set_stage(seq, Stage::Fresh));
         }
         self.keys_changed(keys.into_iter());
         for (item, _) in &block.undo.items {
@@ -208,12 +204,7 @@ impl Mempool {
             self.wake(On::Key(key));
         }
         let bound = Turn::Other(Seq(0));
-        while let Some(turn) = self
-            .ready
-            .first()
-            .copied()
-            .filter(|turn| any && *turn < bound)
-        {
+        while let Some(turn) = self.ready.first().copied().filter(|turn| any && *turn < bound) {
             self.set_stage(turn.seq(), Stage::Fresh);
         }
     }
@@ -225,9 +216,7 @@ impl Mempool {
             waiting.is_some_and(|waiting| waiting.stage == Stage::Ready)
         };
         let ready: alloc::vec::Vec<Seq> = seqs.filter(is_ready).copied().collect();
-        ready
-            .into_iter()
-            .for_each(|seq| self.set_stage(seq, Stage::Fresh));
+        ready.into_iter().for_each(|seq| self.set_stage(seq, Stage::Fresh));
     }
 
     fn wake(&mut self, on: On) {
@@ -276,13 +265,7 @@ impl Mempool {
         self.seqs.insert(id, seq);
         self.fresh.insert(turn);
         let stage = Stage::Fresh;
-        let waiting = Waiting {
-            fact,
-            author,
-            item,
-            turn,
-            stage,
-        };
+        let waiting = Waiting { fact, author, item, turn, stage };
         self.facts.insert(seq, waiting);
     }
 

@@ -53,11 +53,7 @@ impl Mempool {
         ids: impl IntoIterator<Item = FactId>,
     ) -> Result<(), StoreFault> {
         for id in ids {
-            let Some(FactRow {
-                seq,
-                state: FactState::Pending,
-            }) = view.fact_row(&id)?
-            else {
+            let Some(FactRow { seq, state: FactState::Pending }) = view.fact_row(&id)? else {
                 continue;
             };
             if self.facts.contains_key(&seq) {
@@ -65,10 +61,7 @@ impl Mempool {
             }
             let fact = EncodedFact::from_store(id, &view.fact_bytes(seq)?);
             // Without room, those that arrived last make way, which may be this one.
-            let older = self
-                .facts
-                .last_key_value()
-                .is_some_and(|(last, _)| seq < *last);
+            let older = self.facts.last_key_value().is_some_and(|(last, _)| seq < *last);
             if self.has_room(&fact) || (older && self.make_room(&fact)) {
                 self.insert(seq, fact);
             } else {
@@ -93,10 +86,8 @@ impl Mempool {
         let rows = view.scan(Table::Pending, &from, &[0xff; 9], max)?;
         for (key, value) in &rows {
             let row = Seq::from_key(key).zip(FactId::from_slice(value));
-            let (seq, id) = row.ok_or(StoreFault {
-                table: Table::Pending,
-                what: "a row does not decode",
-            })?;
+            let (seq, id) =
+                row.ok_or(StoreFault { table: Table::Pending, what: "a row does not decode" })?;
             if !self.facts.contains_key(&seq) {
                 let fact = EncodedFact::from_store(id, &view.fact_bytes(seq)?);
                 if !self.has_room(&fact) {

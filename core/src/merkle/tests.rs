@@ -93,21 +93,9 @@ fn every_consistency_proof_verifies_for_its_trees_only() {
             let old = root(&leaves[..first as usize]);
             let proof = consistency_proof(first, second, nodes_of(&leaves)).unwrap();
             assert!(verify_consistency((first, &old), (second, &new), &proof));
-            assert!(!verify_consistency(
-                (first, &Hash::ZERO),
-                (second, &new),
-                &proof
-            ));
-            assert!(!verify_consistency(
-                (first, &old),
-                (second, &Hash::ZERO),
-                &proof
-            ));
-            assert!(!verify_consistency(
-                (second + 1, &old),
-                (second, &new),
-                &proof
-            ));
+            assert!(!verify_consistency((first, &Hash::ZERO), (second, &new), &proof));
+            assert!(!verify_consistency((first, &old), (second, &Hash::ZERO), &proof));
+            assert!(!verify_consistency((second + 1, &old), (second, &new), &proof));
             assert!(!verify_consistency((0, &old), (second, &new), &proof));
         }
     }
@@ -129,13 +117,7 @@ fn reported_nodes_rebuild_the_frontier_and_every_proof() {
         assert_eq!(codec::decode(&bytes, 4096), Ok(frontier.clone()));
         let proof = inclusion_proof(count / 2, count, node).unwrap();
         let leaf = &leaves[(count / 2) as usize];
-        assert!(verify_inclusion(
-            leaf,
-            count / 2,
-            count,
-            &proof,
-            &frontier.root()
-        ));
+        assert!(verify_inclusion(leaf, count / 2, count, &proof, &frontier.root()));
     }
 }
 

@@ -60,13 +60,7 @@ pub struct Book {
 impl Book {
     /// Remembers at most `max` addresses; waits between `backoff` after failures.
     pub const fn new(max: usize, backoff: (Millis, Millis), jitter: u64) -> Self {
-        Self {
-            entries: BTreeMap::new(),
-            max,
-            backoff,
-            next_dial_id: 0,
-            jitter,
-        }
+        Self { entries: BTreeMap::new(), max, backoff, next_dial_id: 0, jitter }
     }
 
     /// Learns of an address. A better source or a pin is kept; nothing else changes for a known
@@ -169,9 +163,7 @@ impl Book {
     }
 
     fn by_dial(&mut self, dial: DialId) -> Option<&mut Entry> {
-        self.entries
-            .values_mut()
-            .find(|entry| entry.dialing == Some(dial))
+        self.entries.values_mut().find(|entry| entry.dialing == Some(dial))
     }
 
     fn back_off(&mut self, now: Instant, address: &PeerAddr) {
@@ -180,14 +172,8 @@ impl Book {
         };
         let (first, longest) = self.backoff;
         // Somebody waits for a given address; half a minute is patience enough.
-        let longest = if entry.source == Source::Given {
-            longest.min(30_000)
-        } else {
-            longest
-        };
-        let wait = first
-            .saturating_mul(1 << entry.failures.min(20))
-            .min(longest);
+        let longest = if entry.source == Source::Given { longest.min(30_000) } else { longest };
+        let wait = first.saturating_mul(1 << entry.failures.min(20)).min(longest);
         entry.failures = entry.failures.saturating_add(1);
         let wait = self.jittered(wait);
         if let Some(entry) = self.entries.get_mut(address) {
@@ -218,10 +204,7 @@ impl Book {
 
     /// The peer behind a connection is accepted. Returns its address if we dialled it.
     pub fn accepted(&mut self, conn: ConnId, wall: UnixTime) -> Option<PeerAddr> {
-        let (address, entry) = self
-            .entries
-            .iter_mut()
-            .find(|(_, e)| e.conn == Some(conn))?;
+        let (address, entry) = self.entries.iter_mut().find(|(_, e)| e.conn == Some(conn))?;
         entry.failures = 0;
         entry.last_seen = Some(wall);
         entry.source = entry.source.max(Source::Tried);
@@ -271,18 +254,12 @@ impl Book {
     /// Addresses where a node was reached, for peer exchange; at most `max`.
     pub fn shareable(&self, max: usize) -> Vec<(PeerAddr, NodeId)> {
         let reached = self.entries.iter().filter(|(_, e)| e.last_seen.is_some());
-        reached
-            .filter_map(|(a, e)| Some((a.clone(), e.node?)))
-            .take(max)
-            .collect()
+        reached.filter_map(|(a, e)| Some((a.clone(), e.node?))).take(max).collect()
     }
 
     /// When the next waiting address is due.
     pub fn timeout(&self) -> Option<Instant> {
-        let waiting = self
-            .entries
-            .values()
-            .filter(|e| e.conn.is_none() && e.dialing.is_none());
+        let waiting = self.entries.values().filter(|e| e.conn.is_none() && e.dialing.is_none());
         waiting.map(|entry| entry.next_dial).min()
     }
 }
@@ -334,12 +311,7 @@ mod tests {
             now = next;
         }
         assert!((500..=1_500).contains(&waits[0]), "{waits:?}");
-        assert!(
-            waits[8..]
-                .iter()
-                .all(|wait| (15_000..=45_000).contains(wait)),
-            "{waits:?}"
-        );
+        assert!(waits[8..].iter().all(|wait| (15_000..=45_000).contains(wait)), "{waits:?}");
     }
 
     #[test]
@@ -353,10 +325,7 @@ mod tests {
         assert_eq!(book.iter().count(), 4);
         assert!(book.iter().any(|(a, _)| *a == address(1)));
         assert!(book.iter().any(|(a, _)| *a == address(2)));
-        assert!(
-            book.learn(address(3), Source::Given, None),
-            "a person's address finds room"
-        );
+        assert!(book.learn(address(3), Source::Given, None), "a person's address finds room");
         assert!(!book.learn(PeerAddr("no port".into()), Source::Given, None));
     }
 

@@ -51,13 +51,8 @@ impl Fingerprints {
     /// # Errors
     /// `StoreFault` if the view fails or the rows are not whole.
     pub fn load(view: &dyn View, mesh: &MeshId, last: Seq) -> Result<Self, StoreFault> {
-        let broken = |what| StoreFault {
-            table: Table::Fingerprint,
-            what,
-        };
-        let saved: Seq = view
-            .row(Table::Meta, &Meta::FingerprintSeq.key())?
-            .unwrap_or_default();
+        let broken = |what| StoreFault { table: Table::Fingerprint, what };
+        let saved: Seq = view.row(Table::Meta, &Meta::FingerprintSeq.key())?.unwrap_or_default();
         let mut buckets = Vec::with_capacity(BUCKETS);
         if saved > Seq(0) {
             for group in 0..GROUPS {
@@ -81,7 +76,7 @@ impl Fingerprints {
 
     /// A fact entered the set.
     pub fn insert(&mut self, id: &FactId) {
-        self.buckets[usize::from(bucket_of(id))].insert(id);
+        self.buckets[usize::from(bucket_of(id))].add(id);
     }
 
     /// Writes the summaries if enough facts came since the last time, or if told to.
@@ -89,11 +84,7 @@ impl Fingerprints {
         let new = last.0 - self.saved.0;
         if new >= SAVE_EVERY || (now && new > 0) {
             for (group, row) in self.buckets.chunks(BUCKETS_PER_GROUP).enumerate() {
-                batch.put(
-                    Table::Fingerprint,
-                    &[group as u8],
-                    &crate::codec::encode(row),
-                );
+                batch.put(Table::Fingerprint, &[group as u8], &crate::codec::encode(row));
             }
             let key = Meta::FingerprintSeq.key();
             batch.put(Table::Meta, &key, &crate::codec::encode(&last));
@@ -114,10 +105,7 @@ impl Fingerprints {
 
     /// The summaries of a group's buckets; empty if there is no such group.
     pub fn group(&self, group: u8) -> &[SetSummary] {
-        self.buckets
-            .chunks(BUCKETS_PER_GROUP)
-            .nth(group.into())
-            .unwrap_or(&[])
+        self.buckets.chunks(BUCKETS_PER_GROUP).nth(group.into()).unwrap_or(&[])
     }
 }
 

@@ -30,20 +30,12 @@ pub struct Schedule {
 impl Schedule {
     /// After a session that brought nothing, waits `interval` before the next with that peer.
     pub const fn new(interval: Millis) -> Self {
-        Self {
-            peers: BTreeMap::new(),
-            active: None,
-            interval,
-        }
+        Self { peers: BTreeMap::new(), active: None, interval }
     }
 
     /// A peer says that it holds this set.
     pub fn claim(&mut self, now: Instant, conn: ConnId, summary: SetSummary) {
-        let new = PeerSet {
-            summary,
-            from: now,
-            fruitless: 0,
-        };
+        let new = PeerSet { summary, from: now, fruitless: 0 };
         self.peers.entry(conn).or_insert(new).summary = summary;
     }
 
@@ -57,9 +49,7 @@ impl Schedule {
 
     /// Whether some peer's set is not ours.
     pub fn differs(&self, ours: &SetSummary) -> bool {
-        self.peers
-            .values()
-            .any(|peer| peer.summary != *ours && peer.fruitless == 0)
+        self.peers.values().any(|peer| peer.summary != *ours && peer.fruitless == 0)
     }
 
     /// Compare with everybody now.
@@ -93,18 +83,10 @@ impl Schedule {
 
     /// The session is over; `found` facts that we lacked.
     pub fn ended(&mut self, now: Instant, found: usize) {
-        let Some(peer) = self
-            .active
-            .take()
-            .and_then(|conn| self.peers.get_mut(&conn))
-        else {
+        let Some(peer) = self.active.take().and_then(|conn| self.peers.get_mut(&conn)) else {
             return;
         };
-        peer.fruitless = if found > 0 {
-            0
-        } else {
-            (peer.fruitless + 1).min(DOUBLINGS_MAX + 1)
-        };
+        peer.fruitless = if found > 0 { 0 } else { (peer.fruitless + 1).min(DOUBLINGS_MAX + 1) };
         let wait = match peer.fruitless {
             // What was found is still on its way; look again when it is here.
             0 => self.interval / 16,
@@ -118,11 +100,7 @@ impl Schedule {
         if self.active.is_some() {
             return None;
         }
-        self.peers
-            .values()
-            .filter(|peer| peer.summary != *ours)
-            .map(|peer| peer.from)
-            .min()
+        self.peers.values().filter(|peer| peer.summary != *ours).map(|peer| peer.from).min()
     }
 }
 
@@ -131,10 +109,7 @@ mod tests {
     use super::*;
 
     fn set(count: u64) -> SetSummary {
-        SetSummary {
-            count,
-            sum: [0; 32],
-        }
+        SetSummary { count, sum: [0; 32] }
     }
 
     #[test]
@@ -165,10 +140,7 @@ mod tests {
             waits.push(next.since(now));
             now = next;
         }
-        assert_eq!(
-            waits,
-            [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000]
-        );
+        assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000]);
         schedule.hurry(now);
         assert_eq!(schedule.timeout(&set(1)), Some(now));
     }

@@ -30,10 +30,7 @@ pub enum Step {
 enum Stage {
     Groups,
     Buckets(Vec<u8>),
-    Ids {
-        asked: Vec<u16>,
-        after: Option<FactId>,
-    },
+    Ids { asked: Vec<u16>, after: Option<FactId> },
 }
 
 /// A session: what was asked, and which buckets still differ.
@@ -45,10 +42,7 @@ pub struct Session {
 
 impl Default for Session {
     fn default() -> Self {
-        Self {
-            stage: Stage::Groups,
-            differing: VecDeque::new(),
-        }
+        Self { stage: Stage::Groups, differing: VecDeque::new() }
     }
 }
 
@@ -66,10 +60,7 @@ impl Session {
                 if asked.is_empty() {
                     return Step::Done;
                 }
-                Step::Ask(ReconcileRequest::Ids {
-                    buckets: asked.clone(),
-                    after: *after,
-                })
+                Step::Ask(ReconcileRequest::Ids { buckets: asked.clone(), after: *after })
             }
         }
     }
@@ -95,16 +86,10 @@ impl Session {
                 for (group, theirs) in groups.iter().zip(theirs.chunks(BUCKETS_PER_GROUP)) {
                     let first = u16::from(*group) * BUCKETS_PER_GROUP as u16;
                     let pairs = (first..).zip(ours.group(*group).iter().zip(theirs));
-                    self.differing.extend(
-                        pairs
-                            .filter(|(_, (a, b))| a != b && b.count > 0)
-                            .map(|(n, _)| n),
-                    );
+                    self.differing
+                        .extend(pairs.filter(|(_, (a, b))| a != b && b.count > 0).map(|(n, _)| n));
                 }
-                self.stage = Stage::Ids {
-                    asked: Vec::new(),
-                    after: None,
-                };
+                self.stage = Stage::Ids { asked: Vec::new(), after: None };
                 self.ask()
             }
             (Stage::Ids { asked, after }, ReconcileAnswer::Ids(ids, more))
@@ -139,13 +124,7 @@ pub fn answer(
         ReconcileRequest::Groups => Some(ReconcileAnswer::Groups(ours.groups())),
         ReconcileRequest::Buckets(groups) => {
             let valid = groups.len() <= GROUPS && groups.iter().all(|g| usize::from(*g) < GROUPS);
-            let all = || {
-                groups
-                    .iter()
-                    .flat_map(|group| ours.group(*group))
-                    .copied()
-                    .collect()
-            };
+            let all = || groups.iter().flat_map(|group| ours.group(*group)).copied().collect();
             valid.then(|| ReconcileAnswer::Buckets(all()))
         }
         ReconcileRequest::Ids { buckets, after } => {

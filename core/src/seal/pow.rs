@@ -101,9 +101,7 @@ pub fn grind(header: &Header, start: u64, tries: u64) -> Option<Header> {
     let nonce = (start..start.saturating_add(tries)).find(|nonce| {
         let mut bytes = [0; 10];
         let encoded = codec::encode_into(nonce, &mut bytes).unwrap_or_default();
-        header
-            .target
-            .is_met_by(&hasher.clone().chain(encoded).finish())
+        header.target.is_met_by(&hasher.clone().chain(encoded).finish())
     })?;
     header.seal = Seal::Pow(nonce);
     Some(header)

@@ -38,9 +38,7 @@ impl BodySync {
     /// best header chain, and those of branches that were complete before).
     pub fn focus(&mut self, blocks: &[BlockId]) {
         for id in blocks {
-            self.bodies
-                .entry(*id)
-                .or_insert_with(|| Body::Wanted(Vec::new()));
+            self.bodies.entry(*id).or_insert_with(|| Body::Wanted(Vec::new()));
         }
         let keep: BTreeSet<&BlockId> = blocks.iter().collect();
         self.bodies
@@ -95,8 +93,7 @@ impl BodySync {
     /// No answer came.
     pub fn failed(&mut self, tag: RequestTag) {
         if let Some((conn, ids)) = self.flights.remove(&tag) {
-            ids.into_iter()
-                .for_each(|id| self.release(id, tag, Some(conn)));
+            ids.into_iter().for_each(|id| self.release(id, tag, Some(conn)));
         }
     }
 
@@ -112,12 +109,8 @@ impl BodySync {
 
     /// A peer is gone; what it was asked for is free again.
     pub fn remove_conn(&mut self, conn: ConnId) {
-        let lost: Vec<_> = self
-            .flights
-            .iter()
-            .filter(|(_, (to, _))| *to == conn)
-            .map(|(tag, _)| *tag)
-            .collect();
+        let lost: Vec<_> =
+            self.flights.iter().filter(|(_, (to, _))| *to == conn).map(|(tag, _)| *tag).collect();
         lost.into_iter().for_each(|tag| self.failed(tag));
         self.retry();
     }
@@ -142,14 +135,7 @@ impl BodySync {
         for fact in missing {
             self.waiting.entry(*fact).or_default().push(id);
         }
-        self.bodies.insert(
-            id,
-            Body::Got {
-                ids,
-                missing: missing.len(),
-                from,
-            },
-        );
+        self.bodies.insert(id, Body::Got { ids, missing: missing.len(), from });
     }
 
     /// A body that came is bad; it is asked of somebody else.
@@ -227,25 +213,13 @@ mod tests {
         let order: Vec<_> = (0..10).map(block).collect();
         let mut sync = BodySync::default();
         sync.focus(&order);
-        assert_eq!(
-            sync.next_request(A, RequestTag(1), &order).len(),
-            PER_REQUEST
-        );
-        assert_eq!(
-            sync.next_request(B, RequestTag(2), &order),
-            [block(8), block(9)]
-        );
+        assert_eq!(sync.next_request(A, RequestTag(1), &order).len(), PER_REQUEST);
+        assert_eq!(sync.next_request(B, RequestTag(2), &order), [block(8), block(9)]);
         sync.failed(RequestTag(1));
         assert!(sync.next_request(A, RequestTag(3), &order).is_empty());
-        assert_eq!(
-            sync.next_request(B, RequestTag(4), &order).len(),
-            PER_REQUEST
-        );
+        assert_eq!(sync.next_request(B, RequestTag(4), &order).len(), PER_REQUEST);
         sync.remove_conn(B);
-        assert_eq!(
-            sync.next_request(A, RequestTag(5), &order).len(),
-            PER_REQUEST
-        );
+        assert_eq!(sync.next_request(A, RequestTag(5), &order).len(), PER_REQUEST);
     }
 
     #[test]
@@ -254,10 +228,7 @@ mod tests {
         let mut sync = BodySync::default();
         sync.focus(&order);
         sync.next_request(A, RequestTag(1), &order);
-        assert_eq!(
-            sync.answered(RequestTag(1), &[block(1), block(7)]),
-            [block(1)]
-        );
+        assert_eq!(sync.answered(RequestTag(1), &[block(1), block(7)]), [block(1)]);
         assert_eq!(sync.next_request(A, RequestTag(2), &order), [block(2)]);
         assert!(sync.answered(RequestTag(2), &[]).is_empty());
         assert!(sync.next_request(A, RequestTag(3), &order).is_empty());
@@ -267,19 +238,11 @@ mod tests {
     fn a_block_is_complete_when_its_last_fact_arrives() {
         let mut sync = BodySync::default();
         sync.focus(&[block(1), block(2)]);
-        sync.got(
-            block(1),
-            [fact(1), fact(2)].into(),
-            &[fact(1), fact(2)],
-            Some(A),
-        );
+        sync.got(block(1), [fact(1), fact(2)].into(), &[fact(1), fact(2)], Some(A));
         sync.got(block(2), [fact(2)].into(), &[fact(2)], Some(A));
         assert!(sync.fact_arrived(&fact(1)).is_empty());
         assert_eq!(sync.fact_arrived(&fact(2)), [block(1), block(2)]);
         sync.focus(&[]);
-        assert!(
-            sync.has(&block(1)),
-            "complete bodies stay until they are connected"
-        );
+        assert!(sync.has(&block(1)), "complete bodies stay until they are connected");
     }
 }

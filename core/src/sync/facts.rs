@@ -36,12 +36,7 @@ pub struct FactSync {
 impl FactSync {
     /// Wants at most `max` facts at a time.
     pub const fn new(max: usize) -> Self {
-        Self {
-            wants: BTreeMap::new(),
-            queues: BTreeMap::new(),
-            flights: BTreeMap::new(),
-            max,
-        }
+        Self { wants: BTreeMap::new(), queues: BTreeMap::new(), flights: BTreeMap::new(), max }
     }
 
     /// A peer that can be asked. It is at once asked for needed facts that nobody else has.
@@ -52,12 +47,8 @@ impl FactSync {
 
     /// A peer that is gone: what it was asked for is asked of others.
     pub fn remove_conn(&mut self, conn: ConnId) {
-        let lost: Vec<_> = self
-            .flights
-            .iter()
-            .filter(|(_, (to, _))| *to == conn)
-            .map(|(tag, _)| *tag)
-            .collect();
+        let lost: Vec<_> =
+            self.flights.iter().filter(|(_, (to, _))| *to == conn).map(|(tag, _)| *tag).collect();
         self.queues.remove(&conn);
         lost.into_iter().for_each(|tag| self.failed(tag));
         self.wants.retain(|_, want| {
@@ -144,9 +135,8 @@ impl FactSync {
         };
         let mut received: Vec<FactId> = got.to_vec();
         received.sort_unstable();
-        let (kept, missing): (Vec<_>, Vec<_>) = asked
-            .into_iter()
-            .partition(|id| received.binary_search(id).is_ok());
+        let (kept, missing): (Vec<_>, Vec<_>) =
+            asked.into_iter().partition(|id| received.binary_search(id).is_ok());
         // An answer without anything asked for is not a promise of more.
         let more = more && !kept.is_empty();
         for id in missing {
@@ -206,9 +196,7 @@ impl FactSync {
 
     /// Whether `retry_needed` has something to do.
     pub fn is_stuck(&self) -> bool {
-        self.wants
-            .values()
-            .any(|want| !want.busy && want.holders.is_empty())
+        self.wants.values().any(|want| !want.busy && want.holders.is_empty())
     }
 
     /// The fact is held now, or proved to be bad: no longer wanted.
@@ -245,10 +233,7 @@ mod tests {
         sync.failed(RequestTag(1));
         assert!(sync.next_request(A, RequestTag(3), 10).is_empty());
         assert_eq!(sync.next_request(B, RequestTag(4), 10), [id(1)]);
-        assert_eq!(
-            sync.answered(RequestTag(4), &[id(1), id(9)], false),
-            [id(1)]
-        );
+        assert_eq!(sync.answered(RequestTag(4), &[id(1), id(9)], false), [id(1)]);
         sync.done(&id(1));
         assert!(sync.is_empty());
     }

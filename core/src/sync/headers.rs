@@ -27,11 +27,7 @@ pub struct HeaderSync {
 impl HeaderSync {
     /// A peer says that this is its tip.
     pub fn claim(&mut self, conn: ConnId, tip: Tip) {
-        let new = PeerChain {
-            tip,
-            asked: None,
-            settled: false,
-        };
+        let new = PeerChain { tip, asked: None, settled: false };
         let peer = self.peers.entry(conn).or_insert(new);
         if peer.tip != tip {
             peer.tip = tip;
@@ -51,13 +47,7 @@ impl HeaderSync {
 
     /// A peer to ask now: one whose tip is unknown (by `known`), the most claimed work first.
     pub fn next(&self, known: impl Fn(&BlockId) -> bool) -> Option<ConnId> {
-        if self
-            .peers
-            .values()
-            .filter(|peer| peer.asked.is_some())
-            .count()
-            >= FLIGHTS_MAX
-        {
+        if self.peers.values().filter(|peer| peer.asked.is_some()).count() >= FLIGHTS_MAX {
             return None;
         }
         self.peers
@@ -69,9 +59,7 @@ impl HeaderSync {
 
     /// Whether any peer claims a tip that is unknown and worth asking for.
     pub fn behind(&self, known: impl Fn(&BlockId) -> bool) -> bool {
-        self.peers
-            .values()
-            .any(|peer| !peer.settled && !known(&peer.tip.id))
+        self.peers.values().any(|peer| !peer.settled && !known(&peer.tip.id))
     }
 
     /// A request was sent.
@@ -93,16 +81,12 @@ impl HeaderSync {
 
     /// Whether this request is the one the peer was asked.
     pub fn is_asked(&self, conn: ConnId, tag: RequestTag) -> bool {
-        self.peers
-            .get(&conn)
-            .is_some_and(|peer| peer.asked == Some(tag))
+        self.peers.get(&conn).is_some_and(|peer| peer.asked == Some(tag))
     }
 
     /// Every peer is worth asking again.
     pub fn unsettle(&mut self) {
-        self.peers
-            .values_mut()
-            .for_each(|peer| peer.settled = false);
+        self.peers.values_mut().for_each(|peer| peer.settled = false);
     }
 }
 
@@ -112,11 +96,7 @@ mod tests {
     use crate::work::{Height, Work};
 
     fn tip(n: u8) -> Tip {
-        Tip {
-            height: Height(1),
-            id: BlockId([n; 32]),
-            work: Work::from_u64(n.into()),
-        }
+        Tip { height: Height(1), id: BlockId([n; 32]), work: Work::from_u64(n.into()) }
     }
 
     #[test]
@@ -127,20 +107,12 @@ mod tests {
         let unknown = |_: &BlockId| false;
         assert_eq!(sync.next(unknown), Some(ConnId(2)));
         sync.sent(ConnId(2), RequestTag(1));
-        assert_eq!(
-            sync.next(unknown),
-            Some(ConnId(1)),
-            "a stalled peer does not block others"
-        );
+        assert_eq!(sync.next(unknown), Some(ConnId(1)), "a stalled peer does not block others");
         sync.ended(ConnId(2), RequestTag(1), false);
         assert_eq!(sync.next(unknown), Some(ConnId(1)));
         sync.claim(ConnId(1), tip(3));
         assert_eq!(sync.next(|id| *id == tip(3).id), None);
         sync.claim(ConnId(2), tip(10));
-        assert_eq!(
-            sync.next(unknown),
-            Some(ConnId(2)),
-            "a new claim is a new chance"
-        );
+        assert_eq!(sync.next(unknown), Some(ConnId(2)), "a new claim is a new chance");
     }
 }

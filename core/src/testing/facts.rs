@@ -30,19 +30,13 @@ impl TestNode {
     pub fn new(number: u64, mesh: MeshId) -> Self {
         let mut seed = [0x5e; 32];
         seed[..8].copy_from_slice(&number.to_le_bytes());
-        Self {
-            key: SigningKey::from_seed(seed),
-            mesh,
-        }
+        Self { key: SigningKey::from_seed(seed), mesh }
     }
 
     /// The same key in another mesh.
     #[must_use]
     pub fn in_mesh(&self, mesh: MeshId) -> Self {
-        Self {
-            key: self.key.clone(),
-            mesh,
-        }
+        Self { key: self.key.clone(), mesh }
     }
 
     /// Its public half.
@@ -52,73 +46,39 @@ impl TestNode {
 
     /// A signed fact with this time and body. Panics if the body breaks a bound.
     pub fn fact(&self, time: u64, body: Body<'_>) -> Verified<EncodedFact> {
-        let fact = Fact {
-            author: self.id(),
-            time: UnixTime(time),
-            body,
-        };
+        let fact = Fact { author: self.id(), time: UnixTime(time), body };
         let signed = EncodedFact::sign(fact, &self.mesh, &self.key);
         signed.unwrap_or_else(|e| panic!("a test made a bad fact: {e}"))
     }
 
     /// A record.
     pub fn record(&self, topic: &str, text: &str) -> Verified<EncodedFact> {
-        let body = Body::Record {
-            topic,
-            media_type: "text/plain",
-            bytes: text.as_bytes(),
-        };
+        let body = Body::Record { topic, media_type: "text/plain", bytes: text.as_bytes() };
         self.fact(0, body)
     }
 
     /// A relation between two facts.
     pub fn relate(&self, subject: FactId, object: FactId) -> Verified<EncodedFact> {
-        let body = Body::Relation {
-            subject,
-            predicate: "corrects",
-            object,
-        };
+        let body = Body::Relation { subject, predicate: "corrects", object };
         self.fact(0, body)
     }
 
     /// A request for an item.
     pub fn request(&self, item: &str, follows: Option<FactId>) -> Verified<EncodedFact> {
         let note = "";
-        self.fact(
-            0,
-            Body::Request {
-                item,
-                follows,
-                note,
-            },
-        )
+        self.fact(0, Body::Request { item, follows, note })
     }
 
     /// A release of an item.
     pub fn release(&self, item: &str, follows: FactId) -> Verified<EncodedFact> {
         let note = "";
-        self.fact(
-            0,
-            Body::Release {
-                item,
-                follows,
-                note,
-            },
-        )
+        self.fact(0, Body::Release { item, follows, note })
     }
 
     /// A transfer of an item.
     pub fn transfer(&self, item: &str, follows: FactId, to: NodeId) -> Verified<EncodedFact> {
         let note = "";
-        self.fact(
-            0,
-            Body::Transfer {
-                item,
-                follows,
-                to,
-                note,
-            },
-        )
+        self.fact(0, Body::Transfer { item, follows, to, note })
     }
 
     /// An invite.
@@ -129,12 +89,7 @@ impl TestNode {
         uses: u32,
         expires: u64,
     ) -> Verified<EncodedFact> {
-        let body = Body::Invite {
-            key,
-            role,
-            uses,
-            expires: UnixTime(expires),
-        };
+        let body = Body::Invite { key, role, uses, expires: UnixTime(expires) };
         self.fact(0, body)
     }
 

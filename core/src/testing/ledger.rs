@@ -117,10 +117,7 @@ impl TestLedger {
             sealer: NodeId::ZERO,
             seal: Seal::Authority(Signature([0; 64])),
         };
-        Block {
-            header,
-            facts: facts.to_vec(),
-        }
+        Block { header, facts: facts.to_vec() }
     }
 
     /// Judges a block on the tip. Panics if facts are missing.

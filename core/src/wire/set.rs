@@ -18,24 +18,15 @@ pub struct SetSummary {
 
 impl SetSummary {
     /// The set with one more fact.
-    pub fn insert(&mut self, id: &FactId) {
-        self.merge(&Self {
-            count: 1,
-            sum: id.0,
-        });
+    pub fn add(&mut self, id: &FactId) {
+        self.merge(&Self { count: 1, sum: id.0 });
     }
 
     /// The union with a set that has no fact in common.
     pub fn merge(&mut self, other: &Self) {
         self.count = self.count.wrapping_add(other.count);
         let mut carry = false;
-        for (a, b) in self
-            .sum
-            .as_chunks_mut::<8>()
-            .0
-            .iter_mut()
-            .zip(other.sum.as_chunks::<8>().0)
-        {
+        for (a, b) in self.sum.as_chunks_mut::<8>().0.iter_mut().zip(other.sum.as_chunks::<8>().0) {
             let (sum, over) = u64::from_le_bytes(*a).overflowing_add(u64::from_le_bytes(*b));
             let (sum, over_carry) = sum.overflowing_add(carry.into());
             *a = sum.to_le_bytes();
@@ -81,7 +72,7 @@ mod tests {
         #[test]
         fn the_sum_is_addition_modulo_2_to_256(ids: Vec<[u8; 32]>) {
             let mut summary = SetSummary::default();
-            ids.iter().for_each(|id| summary.insert(&FactId(*id)));
+            ids.iter().for_each(|id| summary.add(&FactId(*id)));
             let expected =
                 ids.iter().fold(U256::ZERO, |sum, id| sum.wrapping_add(U256::from_le_bytes(*id)));
             prop_assert_eq!(summary.sum, expected.to_le_bytes::<32>());

@@ -20,10 +20,7 @@ pub fn reachable(listen: SocketAddr) -> Vec<String> {
     }
     // Addresses reserved for documentation: routed like any foreign one, never answered.
     let v4 = source_toward("0.0.0.0:0", "192.0.2.1:9");
-    let v6 = listen
-        .is_ipv6()
-        .then(|| source_toward("[::]:0", "[2001:db8::1]:9"))
-        .flatten();
+    let v6 = listen.is_ipv6().then(|| source_toward("[::]:0", "[2001:db8::1]:9")).flatten();
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     v4.into_iter().chain(v6).chain([loopback]).map(at).collect()
 }

@@ -81,12 +81,7 @@ struct Claims {
 
 impl Claims {
     fn claim(&mut self, content: ContentHash) -> bool {
-        let mut all = self
-            .context
-            .0
-            .importing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.context.0.importing.lock().unwrap_or_else(PoisonError::into_inner);
         let free = all.insert(content);
         if free {
             self.contents.push(content);
@@ -97,12 +92,7 @@ impl Claims {
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        let mut all = self
-            .context
-            .0
-            .importing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.context.0.importing.lock().unwrap_or_else(PoisonError::into_inner);
         for content in &self.contents {
             all.remove(content);
         }
@@ -110,11 +100,7 @@ impl Drop for Claims {
 }
 
 fn content_of(record: &NewRecord, context: &Context) -> ContentHash {
-    let fact = Fact {
-        author: context.node().node_id(),
-        time: UnixTime(0),
-        body: record.body(),
-    };
+    let fact = Fact { author: context.node().node_id(), time: UnixTime(0), body: record.body() };
     fact.content_hash()
 }
 
@@ -152,10 +138,7 @@ fn draft(record: NewRecord) -> Draft {
 
 /// Parses, signs and writes one batch; done when it is durable.
 async fn write(context: Context, lines: Vec<Line>) -> Result<Counts, Problem> {
-    let mut claims = Claims {
-        context: context.clone(),
-        contents: Vec::with_capacity(lines.len()),
-    };
+    let mut claims = Claims { context: context.clone(), contents: Vec::with_capacity(lines.len()) };
     let parsing = context.read(move |_| {
         let mut counts = Counts::default();
         let wanted = parse(&mut claims, &lines, &mut counts);
@@ -244,21 +227,13 @@ pub(super) async fn import(
     State(context): State<Context>,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let mut flight = Flight {
-        context,
-        running: JoinSet::new(),
-        total: Counts::default(),
-    };
+    let mut flight = Flight { context, running: JoinSet::new(), total: Counts::default() };
     let (mut splitter, mut gathered) = (Splitter::default(), Gathered::default());
     let mut stream = body.into_data_stream();
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| {
             let message = format!("the lines broke off: {error}; what came before may be written");
-            Problem::new(
-                Code::Network,
-                message,
-                "import the file again: nothing is written twice",
-            )
+            Problem::new(Code::Network, message, "import the file again: nothing is written twice")
         })?;
         splitter.push(&piece, |line| gathered.push(line));
         if gathered.is_full() {
@@ -294,10 +269,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_full_by_lines_or_by_bytes() {
-        let line = |bytes| Line {
-            number: 1,
-            bytes: Some(vec![0; bytes]),
-        };
+        let line = |bytes| Line { number: 1, bytes: Some(vec![0; bytes]) };
         let mut few = Gathered::default();
         few.push(line(BATCH_BYTES));
         assert!(few.is_full());

@@ -28,10 +28,7 @@ const FORK_DEPTH_MAX: usize = 1_024;
 /// A block with the ids of its facts.
 pub(super) fn block(view: &dyn View, id: &BlockId) -> Result<Value, Problem> {
     let row = view.header(id)?.ok_or_else(|| {
-        Problem::from(StoreFault {
-            table: Table::Header,
-            what: "an indexed header is missing",
-        })
+        Problem::from(StoreFault { table: Table::Header, what: "an indexed header is missing" })
     })?;
     let facts = view.body(id)?.unwrap_or_default();
     let best = view.on_best_chain(id, row.header.height)?;
@@ -62,9 +59,7 @@ fn header_at(view: &dyn View, height: Height) -> Result<Option<Value>, Problem> 
         return Ok(None);
     };
     // A list of ids is its length and 32 bytes each; no need to decode it to count them.
-    let facts = view
-        .get(Table::Body, id.as_bytes())?
-        .map_or(0, |bytes| bytes.len() / 32);
+    let facts = view.get(Table::Body, id.as_bytes())?.map_or(0, |bytes| bytes.len() / 32);
     Ok(Some(dto::header(&row, facts, true)))
 }
 
@@ -170,11 +165,7 @@ pub(super) async fn verify(
 ) -> Result<Json<Verdict>, Problem> {
     let busy = || {
         let message = "the chain is being checked already";
-        Problem::new(
-            Code::TimedOut,
-            message,
-            "wait for that check, then: cairn chain verify",
-        )
+        Problem::new(Code::TimedOut, message, "wait for that check, then: cairn chain verify")
     };
     let _permit = context.0.checks.try_acquire().map_err(|_| busy())?;
     let seed = keys::random()

@@ -97,66 +97,36 @@ impl From<Body<'_>> for Said {
                 note: note.into(),
             };
         match body {
-            Body::Record {
-                topic,
-                media_type,
-                bytes,
-            } => {
+            Body::Record { topic, media_type, bytes } => {
                 let (topic, media_type) = (topic.into(), media_type.into());
                 match std::str::from_utf8(bytes) {
-                    Ok(text) => Self::Text {
-                        topic,
-                        media_type,
-                        text: text.into(),
-                    },
-                    Err(_) => Self::Bytes {
-                        topic,
-                        media_type,
-                        base64: BASE64.encode(bytes),
-                    },
+                    Ok(text) => Self::Text { topic, media_type, text: text.into() },
+                    Err(_) => Self::Bytes { topic, media_type, base64: BASE64.encode(bytes) },
                 }
             }
-            Body::Relation {
-                subject,
-                predicate,
-                object,
-            } => Self::Relation {
+            Body::Relation { subject, predicate, object } => Self::Relation {
                 subject: subject.to_string(),
                 predicate: predicate.into(),
                 object: object.to_string(),
             },
-            Body::Request {
-                item,
-                follows,
-                note,
-            } => custody(item, follows.map(|id| id.to_string()), None, note),
-            Body::Release {
-                item,
-                follows,
-                note,
-            } => custody(item, Some(follows.to_string()), None, note),
-            Body::Transfer {
-                item,
-                follows,
-                to,
-                note,
-            } => custody(item, Some(follows.to_string()), Some(to), note),
-            Body::Invite {
-                key,
-                role,
-                uses,
-                expires,
-            } => Self::Invite {
+            Body::Request { item, follows, note } => {
+                custody(item, follows.map(|id| id.to_string()), None, note)
+            }
+            Body::Release { item, follows, note } => {
+                custody(item, Some(follows.to_string()), None, note)
+            }
+            Body::Transfer { item, follows, to, note } => {
+                custody(item, Some(follows.to_string()), Some(to), note)
+            }
+            Body::Invite { key, role, uses, expires } => Self::Invite {
                 key: key.to_string(),
                 role: role_name(role),
                 uses,
                 expires: expires.0,
             },
-            Body::Admit { node, role, name } => Self::Admit {
-                node: node.to_string(),
-                role: role_name(role),
-                name: name.into(),
-            },
+            Body::Admit { node, role, name } => {
+                Self::Admit { node: node.to_string(), role: role_name(role), name: name.into() }
+            }
         }
     }
 }
@@ -173,9 +143,7 @@ pub const fn role_name(role: Role) -> &'static str {
 
 /// The role that a word means; admins are not made by invites.
 pub fn invited_role(name: &str) -> Option<Role> {
-    [Role::Reader, Role::Member, Role::Sealer]
-        .into_iter()
-        .find(|role| role_name(*role) == name)
+    [Role::Reader, Role::Member, Role::Sealer].into_iter().find(|role| role_name(*role) == name)
 }
 
 impl FactDoc {
@@ -191,10 +159,9 @@ impl FactDoc {
             FactState::Pending => ("pending", None, None),
             FactState::Conflict(_, reject) => ("conflict", Some(reject.to_string()), None),
             FactState::Sealed(height, _) => {
-                let block = view.block_at(*height)?.map(|id| Place {
-                    height: height.0,
-                    id: id.to_string(),
-                });
+                let block = view
+                    .block_at(*height)?
+                    .map(|id| Place { height: height.0, id: id.to_string() });
                 ("sealed", None, block)
             }
         };

@@ -31,25 +31,18 @@ pub(super) struct Parameters {
 fn fields(event: &Event) -> (&'static str, Value) {
     match event {
         Event::FactAdded(id) => ("fact", json!({"fact_id": id.to_string()})),
-        Event::BlockConnected { tip, facts, sealer } => (
-            "block",
-            json!({"tip": dto::tip(tip), "facts": facts, "sealer": sealer.to_string()}),
-        ),
+        Event::BlockConnected { tip, facts, sealer } => {
+            ("block", json!({"tip": dto::tip(tip), "facts": facts, "sealer": sealer.to_string()}))
+        }
         Event::Reorged(reorg) => ("reorg", json!({"reorg": dto::reorg(reorg)})),
-        Event::Conflicted { fact, reason } => (
-            "conflict",
-            json!({"fact_id": fact.to_string(), "reason": reason}),
-        ),
-        Event::BlockRefused { block, reason } => (
-            "block-refused",
-            json!({"block": block.to_string(), "reason": reason}),
-        ),
+        Event::Conflicted { fact, reason } => {
+            ("conflict", json!({"fact_id": fact.to_string(), "reason": reason}))
+        }
+        Event::BlockRefused { block, reason } => {
+            ("block-refused", json!({"block": block.to_string(), "reason": reason}))
+        }
         Event::PeerConnected(node) => ("peer-connected", json!({"node_id": node.to_string()})),
-        Event::PeerClosed {
-            node,
-            code,
-            by_peer,
-        } => (
+        Event::PeerClosed { node, code, by_peer } => (
             "peer-closed",
             json!({
                 "node_id": node.to_string(),
@@ -67,10 +60,7 @@ fn document(number: u64, time: u64, name: &str, mut fields: Value) -> Sent {
     fields["seq"] = number.into();
     fields["time"] = time.into();
     fields["event"] = name.into();
-    Sent::default()
-        .id(number.to_string())
-        .event(name)
-        .data(fields.to_string())
+    Sent::default().id(number.to_string()).event(name).data(fields.to_string())
 }
 
 fn sent(numbered: &Numbered) -> Sent {
@@ -127,12 +117,7 @@ pub(super) async fn follow(
     let last = context.node().events().last();
     let newest = *last.borrow();
     let cursor = resumed.transpose()?.or(asked.since).unwrap_or(newest);
-    let follower = Follower {
-        context,
-        last,
-        cursor,
-        queue: VecDeque::new(),
-    };
+    let follower = Follower { context, last, cursor, queue: VecDeque::new() };
     let stream = unfold(follower, async |mut follower: Follower| {
         let event = follower.next().await?;
         Some((Ok(event), follower))

@@ -25,10 +25,7 @@ type Page = (Bytes, Option<Seq>);
 async fn page(context: &Context, cursor: Seq) -> Result<Page, Problem> {
     let mesh = context.node().mesh();
     let read = move |view: &dyn View| {
-        let filter = Filter {
-            ascending: true,
-            ..Filter::default()
-        };
+        let filter = Filter { ascending: true, ..Filter::default() };
         let (found, next) = filter.page(view, &mesh, Some(cursor), PAGE)?;
         let mut lines = Vec::new();
         for (row, fact) in &found {

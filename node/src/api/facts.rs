@@ -53,16 +53,8 @@ pub(super) async fn list(
     };
     let max = limit(asked.limit, 50, PAGE_MAX);
     let read = move |view: &dyn View| {
-        let author = asked
-            .author
-            .map(|name| query::node_id(view, &name))
-            .transpose()?;
-        let filter = Filter {
-            topic: asked.topic,
-            author,
-            since: asked.since,
-            ascending,
-        };
+        let author = asked.author.map(|name| query::node_id(view, &name)).transpose()?;
+        let filter = Filter { topic: asked.topic, author, since: asked.since, ascending };
         let (found, next) = filter.page(view, &mesh, asked.after.map(Seq), max)?;
         Ok(json!({
             "schema": "cairn.facts/1",
@@ -105,10 +97,7 @@ pub(super) async fn relations(
         let to = query::relations(view, &mesh, &id, Side::To, after, max)?;
         // The side that stopped first says where both go on; the other may repeat nothing.
         let full = [&from, &to].into_iter().filter(|side| side.len() == max);
-        let next = full
-            .filter_map(|side| side.last())
-            .map(|(row, _)| row.seq)
-            .min();
+        let next = full.filter_map(|side| side.last()).map(|(row, _)| row.seq).min();
         let keep = |found: &Found| next.is_none_or(|next| found.0.seq <= next);
         let side = |all: Vec<Found>| -> Vec<Found> { all.into_iter().filter(keep).collect() };
         Ok(json!({
@@ -141,17 +130,10 @@ async fn draft(context: &Context, new: NewFact) -> Result<Draft, Problem> {
     let body = match (new.subject, new.predicate, new.object) {
         (Some(subject), Some(predicate), Some(object)) => {
             let ids = move |view: &dyn View| {
-                Ok((
-                    query::fact_id(view, &subject)?,
-                    query::fact_id(view, &object)?,
-                ))
+                Ok((query::fact_id(view, &subject)?, query::fact_id(view, &object)?))
             };
             let (subject, object) = context.read(ids).await?;
-            DraftBody::Relation {
-                subject,
-                predicate,
-                object,
-            }
+            DraftBody::Relation { subject, predicate, object }
         }
         _ => {
             let record = new.record.record().map_err(malformed)?;
@@ -168,9 +150,7 @@ async fn draft(context: &Context, new: NewFact) -> Result<Draft, Problem> {
 }
 
 async fn publish_signed(context: &Context, text: &str) -> Result<Option<Published>, Problem> {
-    let bytes = BASE64
-        .decode(text)
-        .map_err(|error| malformed(format!("`signed`: {error}")))?;
+    let bytes = BASE64.decode(text).map_err(|error| malformed(format!("`signed`: {error}")))?;
     let mesh = context.node().mesh();
     let checked = tokio::task::spawn_blocking(move || {
         let fact = EncodedFact::parse(&mesh, &bytes).map_err(|e| malformed(e.to_string()))?;
@@ -192,9 +172,7 @@ pub(super) async fn add(
         None => {
             let draft = draft(&context, new).await?;
             let outcome = context.node().sign_and_publish(vec![draft]).await?.pop();
-            outcome
-                .transpose()
-                .map_err(|error| malformed(error.to_string()))?
+            outcome.transpose().map_err(|error| malformed(error.to_string()))?
         }
     };
     match published.ok_or_else(stopping)? {
@@ -216,11 +194,7 @@ pub(super) async fn receipt(
         Some(FactState::Conflict(..)) => "conflict",
         Some(FactState::Pending) | None => "pending",
     };
-    let status = if duplicate {
-        StatusCode::OK
-    } else {
-        StatusCode::CREATED
-    };
+    let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
     let document = json!({
         "schema": "cairn.receipt/1",
         "fact_id": id.to_string(),

@@ -35,16 +35,8 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 fn check(context: &Context, request: &Request) -> Result<(), Problem> {
-    let text = |name| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    let host = request
-        .uri()
-        .authority()
-        .map(|authority| authority.as_str());
+    let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let host = request.uri().authority().map(|authority| authority.as_str());
     let host = text(header::HOST).or(host).unwrap_or_default();
     if !is_own_host(host, context.bound()) {
         return Err(Problem::new(
@@ -82,12 +74,7 @@ mod tests {
     #[test]
     fn only_loopback_names_with_the_right_port_are_own_hosts() {
         let bound = "127.0.0.1:7070".parse().unwrap();
-        for own in [
-            "localhost:7070",
-            "LOCALHOST:7070",
-            "127.0.0.1:7070",
-            "[::1]:7070",
-        ] {
+        for own in ["localhost:7070", "LOCALHOST:7070", "127.0.0.1:7070", "[::1]:7070"] {
             assert!(is_own_host(own, bound), "{own}");
         }
         for other in [

@@ -33,23 +33,14 @@ pub(super) async fn ready(State(context): State<Context>) -> Result<Json<Value>,
     let state = context.node().status().state;
     if matches!(state, EngineState::Starting | EngineState::Stopping) {
         let message = format!("the node is {}", dto::state_name(state));
-        return Err(Problem::new(
-            Code::Stopping,
-            message,
-            "try again in a moment",
-        ));
+        return Err(Problem::new(Code::Stopping, message, "try again in a moment"));
     }
-    Ok(Json(
-        json!({"schema": "cairn.health/1", "ok": true, "state": dto::state_name(state)}),
-    ))
+    Ok(Json(json!({"schema": "cairn.health/1", "ok": true, "state": dto::state_name(state)})))
 }
 
 fn metric(out: &mut String, name: &str, kind: &str, help: &str, value: u64) {
     // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n"
-    );
+    let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
 }
 
 pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoResponse, Problem> {
@@ -64,62 +55,22 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoR
     let connected = status.peers.iter().filter(|peer| peer.connected).count() as u64;
     let mut out = String::new();
     let mut gauge = |name, help, value| metric(&mut out, name, "gauge", help, value);
-    gauge(
-        "cairn_tip_height",
-        "Height of the best chain.",
-        status.tip.height.0,
-    );
+    gauge("cairn_tip_height", "Height of the best chain.", status.tip.height.0);
     gauge("cairn_facts", "Facts held.", status.facts.count);
-    gauge(
-        "cairn_facts_bytes",
-        "Bytes of the encoded facts held.",
-        bytes,
-    );
-    gauge(
-        "cairn_facts_pending",
-        "Facts that wait to be sealed.",
-        status.pending,
-    );
-    gauge(
-        "cairn_facts_sealed",
-        "Facts in blocks of the best chain.",
-        sealed,
-    );
-    gauge(
-        "cairn_facts_conflict",
-        "Facts that lost against others.",
-        status.conflict,
-    );
-    gauge(
-        "cairn_facts_wanted",
-        "Facts known to be missing.",
-        status.wanted,
-    );
+    gauge("cairn_facts_bytes", "Bytes of the encoded facts held.", bytes);
+    gauge("cairn_facts_pending", "Facts that wait to be sealed.", status.pending);
+    gauge("cairn_facts_sealed", "Facts in blocks of the best chain.", sealed);
+    gauge("cairn_facts_conflict", "Facts that lost against others.", status.conflict);
+    gauge("cairn_facts_wanted", "Facts known to be missing.", status.wanted);
     gauge("cairn_peers_connected", "Peers connected.", connected);
-    gauge(
-        "cairn_peers_known",
-        "Peers remembered.",
-        status.peers.len() as u64,
-    );
-    gauge(
-        "cairn_uptime_seconds",
-        "Since the start.",
-        context.0.started.elapsed().as_secs(),
-    );
+    gauge("cairn_peers_known", "Peers remembered.", status.peers.len() as u64);
+    gauge("cairn_uptime_seconds", "Since the start.", context.0.started.elapsed().as_secs());
     let synced = u64::from(status.state == EngineState::Synced);
-    gauge(
-        "cairn_synced",
-        "1 if nothing is known to be missing.",
-        synced,
-    );
+    gauge("cairn_synced", "1 if nothing is known to be missing.", synced);
     gauge("vision_p2p_peers_connected", "Peers connected.", connected);
     let mut counter = |name, help, value| metric(&mut out, name, "counter", help, value);
     counter("cairn_reorgs_total", "Reorgs of the best chain.", reorgs);
-    counter(
-        "vision_p2p_announces_received",
-        "Announcements received.",
-        status.announces_received,
-    );
+    counter("vision_p2p_announces_received", "Announcements received.", status.announces_received);
     let help = "Announced ids that were held already.";
     counter("vision_p2p_dupes_dropped", help, status.duplicates_dropped);
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];

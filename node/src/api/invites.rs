@@ -36,14 +36,8 @@ pub(super) async fn members(
     let max = limit(asked.limit, PAGE_MAX, PAGE_MAX);
     let read = move |view: &dyn cairn_core::store::View| {
         let page = query::members(view, after.as_ref(), max)?;
-        let next = page
-            .last()
-            .filter(|_| page.len() == max)
-            .map(|(node, _)| node.to_string());
-        let list: Vec<Value> = page
-            .iter()
-            .map(|(node, row)| dto::member(node, row))
-            .collect();
+        let next = page.last().filter(|_| page.len() == max).map(|(node, _)| node.to_string());
+        let list: Vec<Value> = page.iter().map(|(node, row)| dto::member(node, row)).collect();
         Ok(json!({"schema": "cairn.members/1", "members": list, "next": next}))
     };
     context.read(read).await.map(Json)
@@ -64,12 +58,10 @@ fn addresses(context: &Context, given: Vec<String>) -> Result<Vec<String>, Probl
     }
     let wrong = given.iter().find(|address| !is_address(address));
     match wrong {
-        Some(wrong) => Err(Problem::usage(format!(
-            "`{wrong}` is no address; write HOST:PORT"
-        ))),
-        None if given.len() > INVITE_ADDRESSES_MAX => Err(Problem::usage(format!(
-            "an invite has at most {INVITE_ADDRESSES_MAX} addresses"
-        ))),
+        Some(wrong) => Err(Problem::usage(format!("`{wrong}` is no address; write HOST:PORT"))),
+        None if given.len() > INVITE_ADDRESSES_MAX => {
+            Err(Problem::usage(format!("an invite has at most {INVITE_ADDRESSES_MAX} addresses")))
+        }
         None => Ok(given),
     }
 }
@@ -91,16 +83,9 @@ pub(super) async fn create(
     let places = addresses(&context, new.addresses)?;
     let params = node.params().clone();
     let invite = Invite::new(params, node.node_id(), places, secret, role, expires);
-    let text = invite
-        .to_text()
-        .map_err(|error| Problem::usage(error.to_string()))?;
+    let text = invite.to_text().map_err(|error| Problem::usage(error.to_string()))?;
     let key = invite.key().node_id();
-    let command = Command::Invite {
-        key,
-        role,
-        uses,
-        expires,
-    };
+    let command = Command::Invite { key, role, uses, expires };
     let Receipt::Made(fact) = node.command(command).await? else {
         return Err(stopping());
     };

@@ -63,9 +63,7 @@ fn page(
         for (key, _) in &rows {
             let name = String::from_utf8_lossy(key).into_owned();
             let custody: Option<Custody> = view.custody(&name)?;
-            let is_held = custody
-                .as_ref()
-                .is_some_and(|custody| custody.holder.is_some());
+            let is_held = custody.as_ref().is_some_and(|custody| custody.holder.is_some());
             if held.is_none_or(|held| held == is_held) {
                 items.push(dto::item(view, &name, custody.as_ref())?);
             }
@@ -105,10 +103,7 @@ pub(super) async fn history(
     let after = Seq(asked.after.unwrap_or(0));
     let read = move |view: &dyn View| {
         let seqs = view.item_facts(&item, after, max)?;
-        let next = seqs
-            .last()
-            .filter(|_| seqs.len() == max)
-            .map(|seq| seq.0.to_string());
+        let next = seqs.last().filter(|_| seqs.len() == max).map(|seq| seq.0.to_string());
         let found = seqs.into_iter().map(|seq| query::fact_at(view, &mesh, seq));
         let found: Vec<_> = found.collect::<Result<_, _>>()?;
         Ok(json!({
@@ -161,9 +156,7 @@ pub(super) async fn transfer(
     Path(item): Path<String>,
     Posted(asked): Posted<Change>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    let to = asked
-        .to
-        .ok_or_else(|| Problem::usage("`to` must say who gets the item"))?;
+    let to = asked.to.ok_or_else(|| Problem::usage("`to` must say who gets the item"))?;
     let to = context.read(move |view| query::node_id(view, &to)).await?;
     change(&context, item, CustodyAction::Transfer(to), asked.note).await
 }

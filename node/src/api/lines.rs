@@ -63,10 +63,7 @@ impl Splitter {
         let bytes = std::mem::take(&mut self.partial);
         let overlong = std::mem::take(&mut self.overlong);
         if overlong || !bytes.trim_ascii().is_empty() {
-            each(Line {
-                number: self.number,
-                bytes: (!overlong).then_some(bytes),
-            });
+            each(Line { number: self.number, bytes: (!overlong).then_some(bytes) });
         }
     }
 }
@@ -85,11 +82,7 @@ pub struct NewRecord {
 impl NewRecord {
     /// As a body.
     pub fn body(&self) -> Body<'_> {
-        Body::Record {
-            topic: &self.topic,
-            media_type: &self.media_type,
-            bytes: &self.bytes,
-        }
+        Body::Record { topic: &self.topic, media_type: &self.media_type, bytes: &self.bytes }
     }
 
     /// Checks the bounds, so that signing it cannot fail.
@@ -101,9 +94,7 @@ impl NewRecord {
         let max = FACT_BYTES_MAX - RECORD_OVERHEAD - self.topic.len() - self.media_type.len();
         if self.bytes.len() > max {
             let got = self.bytes.len();
-            return Err(format!(
-                "the content has {got} bytes where {max} are allowed"
-            ));
+            return Err(format!("the content has {got} bytes where {max} are allowed"));
         }
         Ok(())
     }
@@ -181,11 +172,7 @@ mod tests {
     }
 
     fn parse(text: &str) -> Result<Option<NewRecord>, String> {
-        Line {
-            number: 1,
-            bytes: Some(text.into()),
-        }
-        .parse()
+        Line { number: 1, bytes: Some(text.into()) }.parse()
     }
 
     #[test]
@@ -197,11 +184,7 @@ mod tests {
             (5, Some(b"three".to_vec())),
         ];
         for cut in 0..whole.len() {
-            assert_eq!(
-                lines(&[&whole[..cut], &whole[cut..]]),
-                expected,
-                "cut at {cut}"
-            );
+            assert_eq!(lines(&[&whole[..cut], &whole[cut..]]), expected, "cut at {cut}");
         }
     }
 
@@ -209,27 +192,17 @@ mod tests {
     fn an_overlong_line_costs_no_memory_and_the_next_one_is_read() {
         let half = vec![b'x'; LINE_BYTES_MAX / 2 + 1];
         let got = lines(&[b"a\n", &half, &half, &half, b"\nb\n"]);
-        let expected = vec![
-            (1, Some(b"a".to_vec())),
-            (2, None),
-            (3, Some(b"b".to_vec())),
-        ];
+        let expected = vec![(1, Some(b"a".to_vec())), (2, None), (3, Some(b"b".to_vec()))];
         assert_eq!(got, expected);
     }
 
     #[test]
     fn records_take_text_or_base64_and_a_default_media_type() {
         let text = parse(r#"{"topic":"t","text":"hallo"}"#).unwrap().unwrap();
-        assert_eq!(
-            (text.media_type.as_str(), &text.bytes[..]),
-            ("text/plain", &b"hallo"[..])
-        );
+        assert_eq!((text.media_type.as_str(), &text.bytes[..]), ("text/plain", &b"hallo"[..]));
         let line = r#"{"topic":"t","base64":"AP8=","media_type":"a/b","state":"sealed"}"#;
         let bytes = parse(line).unwrap().unwrap();
-        assert_eq!(
-            (bytes.media_type.as_str(), &bytes.bytes[..]),
-            ("a/b", &[0, 255][..])
-        );
+        assert_eq!((bytes.media_type.as_str(), &bytes.bytes[..]), ("a/b", &[0, 255][..]));
     }
 
     #[test]
@@ -247,10 +220,7 @@ mod tests {
             let error = parse(line).unwrap_err();
             assert!(error.contains(why), "{line}: {error}");
         }
-        let broken = Line {
-            number: 1,
-            bytes: Some(b"{\"topic\":\"\xff\"}".to_vec()),
-        };
+        let broken = Line { number: 1, bytes: Some(b"{\"topic\":\"\xff\"}".to_vec()) };
         assert!(broken.parse().unwrap_err().contains("UTF-8"));
     }
 
@@ -267,11 +237,7 @@ mod tests {
             bytes: vec![7; FACT_BYTES_MAX - RECORD_OVERHEAD - 256],
         };
         assert_eq!(record.check(), Ok(()));
-        let fact = Fact {
-            author: key.node_id(),
-            time: UnixTime(u64::MAX),
-            body: record.body(),
-        };
+        let fact = Fact { author: key.node_id(), time: UnixTime(u64::MAX), body: record.body() };
         assert!(EncodedFact::sign(fact, &MeshId::ZERO, &key).is_ok());
         record.bytes.push(7);
         assert!(record.check().is_err());

@@ -125,19 +125,11 @@ fn stopping() -> Problem {
 }
 
 async fn no_route() -> Problem {
-    Problem::new(
-        Code::NotFound,
-        "there is no such route",
-        "begin with /v1/status",
-    )
+    Problem::new(Code::NotFound, "there is no such route", "begin with /v1/status")
 }
 
 async fn no_method() -> Problem {
-    Problem::new(
-        Code::Method,
-        "this route does not know that method",
-        "GET reads, POST writes",
-    )
+    Problem::new(Code::Method, "this route does not know that method", "GET reads, POST writes")
 }
 
 fn routes() -> Router<Context> {
@@ -182,9 +174,7 @@ pub async fn serve(listener: TcpListener, setup: Setup) -> std::io::Result<()> {
     let guard = axum::middleware::from_fn_with_state(context.clone(), guard::guard);
     let router = routes().layer(guard).with_state(context.clone());
     let stopped = async move { context.stopped().await };
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stopped)
-        .await
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
 
 #[cfg(test)]

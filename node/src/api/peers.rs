@@ -15,10 +15,7 @@ use crate::problem::Problem;
 
 pub(super) async fn list(State(context): State<Context>) -> Result<Json<Value>, Problem> {
     let status = context.node().status();
-    context
-        .read(move |view| Ok(dto::peers(view, &status)?))
-        .await
-        .map(Json)
+    context.read(move |view| Ok(dto::peers(view, &status)?)).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -32,9 +29,7 @@ pub(crate) fn is_address(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else {
         return false;
     };
-    let inner = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let host_ok = match inner {
         Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
@@ -51,10 +46,7 @@ pub(super) async fn add(
     Posted(new): Posted<NewPeer>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     if !is_address(&new.address) {
-        let message = format!(
-            "`{}` is no address; write HOST:PORT or [IPV6]:PORT",
-            new.address
-        );
+        let message = format!("`{}` is no address; write HOST:PORT or [IPV6]:PORT", new.address);
         return Err(Problem::usage(message));
     }
     let node = match new.node_id {
@@ -64,10 +56,7 @@ pub(super) async fn add(
         }
         None => None,
     };
-    context
-        .node()
-        .command(Command::AddPeer(PeerAddr(new.address.clone()), node))
-        .await?;
+    context.node().command(Command::AddPeer(PeerAddr(new.address.clone()), node)).await?;
     let document = json!({
         "schema": "cairn.peer-add/1", "address": new.address,
         "node_id": node.map(|node| node.to_string()),
@@ -86,25 +75,10 @@ mod tests {
 
     #[test]
     fn addresses_have_a_host_and_a_port() {
-        for good in [
-            "a.example:1",
-            "192.0.2.1:7071",
-            "[2001:db8::1]:65535",
-            "raspi_1:7071",
-        ] {
+        for good in ["a.example:1", "192.0.2.1:7071", "[2001:db8::1]:65535", "raspi_1:7071"] {
             assert!(is_address(good), "{good}");
         }
-        let bad = [
-            "",
-            "a",
-            "a:",
-            ":1",
-            "a:0",
-            "a:65536",
-            "2001:db8::1:7071",
-            "[x]:1",
-            "a b:1",
-        ];
+        let bad = ["", "a", "a:", ":1", "a:0", "a:65536", "2001:db8::1:7071", "[x]:1", "a b:1"];
         for bad in bad {
             assert!(!is_address(bad), "{bad}");
         }

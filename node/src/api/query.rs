@@ -42,10 +42,7 @@ pub fn resolve(
     }
     // A missing last digit stands for all sixteen.
     let bound = |pad: char| -> Vec<u8> {
-        let padded: String = prefix
-            .chars()
-            .chain((digits % 2 == 1).then_some(pad))
-            .collect();
+        let padded: String = prefix.chars().chain((digits % 2 == 1).then_some(pad)).collect();
         (0..padded.len())
             .step_by(2)
             .filter_map(|at| u8::from_str_radix(&padded[at..at + 2], 16).ok())
@@ -55,12 +52,8 @@ pub fn resolve(
     to.resize(33, 0xff);
     let rows = view.scan(table, &from, &to, 2)?;
     match rows.as_slice() {
-        [(only, _)] => <[u8; 32]>::try_from(only.as_slice()).map_err(|_| {
-            Problem::from(StoreFault {
-                table,
-                what: "a key is no id",
-            })
-        }),
+        [(only, _)] => <[u8; 32]>::try_from(only.as_slice())
+            .map_err(|_| Problem::from(StoreFault { table, what: "a key is no id" })),
         [] => Err(Problem::new(
             Code::NotFound,
             format!("there is no {what} {prefix} on this node; it may not have arrived yet"),
@@ -220,13 +213,8 @@ fn same_content(
 pub fn item_pending(view: &dyn View, item: &str) -> Result<usize, StoreFault> {
     let prefix = key(&[item.as_bytes(), &[0]]);
     let seqs = view.seqs_back(Table::ItemFacts, &prefix, Seq(u64::MAX), ITEM_FACTS)?;
-    let waits = |seq: &Seq| {
-        view.get(Table::Pending, &seq.key())
-            .map(|row| row.is_some())
-    };
-    seqs.iter()
-        .map(waits)
-        .try_fold(0, |sum, waits| Ok(sum + usize::from(waits?)))
+    let waits = |seq: &Seq| view.get(Table::Pending, &seq.key()).map(|row| row.is_some());
+    seqs.iter().map(waits).try_fold(0, |sum, waits| Ok(sum + usize::from(waits?)))
 }
 
 /// Which facts, and in what order.
@@ -265,15 +253,10 @@ impl Filter {
                 let max = max as u64;
                 return Ok(if self.ascending {
                     let first = cursor.0.saturating_add(1);
-                    (first..=last.min(cursor.0.saturating_add(max)))
-                        .map(Seq)
-                        .collect()
+                    (first..=last.min(cursor.0.saturating_add(max))).map(Seq).collect()
                 } else {
                     let end = cursor.0.min(last.saturating_add(1));
-                    (end.saturating_sub(max).max(1)..end)
-                        .rev()
-                        .map(Seq)
-                        .collect()
+                    (end.saturating_sub(max).max(1)..end).rev().map(Seq).collect()
                 });
             }
         };
@@ -296,11 +279,7 @@ impl Filter {
         cursor: Option<Seq>,
         max: usize,
     ) -> Result<(Vec<Found>, Option<Seq>), StoreFault> {
-        let start = if self.ascending {
-            Seq(0)
-        } else {
-            Seq(u64::MAX)
-        };
+        let start = if self.ascending { Seq(0) } else { Seq(u64::MAX) };
         let mut cursor = cursor.unwrap_or(start);
         let mut found = Vec::new();
         let mut looked = 0;
@@ -332,17 +311,12 @@ impl Filter {
 /// # Errors
 /// `StoreFault` if the view fails or the fact is not indexed.
 pub fn fact_at(view: &dyn View, mesh: &MeshId, seq: Seq) -> Result<Found, StoreFault> {
-    let fault = |what| StoreFault {
-        table: Table::Fact,
-        what,
-    };
+    let fault = |what| StoreFault { table: Table::Fact, what };
     let bytes = view.fact_bytes(seq)?;
     let parsed =
         EncodedFact::parse(mesh, &bytes).map_err(|_| fault("a stored fact does not decode"))?;
     let id = parsed.0.id();
-    let row = view
-        .fact_row(&id)?
-        .ok_or(fault("a stored fact is not indexed"))?;
+    let row = view.fact_row(&id)?.ok_or(fault("a stored fact is not indexed"))?;
     Ok((row, EncodedFact::from_store(id, &bytes)))
 }
 
@@ -372,9 +346,7 @@ pub fn relations(
         Side::To => Table::RelationTo,
     };
     let seqs = view.seqs(table, id.as_bytes(), after, max)?;
-    seqs.into_iter()
-        .map(|seq| fact_at(view, mesh, seq))
-        .collect()
+    seqs.into_iter().map(|seq| fact_at(view, mesh, seq)).collect()
 }
 
 #[cfg(test)]

@@ -31,9 +31,7 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Bearer");
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, scheme);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
     }
@@ -46,15 +44,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Posted<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX)
-            .await
-            .map_err(|_| {
-                Problem::new(
-                    Code::TooLarge,
-                    format!("the request has more than {BODY_BYTES_MAX} bytes, or broke off"),
-                    "send many records as lines to /v1/facts/batch",
-                )
-            })?;
+        let bytes = to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| {
+            Problem::new(
+                Code::TooLarge,
+                format!("the request has more than {BODY_BYTES_MAX} bytes, or broke off"),
+                "send many records as lines to /v1/facts/batch",
+            )
+        })?;
         let bytes: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         let parsed = serde_json::from_slice(bytes);
         parsed.map(Self).map_err(|error| {

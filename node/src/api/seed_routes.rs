@@ -96,35 +96,28 @@ async fn chain(
     State(context): State<Context>,
     Asked(asked): Asked<Part>,
 ) -> Result<Response, Problem> {
-    let tip = context
-        .read(|view| Ok(view.tip_row()?.map(|row| row.tip.height.0)))
-        .await?;
+    let tip = context.read(|view| Ok(view.tip_row()?.map(|row| row.tip.height.0))).await?;
     let end = tip.map_or(0, |height| height.saturating_add(1));
     let first = asked.from.unwrap_or(0).min(end);
-    let until = asked
-        .limit
-        .map_or(end, |max| first.saturating_add(max as u64).min(end));
+    let until = asked.limit.map_or(end, |max| first.saturating_add(max as u64).min(end));
     let open = Bytes::from_static(b"{\"chain\":[");
     // Pieces: the beginning, the blocks by pages, the end.
-    let pieces = unfold(
-        (context, Some(first), Some(open)),
-        move |state| async move {
-            let (context, at, open) = state;
-            if let Some(open) = open {
-                return Some((Ok(open), (context, at, None)));
-            }
-            let at = at?;
-            if at >= until {
-                let close = format!("],\"length\":{end}}}");
-                return Some((Ok(close.into()), (context, None, None)));
-            }
-            let next = until.min(at + CHAIN_PAGE);
-            match chain_page(&context, first, at, next).await {
-                Ok(page) => Some((Ok(page), (context, Some(next), None))),
-                Err(problem) => Some((Err(io::Error::other(problem)), (context, None, None))),
-            }
-        },
-    );
+    let pieces = unfold((context, Some(first), Some(open)), move |state| async move {
+        let (context, at, open) = state;
+        if let Some(open) = open {
+            return Some((Ok(open), (context, at, None)));
+        }
+        let at = at?;
+        if at >= until {
+            let close = format!("],\"length\":{end}}}");
+            return Some((Ok(close.into()), (context, None, None)));
+        }
+        let next = until.min(at + CHAIN_PAGE);
+        match chain_page(&context, first, at, next).await {
+            Ok(page) => Some((Ok(page), (context, Some(next), None))),
+            Err(problem) => Some((Err(io::Error::other(problem)), (context, None, None))),
+        }
+    });
     let kind = [(header::CONTENT_TYPE, "application/json")];
     Ok((kind, Body::from_stream(pieces)).into_response())
 }
@@ -153,15 +146,9 @@ async fn fact_ids(
     let mesh = context.node().mesh();
     let max = limit(asked.limit, PAGE_MAX, PAGE_MAX);
     let read = move |view: &dyn View| {
-        let filter = Filter {
-            ascending: true,
-            ..Filter::default()
-        };
+        let filter = Filter { ascending: true, ..Filter::default() };
         let (found, next) = filter.page(view, &mesh, asked.after.map(Seq), max)?;
-        let ids: Vec<String> = found
-            .iter()
-            .map(|(_, fact)| fact.id().to_string())
-            .collect();
+        let ids: Vec<String> = found.iter().map(|(_, fact)| fact.id().to_string()).collect();
         Ok(json!({"fact_ids": ids, "next": next.map(|seq| seq.0)}))
     };
     context.read(read).await.map(Json)
@@ -181,11 +168,7 @@ async fn facts_in_query(
     State(context): State<Context>,
     Asked(asked): Asked<ByQuery>,
 ) -> Result<Json<Value>, Problem> {
-    let ids = asked
-        .ids
-        .split(',')
-        .filter(|id| !id.is_empty())
-        .map(Into::into);
+    let ids = asked.ids.split(',').filter(|id| !id.is_empty()).map(Into::into);
     facts_by_id(&context, ids.collect()).await
 }
 

@@ -68,13 +68,7 @@ fn world() -> World {
     });
     let (base, token) = told.recv().unwrap();
     let config = Agent::config_builder().http_status_as_error(false);
-    World {
-        stop,
-        thread: Some(thread),
-        base,
-        token,
-        agent: config.build().new_agent(),
-    }
+    World { stop, thread: Some(thread), base, token, agent: config.build().new_agent() }
 }
 
 impl World {
@@ -85,9 +79,7 @@ impl World {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> (u16, Value) {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base));
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -118,10 +110,7 @@ fn what_is_written_is_durable_and_found_again() {
     let (_, page) = world.get("/v1/facts?topic=note");
     assert_eq!(page["facts"][0]["fact_id"], id);
     let (_, seen) = world.get(&format!("/get_facts_by_id?ids={id},ff"));
-    assert_eq!(
-        (seen["facts"].as_array().unwrap().len(), &seen["missing"]),
-        (1, &json!(["ff"]))
-    );
+    assert_eq!((seen["facts"].as_array().unwrap().len(), &seen["missing"]), (1, &json!(["ff"])));
 }
 
 #[test]
@@ -129,19 +118,9 @@ fn writing_needs_the_token_and_reading_the_right_host() {
     let world = world();
     let wrong = format!("Bearer {}", "0".repeat(world.token.len()));
     for headers in [&[][..], &[("authorization", wrong.as_str())]] {
-        for path in [
-            "/v1/facts",
-            "/v1/facts/batch",
-            "/v1/peers",
-            "/v1/invites",
-            "/v1/sync",
-        ] {
+        for path in ["/v1/facts", "/v1/facts/batch", "/v1/peers", "/v1/invites", "/v1/sync"] {
             let (status, problem) = world.send("POST", path, headers, b"{}");
-            assert_eq!(
-                (status, &problem["code"]),
-                (401, &json!("not-permitted")),
-                "{path}"
-            );
+            assert_eq!((status, &problem["code"]), (401, &json!("not-permitted")), "{path}");
         }
     }
     let (status, problem) = world.send("GET", "/v1/status", &[("host", "evil.example")], b"");
@@ -157,10 +136,7 @@ fn requests_that_are_wrong_say_how() {
     let answers: HashMap<&str, (u16, Value)> = [
         ("too-large", world.post("/v1/facts", &large)),
         ("usage", world.post("/v1/facts", b"{")),
-        (
-            "malformed",
-            world.post("/v1/facts", b"{\"topic\":\"\",\"text\":\"x\"}"),
-        ),
+        ("malformed", world.post("/v1/facts", b"{\"topic\":\"\",\"text\":\"x\"}")),
         ("not-found", world.get("/v1/facts/abcdef")),
         ("method-not-allowed", world.post("/v1/status", b"")),
         ("free", world.post("/v1/items/saw/release", b"")),
@@ -169,12 +145,7 @@ fn requests_that_are_wrong_say_how() {
     for (code, (status, problem)) in answers {
         assert_eq!(problem["code"], code);
         assert_eq!(u64::from(status), problem["status"], "{code}");
-        assert!(
-            problem["hint"]
-                .as_str()
-                .is_some_and(|hint| !hint.is_empty()),
-            "{code}"
-        );
+        assert!(problem["hint"].as_str().is_some_and(|hint| !hint.is_empty()), "{code}");
     }
 }
 
@@ -196,16 +167,9 @@ fn importing_twice_writes_once_and_names_the_broken_lines() {
         assert_eq!(done["errors"][0]["line"], 2_501);
         assert_eq!(done["durable"], true);
     }
-    let mut export = world
-        .agent
-        .get(format!("{}/v1/export", world.base))
-        .call()
-        .unwrap();
+    let mut export = world.agent.get(format!("{}/v1/export", world.base)).call().unwrap();
     let text = export.body_mut().read_to_string().unwrap();
-    let records = text
-        .lines()
-        .filter(|line| line.contains("\"kind\":\"record\""))
-        .count();
+    let records = text.lines().filter(|line| line.contains("\"kind\":\"record\"")).count();
     assert_eq!(records, 2_500);
 }
 

@@ -100,28 +100,17 @@ impl Walk<'_> {
             if self.canceled.load(Ordering::Relaxed) {
                 return Err(wrong("the check was given up"));
             }
-            let row = view
-                .header(&id)?
-                .ok_or_else(|| wrong("its header is missing"))?;
+            let row = view.header(&id)?.ok_or_else(|| wrong("its header is missing"))?;
             if row.header.id() != id {
                 return Err(wrong("its header does not have its id"));
             }
             let changed = row.header.sealers_root != end.header.sealers_root;
-            let next = if changed {
-                view.sealers(&row.header.sealers_root)?
-            } else {
-                None
-            };
+            let next = if changed { view.sealers(&row.header.sealers_root)? } else { None };
             let header = Unverified(row.header.clone());
             let verified = end.verify_next(self.params, &sealers, header, next.as_deref());
             verified.map_err(wrong)?;
-            let body = view
-                .body(&id)?
-                .ok_or_else(|| wrong("its list of facts is missing"))?;
-            let block = Block {
-                header: row.header,
-                facts: body,
-            };
+            let body = view.body(&id)?.ok_or_else(|| wrong("its list of facts is missing"))?;
+            let block = Block { header: row.header, facts: body };
             block.check_body(self.params).map_err(wrong)?;
             self.check_facts(view, &block.facts)?;
             *facts += block.facts.len() as u64;
@@ -140,9 +129,8 @@ impl Walk<'_> {
         for chunk in ids.chunks(FACTS_AT_ONCE) {
             let mut facts = Vec::with_capacity(chunk.len());
             for id in chunk {
-                let row = view
-                    .fact_row(id)?
-                    .ok_or_else(|| wrong(format!("fact {id} is missing")))?;
+                let row =
+                    view.fact_row(id)?.ok_or_else(|| wrong(format!("fact {id} is missing")))?;
                 if !self.deep {
                     continue;
                 }
@@ -153,10 +141,7 @@ impl Walk<'_> {
                 }
                 facts.push(fact);
             }
-            if let Some(id) = verify_batch(facts, &self.seed)
-                .into_iter()
-                .find_map(Result::err)
-            {
+            if let Some(id) = verify_batch(facts, &self.seed).into_iter().find_map(Result::err) {
                 return Err(wrong(format!("the signature of fact {id} does not hold")));
             }
         }

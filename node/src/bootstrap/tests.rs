@@ -21,14 +21,7 @@ fn found(dir: &DataDir) -> Founded {
     let node = enroll::identity(dir).unwrap().node_id();
     drop(lock);
     let params = Params::private("home", &[node], UnixTime(5)).unwrap();
-    enroll::found(
-        dir,
-        params,
-        vec!["192.0.2.1:1".into()],
-        1,
-        UnixTime::MAX_VALID,
-    )
-    .unwrap()
+    enroll::found(dir, params, vec!["192.0.2.1:1".into()], 1, UnixTime::MAX_VALID).unwrap()
 }
 
 fn count(store: &Store) -> u64 {
@@ -44,26 +37,14 @@ fn a_founders_store_holds_its_invite_once_however_often_it_is_opened() {
         let store = open_store(&config, &dir, &enrollment).unwrap();
         assert_eq!(count(&store), 1);
         let known = store.view().known(&key).unwrap();
-        assert!(
-            matches!(
-                known,
-                Some(Known::Invite {
-                    role: Role::Sealer,
-                    ..
-                })
-            ),
-            "{known:?}"
-        );
+        assert!(matches!(known, Some(Known::Invite { role: Role::Sealer, .. })), "{known:?}");
     }
 }
 
 /// What a peer learns from the facts that admit a node; so the engine introduces itself.
 fn admit_of(store: &Store, node: &NodeId) -> Option<NodeId> {
     let view = store.view();
-    let Some(Known::Node {
-        admit: Some(id), ..
-    }) = view.known(node).unwrap()
-    else {
+    let Some(Known::Node { admit: Some(id), .. }) = view.known(node).unwrap() else {
         return None;
     };
     view.fact(&id).unwrap().map(|(_, fact)| fact.fact().author)

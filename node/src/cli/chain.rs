@@ -105,18 +105,7 @@ pub(super) fn run(verb: &ChainVerb, context: &Context) -> Outcome {
                         field(reorg, "/lost"),
                     ]
                 });
-                table(
-                    &[
-                        "TIME (UTC)",
-                        "DEPTH",
-                        "FROM",
-                        "TO",
-                        "MOVED",
-                        "REQUEUED",
-                        "LOST",
-                    ],
-                    rows,
-                )
+                table(&["TIME (UTC)", "DEPTH", "FROM", "TO", "MOVED", "REQUEUED", "LOST"], rows)
             })?;
         }
         ChainVerb::Verify { deep } => return verify(*deep, context),
@@ -134,23 +123,15 @@ fn show(block: &Value) -> String {
         format!("work    {}", field(block, "/work")),
         format!("facts   {}", field(block, "/fact_count")),
     ];
-    lines.extend(
-        list(block, "facts")
-            .iter()
-            .map(|id| format!("  {}", field(id, ""))),
-    );
+    lines.extend(list(block, "facts").iter().map(|id| format!("  {}", field(id, ""))));
     lines.join("\n")
 }
 
 fn verify(deep: bool, context: &Context) -> Outcome {
-    let bar = context
-        .out
-        .bar(None, "{spinner} checking the chain {elapsed}");
+    let bar = context.out.bar(None, "{spinner} checking the chain {elapsed}");
     bar.enable_steady_tick(super::status::POLL);
     let deep = deep.then(|| "true".to_string());
-    let verdict = context
-        .client()?
-        .get_slowly(&with_query("/v1/chain/verify", &[("deep", deep)]));
+    let verdict = context.client()?.get_slowly(&with_query("/v1/chain/verify", &[("deep", deep)]));
     bar.finish_and_clear();
     let verdict = verdict?;
     let ok = verdict["ok"] == true;
@@ -161,13 +142,6 @@ fn verify(deep: bool, context: &Context) -> Outcome {
         })?;
         return Ok(u8::from(!ok));
     }
-    let message = format!(
-        "the chain on disk is damaged: {}",
-        field(&verdict, "/error")
-    );
-    Err(Problem::new(
-        Code::Storage,
-        message,
-        "stop the node and look at its disk",
-    ))
+    let message = format!("the chain on disk is damaged: {}", field(&verdict, "/error"));
+    Err(Problem::new(Code::Storage, message, "stop the node and look at its disk"))
 }

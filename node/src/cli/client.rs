@@ -26,29 +26,16 @@ pub(super) struct Client {
 pub(super) fn escape(text: &str) -> String {
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.~".contains(&c);
     text.bytes()
-        .map(|c| {
-            if plain(c) {
-                char::from(c).to_string()
-            } else {
-                format!("%{c:02X}")
-            }
-        })
+        .map(|c| if plain(c) { char::from(c).to_string() } else { format!("%{c:02X}") })
         .collect()
 }
 
 /// Builds `path?a=b&…` from the parameters that are given.
 pub(super) fn with_query(path: &str, parameters: &[(&str, Option<String>)]) -> String {
-    let given = parameters
-        .iter()
-        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    let pairs: Vec<String> = given
-        .map(|(name, value)| format!("{name}={}", escape(value)))
-        .collect();
-    if pairs.is_empty() {
-        path.into()
-    } else {
-        format!("{path}?{}", pairs.join("&"))
-    }
+    let given = parameters.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let pairs: Vec<String> =
+        given.map(|(name, value)| format!("{name}={}", escape(value))).collect();
+    if pairs.is_empty() { path.into() } else { format!("{path}?{}", pairs.join("&")) }
 }
 
 impl Client {
@@ -61,14 +48,8 @@ impl Client {
         };
         let base = global.node.clone().or_else(runtime);
         let base = base.unwrap_or_else(|| "http://127.0.0.1:7070".into());
-        let base = if base.contains("://") {
-            base
-        } else {
-            format!("http://{base}")
-        };
-        let token = dir
-            .as_ref()
-            .and_then(|dir| std::fs::read_to_string(dir.token_file()).ok());
+        let base = if base.contains("://") { base } else { format!("http://{base}") };
+        let token = dir.as_ref().and_then(|dir| std::fs::read_to_string(dir.token_file()).ok());
         let mut client = Self::to(&base, token);
         if let Some(timeout) = global.timeout {
             client.timeout = timeout;
@@ -124,19 +105,12 @@ impl Client {
 
     fn read_json(&self, mut response: Response<Body>) -> Result<Value, Problem> {
         let status = response.status();
-        let read = response
-            .body_mut()
-            .with_config()
-            .limit(ANSWER_BYTES_MAX)
-            .read_json::<Value>();
+        let read = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_json::<Value>();
         let document = read.map_err(|error| match error {
             ureq::Error::Timeout(_) => self.failed(&error),
             error => Problem::new(
                 Code::Failed,
-                format!(
-                    "the answer of {} (status {status}) is no JSON: {error}",
-                    self.base
-                ),
+                format!("the answer of {} (status {status}) is no JSON: {error}", self.base),
                 "check that the address is a cairn node's: cairn version",
             ),
         })?;
@@ -176,9 +150,7 @@ impl Client {
     pub(super) fn stream(&self, path: &str) -> Result<Box<dyn Read>, Problem> {
         let response = self.get_response(path, None)?;
         if !response.status().is_success() {
-            return self
-                .read_json(response)
-                .map(|_| Box::new(io::empty()) as Box<dyn Read>);
+            return self.read_json(response).map(|_| Box::new(io::empty()) as Box<dyn Read>);
         }
         let (_, body) = response.into_parts();
         Ok(Box::new(body.into_with_config().limit(u64::MAX).reader()))
@@ -192,14 +164,9 @@ impl Client {
     pub(super) fn post(&self, path: &str, document: &Value) -> Result<Value, Problem> {
         // What is promised is durable, which can take a slow card some time.
         let timeout = self.timeout.max(Duration::from_secs(1));
-        let request = self
-            .agent
-            .post(self.url(path))
-            .header("authorization", self.authorization());
+        let request = self.agent.post(self.url(path)).header("authorization", self.authorization());
         let request = request.config().timeout_global(Some(timeout)).build();
-        let response = request
-            .send_json(document)
-            .map_err(|error| self.failed(&error))?;
+        let response = request.send_json(document).map_err(|error| self.failed(&error))?;
         self.read_json(response)
     }
 
@@ -210,9 +177,8 @@ impl Client {
             .header("authorization", self.authorization())
             .header("content-type", "application/x-ndjson");
         let mut lines = lines;
-        let response = request
-            .send(SendBody::from_reader(&mut lines))
-            .map_err(|error| self.failed(&error))?;
+        let response =
+            request.send(SendBody::from_reader(&mut lines)).map_err(|error| self.failed(&error))?;
         self.read_json(response)
     }
 }
@@ -223,10 +189,7 @@ mod tests {
 
     #[test]
     fn parameters_are_escaped_and_missing_ones_left_out() {
-        let path = with_query(
-            "/v1/facts",
-            &[("topic", Some("a&b ü".into())), ("after", None)],
-        );
+        let path = with_query("/v1/facts", &[("topic", Some("a&b ü".into())), ("after", None)]);
         assert_eq!(path, "/v1/facts?topic=a%26b%20%C3%BC");
         assert_eq!(with_query("/x", &[("a", None)]), "/x");
     }

@@ -81,9 +81,7 @@ async fn start(count: u8, temp: &TempDir) -> Result<Vec<Served>, Problem> {
     let founded = enroll::found(&first, params, Vec::new(), u32::from(count), expires)?;
     let mut nodes = vec![Served::start(config(&first)).await?];
     let address = nodes[0].node.mesh_address().to_string();
-    let invite = founded
-        .invite
-        .ok_or_else(|| Problem::new(Code::Failed, "no invite", ""))?;
+    let invite = founded.invite.ok_or_else(|| Problem::new(Code::Failed, "no invite", ""))?;
     for number in 2..=count {
         let dir = dir(number);
         enroll::join(&dir, &invite, &format!("node-{number}"))?;
@@ -97,11 +95,7 @@ async fn start(count: u8, temp: &TempDir) -> Result<Vec<Served>, Problem> {
 async fn demo(args: &DemoArgs, context: &Context, temp: &TempDir) -> Outcome {
     let out = &context.out;
     let patience = context.global.timeout.unwrap_or(PATIENCE);
-    out.say(format!(
-        "starting {} nodes in {}",
-        args.nodes,
-        temp.path().display()
-    ));
+    out.say(format!("starting {} nodes in {}", args.nodes, temp.path().display()));
     let nodes = start(args.nodes, temp).await?;
     let clients: Vec<Client> = nodes.iter().filter_map(Client::of).collect();
     let shown = watch::with_deadline(patience, watch::story(&clients, out)).await;
@@ -130,20 +124,10 @@ async fn demo(args: &DemoArgs, context: &Context, temp: &TempDir) -> Outcome {
 fn screen(document: &Value) -> String {
     let nodes = super::output::list(document, "nodes").iter();
     let rows = nodes.map(|node| {
-        let columns = [
-            "/name", "/state", "/facts", "/height", "/tip", "/holder", "/peers", "/http",
-        ];
+        let columns =
+            ["/name", "/state", "/facts", "/height", "/tip", "/holder", "/peers", "/http"];
         columns.map(|path| field(node, path)).to_vec()
     });
-    let header = [
-        "NODE",
-        "STATE",
-        "FACTS",
-        "HEIGHT",
-        "TIP",
-        "LAPTOP-001",
-        "PEERS",
-        "HTTP",
-    ];
+    let header = ["NODE", "STATE", "FACTS", "HEIGHT", "TIP", "LAPTOP-001", "PEERS", "HTTP"];
     format!("{}\n\nall nodes agree", table(&header, rows))
 }

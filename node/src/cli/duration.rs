@@ -8,9 +8,7 @@ use std::time::Duration;
 /// What was expected.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let expected = || format!("`{text}` is no span of time; write it as 500ms, 5s, 10m, 24h or 7d");
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .ok_or_else(expected)?;
+    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(expected)?;
     let (number, unit) = text.split_at(digits);
     let scale: u64 = match unit {
         "ms" => 1,
@@ -20,10 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         "d" => 86_400_000,
         _ => return Err(expected()),
     };
-    let millis = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|n| n.checked_mul(scale));
+    let millis = number.parse::<u64>().ok().and_then(|n| n.checked_mul(scale));
     millis.map(Duration::from_millis).ok_or_else(expected)
 }
 

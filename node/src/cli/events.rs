@@ -19,9 +19,7 @@ pub(super) struct EventsArgs {
 
 pub(super) fn run(args: &EventsArgs, context: &Context) -> Outcome {
     let since = args.since.map(|seq| seq.to_string());
-    let stream = context
-        .client()?
-        .stream(&with_query("/v1/events", &[("since", since)]))?;
+    let stream = context.client()?.stream(&with_query("/v1/events", &[("since", since)]))?;
     for line in BufReader::new(stream).lines() {
         let line = line.map_err(|error| {
             Problem::new(
@@ -30,18 +28,12 @@ pub(super) fn run(args: &EventsArgs, context: &Context) -> Outcome {
                 "run: cairn status",
             )
         })?;
-        let document = line
-            .strip_prefix("data:")
-            .map(serde_json::from_str::<Value>);
+        let document = line.strip_prefix("data:").map(serde_json::from_str::<Value>);
         if let Some(Ok(document)) = document {
             context.out.data(&document, show)?;
         }
     }
-    Err(Problem::new(
-        Code::NotReachable,
-        "the node ended the stream",
-        "run: cairn status",
-    ))
+    Err(Problem::new(Code::NotReachable, "the node ended the stream", "run: cairn status"))
 }
 
 fn show(event: &Value) -> String {

@@ -30,11 +30,7 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Outcome {
     let Format::Jsonl = args.format;
     let stream = BufReader::new(context.client()?.stream("/v1/export")?);
     let Some(path) = &args.output else {
-        let count = copy(
-            stream,
-            BufWriter::new(io::stdout().lock()),
-            Path::new("stdout"),
-        )?;
+        let count = copy(stream, BufWriter::new(io::stdout().lock()), Path::new("stdout"))?;
         context.out.detail(format!("{count} facts"));
         return Ok(0);
     };
@@ -48,11 +44,7 @@ pub(super) fn run(args: &ExportArgs, context: &Context) -> Outcome {
         "schema": "cairn.export/1", "facts": count, "file": path.display().to_string(),
     });
     context.out.data(&document, |document| {
-        format!(
-            "{} facts written to {}",
-            field(document, "/facts"),
-            path.display()
-        )
+        format!("{} facts written to {}", field(document, "/facts"), path.display())
     })?;
     Ok(0)
 }
@@ -69,11 +61,9 @@ fn copy(mut from: impl io::BufRead, mut to: impl Write, path: &Path) -> Result<u
         if read == 0 {
             break;
         }
-        to.write_all(&line)
-            .map_err(|error| Problem::file("cannot write", path, &error))?;
+        to.write_all(&line).map_err(|error| Problem::file("cannot write", path, &error))?;
         count += 1;
     }
-    to.flush()
-        .map_err(|error| Problem::file("cannot write", path, &error))?;
+    to.flush().map_err(|error| Problem::file("cannot write", path, &error))?;
     Ok(count)
 }

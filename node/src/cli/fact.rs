@@ -90,10 +90,7 @@ pub(super) struct ListArgs {
 }
 
 pub(super) fn note(args: NoteArgs, context: &Context) -> Outcome {
-    let content = Content {
-        text: Some(args.text),
-        file: None,
-    };
+    let content = Content { text: Some(args.text), file: None };
     add("note", "text/plain", &content, context)
 }
 
@@ -101,25 +98,16 @@ pub(super) fn run(verb: FactVerb, context: &Context) -> Outcome {
     match verb {
         FactVerb::Add(args) => add(&args.topic, &args.media_type, &args.content, context),
         FactVerb::Get { id } => {
-            let fact = context
-                .client()?
-                .get(&format!("/v1/facts/{}", escape(&id)))?;
+            let fact = context.client()?.get(&format!("/v1/facts/{}", escape(&id)))?;
             context.out.data(&fact, show)?;
             Ok(0)
         }
         FactVerb::List(args) => print_list(&args, context),
-        FactVerb::Relate {
-            subject,
-            predicate,
-            object,
-        } => {
+        FactVerb::Relate { subject, predicate, object } => {
             let document = json!({
                 "kind": "relation", "subject": subject, "predicate": predicate, "object": object,
             });
-            receipt(
-                &context.client()?.post("/v1/facts", &document)?,
-                &context.out,
-            )
+            receipt(&context.client()?.post("/v1/facts", &document)?, &context.out)
         }
         FactVerb::History { id } => history(&id, context),
     }
@@ -129,29 +117,18 @@ pub(super) fn run(verb: FactVerb, context: &Context) -> Outcome {
 pub(super) fn receipt(document: &Value, out: &Output) -> Outcome {
     out.data(document, |document| field(document, "/fact_id"))?;
     let duplicate = document["duplicate"] == true;
-    out.detail(if duplicate {
-        "it was there already"
-    } else {
-        "written and durable"
-    });
+    out.detail(if duplicate { "it was there already" } else { "written and durable" });
     Ok(0)
 }
 
 fn read_all(mut from: impl Read, what: &str) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::new();
-    let read = from
-        .by_ref()
-        .take(FACT_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes);
+    let read = from.by_ref().take(FACT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| Problem::file("cannot read", what.as_ref(), &error))?;
     if bytes.len() > FACT_BYTES_MAX {
         let message =
             format!("{what} has more than the {FACT_BYTES_MAX} bytes that a fact can have");
-        return Err(Problem::new(
-            Code::TooLarge,
-            message,
-            "split it, or write down its hash",
-        ));
+        return Err(Problem::new(Code::TooLarge, message, "split it, or write down its hash"));
     }
     Ok(bytes)
 }
@@ -184,27 +161,17 @@ fn add(topic: &str, media_type: &str, content: &Content, context: &Context) -> O
         Err(bytes) => ("base64", BASE64.encode(bytes.as_bytes())),
     };
     let document = json!({"topic": topic, "media_type": media_type, name: value});
-    receipt(
-        &context.client()?.post("/v1/facts", &document)?,
-        &context.out,
-    )
+    receipt(&context.client()?.post("/v1/facts", &document)?, &context.out)
 }
 
 /// A fact for people, as a few lines.
 fn show(fact: &Value) -> String {
     let mut lines = vec![
         format!("fact     {}", field(fact, "/fact_id")),
-        format!(
-            "author   {} {}",
-            field(fact, "/author_name"),
-            field(fact, "/author")
-        ),
+        format!("author   {} {}", field(fact, "/author_name"), field(fact, "/author")),
         format!("time     {} (UTC)", time_field(fact, "/time")),
         format!("state    {}", state(fact)),
-        format!(
-            "said by  {} other author(s) as well",
-            field(fact, "/corroboration")
-        ),
+        format!("said by  {} other author(s) as well", field(fact, "/corroboration")),
     ];
     let named = [
         "topic",
@@ -221,10 +188,7 @@ fn show(fact: &Value) -> String {
         "note",
     ];
     for name in named {
-        if fact
-            .get(name)
-            .is_some_and(|value| !value.is_null() && value != "")
-        {
+        if fact.get(name).is_some_and(|value| !value.is_null() && value != "") {
             lines.push(format!("{name:<8} {}", field(fact, &format!("/{name}"))));
         }
     }
@@ -258,11 +222,7 @@ pub(super) fn gist(fact: &Value) -> String {
             short(fact, "/object")
         ),
         Some("request" | "release" | "transfer") => {
-            format!(
-                "{} {}",
-                field(fact, "/item"),
-                fact["note"].as_str().unwrap_or_default()
-            )
+            format!("{} {}", field(fact, "/item"), fact["note"].as_str().unwrap_or_default())
         }
         Some("admit") => field(fact, "/name"),
         _ => String::new(),
@@ -273,11 +233,7 @@ pub(super) fn gist(fact: &Value) -> String {
 /// Facts for people, one a line.
 pub(super) fn show_list(facts: &[Value]) -> String {
     let rows = facts.iter().map(|fact| {
-        let about = if fact["topic"].is_null() {
-            "/kind"
-        } else {
-            "/topic"
-        };
+        let about = if fact["topic"].is_null() { "/kind" } else { "/topic" };
         vec![
             short(fact, "/fact_id"),
             time_field(fact, "/time"),
@@ -300,8 +256,7 @@ fn since(text: &str) -> Result<u64, Problem> {
     }
     let stamp = text.parse::<jiff::Timestamp>().or_else(|error| {
         let date: jiff::civil::Date = text.parse().map_err(|_| error)?;
-        date.to_zoned(jiff::tz::TimeZone::UTC)
-            .map(|zoned| zoned.timestamp())
+        date.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp())
     });
     let stamp = stamp.map_err(|_| {
         Problem::usage(format!(
@@ -324,13 +279,9 @@ fn print_list(args: &ListArgs, context: &Context) -> Outcome {
         ],
     );
     let page = context.client()?.get(&path)?;
-    context
-        .out
-        .data(&page, |page| show_list(list(page, "facts")))?;
+    context.out.data(&page, |page| show_list(list(page, "facts")))?;
     if !context.out.json() && page["next"].is_string() {
-        context
-            .out
-            .say(format!("more: --after {}", field(&page, "/next")));
+        context.out.say(format!("more: --after {}", field(&page, "/next")));
     }
     Ok(0)
 }

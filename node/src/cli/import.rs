@@ -45,11 +45,7 @@ pub(super) fn run(args: &ImportArgs, context: &Context) -> Outcome {
         )
     })?;
     for error in list(&done, "errors") {
-        context.out.say(format!(
-            "line {}: {}",
-            field(error, "/line"),
-            field(error, "/message")
-        ));
+        context.out.say(format!("line {}: {}", field(error, "/line"), field(error, "/message")));
     }
     Ok(u8::from(done["refused"].as_u64() > Some(0)))
 }

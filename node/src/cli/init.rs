@@ -67,20 +67,14 @@ fn target(text: &str) -> Result<Target, String> {
 }
 
 fn half_life(text: &str) -> Result<Duration, String> {
-    if text == "0" {
-        Ok(Duration::ZERO)
-    } else {
-        duration::parse(text)
-    }
+    if text == "0" { Ok(Duration::ZERO) } else { duration::parse(text) }
 }
 
 impl InitArgs {
     fn seal_rule(&self) -> Result<SealRule, Problem> {
         if self.seal == Seal::Authority {
             if self.pow_target.is_some() || self.pow_half_life.is_some() {
-                return Err(Problem::usage(
-                    "--pow-target and --pow-half-life need --seal pow",
-                ));
+                return Err(Problem::usage("--pow-target and --pow-half-life need --seal pow"));
             }
             return Ok(SealRule::Authority);
         }
@@ -114,11 +108,7 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
     let params = Params {
         seal: args.seal_rule()?,
         spacing: duration::millis(args.spacing),
-        admission: if args.admission == Who::Open {
-            Admission::Open
-        } else {
-            Admission::Invite
-        },
+        admission: if args.admission == Who::Open { Admission::Open } else { Admission::Invite },
         ..params
     };
     let mesh = mesh_id(&params);
@@ -133,17 +123,9 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
         "node_id": founder.to_string(),
         "mesh": dto::mesh(&mesh, &args.name),
     });
-    context.out.say(format!(
-        "founded the mesh \"{}\" in {}",
-        args.name,
-        dir.path().display()
-    ));
-    context
-        .out
-        .data(&document, |document| field(document, "/invite"))?;
-    context
-        .out
-        .say("start this node:   cairn run\nlet others join:   cairn join INVITE");
+    context.out.say(format!("founded the mesh \"{}\" in {}", args.name, dir.path().display()));
+    context.out.data(&document, |document| field(document, "/invite"))?;
+    context.out.say("start this node:   cairn run\nlet others join:   cairn join INVITE");
     Ok(0)
 }
 

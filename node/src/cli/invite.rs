@@ -49,11 +49,7 @@ pub(super) fn run(verb: &InviteVerb, context: &Context) -> Outcome {
         "addresses": args.addresses,
     });
     let invite = context.client()?.post("/v1/invites", &document)?;
-    context
-        .out
-        .data(&invite, |invite| field(invite, "/invite"))?;
-    context
-        .out
-        .say("whoever has this line can join: cairn join INVITE");
+    context.out.data(&invite, |invite| field(invite, "/invite"))?;
+    context.out.say("whoever has this line can join: cairn join INVITE");
     Ok(0)
 }

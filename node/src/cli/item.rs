@@ -72,26 +72,14 @@ fn change(args: &ChangeArgs, verb: &str, to: Option<&str>, context: &Context) ->
 
 fn holder(item: &Value) -> String {
     let waiting = item["pending"].as_u64() > Some(0);
-    format!(
-        "{}{}",
-        settled(item),
-        if waiting {
-            " (a change waits to be sealed)"
-        } else {
-            ""
-        }
-    )
+    format!("{}{}", settled(item), if waiting { " (a change waits to be sealed)" } else { "" })
 }
 
 fn settled(item: &Value) -> String {
     match (item["holder"].as_str(), item["holder_name"].as_str()) {
         (None, _) => "free".into(),
         (Some(_), Some(_)) => {
-            format!(
-                "held by {} ({})",
-                field(item, "/holder_name"),
-                short(item, "/holder")
-            )
+            format!("held by {} ({})", field(item, "/holder_name"), short(item, "/holder"))
         }
         (Some(_), None) => format!("held by {}", field(item, "/holder")),
     }
@@ -103,9 +91,7 @@ pub(super) fn run(verb: &ItemVerb, context: &Context) -> Outcome {
         ItemVerb::Release(args) => change(args, "release", None, context),
         ItemVerb::Transfer { change: args, to } => change(args, "transfer", Some(to), context),
         ItemVerb::Show { item } => {
-            let item = context
-                .client()?
-                .get(&format!("/v1/items/{}", escape(item)))?;
+            let item = context.client()?.get(&format!("/v1/items/{}", escape(item)))?;
             context.out.data(&item, |item| {
                 let since = match item["since"]["height"].as_u64() {
                     Some(height) => format!(" since block {height}"),
@@ -122,16 +108,10 @@ pub(super) fn run(verb: &ItemVerb, context: &Context) -> Outcome {
                 ("limit", Some(args.limit.to_string())),
                 ("after", args.after.clone()),
             ];
-            let page = context
-                .client()?
-                .get(&with_query("/v1/items", &parameters))?;
+            let page = context.client()?.get(&with_query("/v1/items", &parameters))?;
             context.out.data(&page, |page| {
                 let rows = list(page, "items").iter().map(|item| {
-                    vec![
-                        field(item, "/item"),
-                        holder(item),
-                        field(item, "/since/height"),
-                    ]
+                    vec![field(item, "/item"), holder(item), field(item, "/since/height")]
                 });
                 table(&["ITEM", "HOLDER", "SINCE"], rows)
             })?;
@@ -140,9 +120,7 @@ pub(super) fn run(verb: &ItemVerb, context: &Context) -> Outcome {
         ItemVerb::History { item } => {
             let path = format!("/v1/items/{}/history", escape(item));
             let page = context.client()?.get(&path)?;
-            context
-                .out
-                .data(&page, |page| show_list(list(page, "facts")))?;
+            context.out.data(&page, |page| show_list(list(page, "facts")))?;
             Ok(0)
         }
     }

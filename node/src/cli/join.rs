@@ -37,18 +37,14 @@ pub(super) fn run(args: &JoinArgs, context: &Context) -> Outcome {
     let mut text = args.invite.clone();
     if text == "-" {
         text.clear();
-        let read = std::io::stdin()
-            .lock()
-            .take(2 * INVITE_CHARS_MAX as u64)
-            .read_to_string(&mut text);
+        let read =
+            std::io::stdin().lock().take(2 * INVITE_CHARS_MAX as u64).read_to_string(&mut text);
         read.map_err(|error| Problem::file("cannot read", "stdin".as_ref(), &error))?;
     }
-    let invite: Invite = text
-        .parse()
-        .map_err(|error: cairn_core::invite::InviteError| {
-            let hint = "copy the whole line, or ask for another: cairn invite create";
-            Problem::new(Code::Usage, error.to_string(), hint)
-        })?;
+    let invite: Invite = text.parse().map_err(|error: cairn_core::invite::InviteError| {
+        let hint = "copy the whole line, or ask for another: cairn invite create";
+        Problem::new(Code::Usage, error.to_string(), hint)
+    })?;
     let name = args.name.clone().unwrap_or_else(host_name);
     let enrollment = enroll::join(&context.data_dir()?, &invite, &name)?;
     let mesh = &enrollment.params.name;
@@ -58,9 +54,7 @@ pub(super) fn run(args: &JoinArgs, context: &Context) -> Outcome {
         "name": name,
         "mesh": dto::mesh(&mesh_id(&enrollment.params), mesh),
     });
-    context.out.data(&document, |_| {
-        format!("joined the mesh \"{mesh}\" as {name}")
-    })?;
+    context.out.data(&document, |_| format!("joined the mesh \"{mesh}\" as {name}"))?;
     context.out.say("start this node:   cairn run");
     Ok(0)
 }

@@ -19,8 +19,6 @@ pub(super) fn run(verb: &KeyVerb, context: &Context) -> Outcome {
         "schema": "cairn.key/1", "node_id": status["node_id"], "algorithm": "ed25519",
         "mesh": status["mesh"],
     });
-    context
-        .out
-        .data(&document, |document| field(document, "/node_id"))?;
+    context.out.data(&document, |document| field(document, "/node_id"))?;
     Ok(0)
 }

@@ -27,11 +27,7 @@ pub(super) fn start(format: Format, verbose: u8, quiet: bool) -> Result<(), Prob
     let filter = match std::env::var("CAIRN_LOG") {
         Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
             let message = format!("CAIRN_LOG=`{text}` is no filter: {error}");
-            Problem::new(
-                Code::Config,
-                message,
-                "write it as: CAIRN_LOG=info,cairn_node=debug",
-            )
+            Problem::new(Code::Config, message, "write it as: CAIRN_LOG=info,cairn_node=debug")
         })?,
         // The crates below are talkative, and none of it is ours to explain.
         _ => EnvFilter::new(format!(

@@ -16,9 +16,7 @@ pub(super) fn run(verb: &MemberVerb, context: &Context) -> Outcome {
     let members = context.client()?.get("/v1/members")?;
     context.out.data(&members, |members| {
         let rows = list(members, "members").iter().map(|member| {
-            ["/name", "/role", "/since", "/node_id"]
-                .map(|path| field(member, path))
-                .to_vec()
+            ["/name", "/role", "/since", "/node_id"].map(|path| field(member, path)).to_vec()
         });
         table(&["NAME", "ROLE", "SINCE", "NODE"], rows)
     })?;

@@ -159,10 +159,7 @@ pub fn main() -> ExitCode {
         Err(error) => return ExitCode::from(not_understood(&error)),
     };
     let out = Output::new(&cli.global);
-    let context = Context {
-        global: cli.global,
-        out,
-    };
+    let context = Context { global: cli.global, out };
     match dispatch(cli.verb, &context) {
         Ok(status) => ExitCode::from(status),
         Err(problem) => {
@@ -174,10 +171,7 @@ pub fn main() -> ExitCode {
 
 /// Help and version are no errors; everything else is one, also as a document.
 fn not_understood(error: &clap::Error) -> u8 {
-    let wanted = matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    );
+    let wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     let json = std::env::args().any(|argument| argument == "--json");
     if json && !wanted {
         let text = error.render().to_string();

@@ -41,13 +41,7 @@ impl Output {
 
     /// For errors before the flags are known.
     pub(super) const fn json_only() -> Self {
-        Self {
-            json: true,
-            quiet: true,
-            verbose: false,
-            color: false,
-            bars: false,
-        }
+        Self { json: true, quiet: true, verbose: false, color: false, bars: false }
     }
 
     pub(super) const fn json(&self) -> bool {
@@ -70,11 +64,7 @@ impl Output {
         document: &Value,
         text: impl FnOnce(&Value) -> String,
     ) -> Result<(), Problem> {
-        if self.json {
-            self.line(document)
-        } else {
-            self.line(text(document).trim_end())
-        }
+        if self.json { self.line(document) } else { self.line(text(document).trim_end()) }
     }
 
     /// A message for people.
@@ -115,20 +105,13 @@ impl Output {
 
     /// A word in a color, where there are colors. `code` is the SGR number.
     pub(super) fn paint(&self, code: u8, text: &str) -> String {
-        if self.color {
-            format!("\u{1b}[{code}m{text}\u{1b}[0m")
-        } else {
-            text.into()
-        }
+        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.into() }
     }
 
     /// A progress bar on stderr; invisible unless that is a terminal.
     pub(super) fn bar(&self, length: Option<u64>, template: &str) -> ProgressBar {
-        let target = if self.bars {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target =
+            if self.bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(length, target);
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -145,10 +128,7 @@ pub(super) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
     for row in rows {
         table.add_row(row);
     }
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| line.trim_end().to_string())
-        .collect();
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_string()).collect();
     lines.join("\n")
 }
 
@@ -178,10 +158,7 @@ pub(super) fn short(value: &Value, path: &str) -> String {
 
 /// The list under a name.
 pub(super) fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
-    value
-        .get(name)
-        .and_then(Value::as_array)
-        .map_or(&[], Vec::as_slice)
+    value.get(name).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]

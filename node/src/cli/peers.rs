@@ -44,9 +44,7 @@ pub(super) fn list(args: &PeersArgs, context: &Context) -> Outcome {
 }
 
 fn show(peers: &Value, all: bool) -> String {
-    let shown = output::list(peers, "peers")
-        .iter()
-        .filter(|peer| all || peer["connected"] == true);
+    let shown = output::list(peers, "peers").iter().filter(|peer| all || peer["connected"] == true);
     let rows = shown.map(|peer| {
         let closed = match peer["last_close"]["reason"].as_str() {
             Some(_) => field(peer, "/last_close/reason"),
@@ -57,26 +55,13 @@ fn show(peers: &Value, all: bool) -> String {
             field(peer, "/name"),
             field(peer, "/address"),
             field(peer, "/direction"),
-            if peer["connected"] == true {
-                "up".into()
-            } else {
-                "down".into()
-            },
+            if peer["connected"] == true { "up".into() } else { "down".into() },
             field(peer, "/rtt_ms"),
             time_field(peer, "/last_seen"),
             closed,
         ]
     });
-    let header = [
-        "NODE",
-        "NAME",
-        "ADDRESS",
-        "DIRECTION",
-        "STATE",
-        "RTT ms",
-        "LAST SEEN",
-        "CLOSED",
-    ];
+    let header = ["NODE", "NAME", "ADDRESS", "DIRECTION", "STATE", "RTT ms", "LAST SEEN", "CLOSED"];
     table(&header, rows)
 }
 
@@ -84,8 +69,6 @@ pub(super) fn run(verb: &PeerVerb, context: &Context) -> Outcome {
     let PeerVerb::Add { address, node_id } = verb;
     let document = json!({"address": address, "node_id": node_id});
     let done = context.client()?.post("/v1/peers", &document)?;
-    context
-        .out
-        .data(&done, |done| format!("dialing {}", field(done, "/address")))?;
+    context.out.data(&done, |done| format!("dialing {}", field(done, "/address")))?;
     Ok(0)
 }

@@ -74,8 +74,7 @@ fn address(text: &str, default: IpAddr) -> Result<SocketAddr, String> {
         return Ok(SocketAddr::new(default, port));
     }
     let text = text.replace("localhost:", "127.0.0.1:");
-    text.parse()
-        .map_err(|_| format!("`{text}` is no address; write ADDR:PORT, :PORT or PORT"))
+    text.parse().map_err(|_| format!("`{text}` is no address; write ADDR:PORT, :PORT or PORT"))
 }
 
 fn any_address(text: &str) -> Result<SocketAddr, String> {
@@ -91,12 +90,8 @@ impl RunArgs {
         let mut config = NodeConfig::new(context.data_dir()?.path());
         let mesh_port = self.p2p_port.unwrap_or(MESH_PORT);
         let http_port = self.rpc_port.unwrap_or(HTTP_PORT);
-        config.listen = self
-            .listen
-            .unwrap_or(SocketAddr::from(([0, 0, 0, 0], mesh_port)));
-        let http = self
-            .http
-            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], http_port)));
+        config.listen = self.listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], mesh_port)));
+        let http = self.http.unwrap_or(SocketAddr::from(([127, 0, 0, 1], http_port)));
         if !http.ip().is_loopback() {
             return Err(Problem::new(
                 Code::Config,
@@ -140,15 +135,9 @@ impl From<StartError> for Problem {
 
 /// The runtime that everything of a node but its own threads runs on.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Problem> {
-    let built = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|error| {
-        Problem::new(
-            Code::Failed,
-            format!("cannot start: {error}"),
-            "raise the limit: ulimit -n",
-        )
+        Problem::new(Code::Failed, format!("cannot start: {error}"), "raise the limit: ulimit -n")
     })
 }
 
@@ -169,10 +158,7 @@ impl Served {
             listen: node.mesh_address(),
             stop: stopping,
         };
-        let listener = node
-            .take_http()
-            .map(tokio::net::TcpListener::from_std)
-            .transpose();
+        let listener = node.take_http().map(tokio::net::TcpListener::from_std).transpose();
         let listener = listener.map_err(|error| http_failed(&error))?;
         let listener = listener.ok_or_else(|| http_failed(&std::io::ErrorKind::NotFound.into()))?;
         let server = tokio::spawn(api::serve(listener, setup));
@@ -195,20 +181,12 @@ impl Served {
 
 fn http_failed(error: &std::io::Error) -> Problem {
     let message = format!("cannot serve HTTP: {error}");
-    Problem::new(
-        Code::Network,
-        message,
-        "choose another address: cairn run --http ADDR:PORT",
-    )
+    Problem::new(Code::Network, message, "choose another address: cairn run --http ADDR:PORT")
 }
 
 pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     let config = args.config(context)?;
-    logging::start(
-        args.log_format,
-        context.global.verbose,
-        context.global.quiet,
-    )?;
+    logging::start(args.log_format, context.global.verbose, context.global.quiet)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(serve(config, &context.out));
     // A read that hangs on a dying disk must not keep the process.
@@ -239,9 +217,7 @@ async fn serve(config: NodeConfig, out: &Output) -> Outcome {
 
 fn announce(node: &Node, out: &Output) {
     let handle = node.handle();
-    let http = node
-        .http_address()
-        .map_or_else(|| "off".into(), |http| format!("http://{http}"));
+    let http = node.http_address().map_or_else(|| "off".into(), |http| format!("http://{http}"));
     out.say(format!("node  {}", handle.node_id()));
     out.say(format!("mesh  {}  {}", handle.params().name, handle.mesh()));
     out.say(format!("peers {} (UDP)", node.mesh_address()));
@@ -259,10 +235,7 @@ mod tests {
         assert_eq!(at(":0"), Ok("127.0.0.1:0".into()));
         assert_eq!(at("[::1]:9"), Ok("[::1]:9".into()));
         assert_eq!(at("localhost:9"), Ok("127.0.0.1:9".into()));
-        assert_eq!(
-            any_address("7071").map(|a| a.to_string()),
-            Ok("0.0.0.0:7071".into())
-        );
+        assert_eq!(any_address("7071").map(|a| a.to_string()), Ok("0.0.0.0:7071".into()));
         for wrong in ["", "x", "1.2.3.4", "1.2.3.4:99999"] {
             assert!(loopback_address(wrong).is_err(), "{wrong}");
         }

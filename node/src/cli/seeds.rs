@@ -26,9 +26,7 @@ pub(super) fn peer(text: &str) -> Result<String, String> {
     if crate::api::is_address(&full) {
         Ok(full)
     } else {
-        Err(format!(
-            "`{text}` is no address; write HOST:PORT, [IPV6]:PORT or PORT"
-        ))
+        Err(format!("`{text}` is no address; write HOST:PORT, [IPV6]:PORT or PORT"))
     }
 }
 
@@ -79,11 +77,7 @@ impl SeedFile {
         read.map_err(|error| Problem::file("cannot read", path, &error))?;
         Self::parse(&text).map_err(|error| {
             let message = format!("{}: {error}", path.display());
-            Problem::new(
-                Code::Config,
-                message,
-                "correct the file, or leave --seed-peers out",
-            )
+            Problem::new(Code::Config, message, "correct the file, or leave --seed-peers out")
         })
     }
 
@@ -101,8 +95,7 @@ impl SeedFile {
                 let (_, more) = lines.next().ok_or("the list of seed_peers does not end")?;
                 statement.push_str(without_comment(more).trim());
             }
-            file.set(&statement)
-                .map_err(|error| format!("line {}: {error}", number + 1))?;
+            file.set(&statement).map_err(|error| format!("line {}: {error}", number + 1))?;
         }
         Ok(file)
     }
@@ -110,11 +103,7 @@ impl SeedFile {
     fn set(&mut self, statement: &str) -> Result<(), String> {
         let (name, value) = statement.split_once('=').ok_or("expected NAME = VALUE")?;
         let (name, value) = (name.trim(), value.trim());
-        let count = || {
-            value
-                .parse::<u64>()
-                .map_err(|_| format!("{name} must be a number"))
-        };
+        let count = || value.parse::<u64>().map_err(|_| format!("{name} must be a number"));
         match name {
             "seed_peers" => self.seeds = list(value)?,
             "min_outbound_connections" => self.outbound_wanted = Some(count()?),
@@ -147,18 +136,11 @@ impl SeedFile {
 }
 
 fn list(value: &str) -> Result<Vec<String>, String> {
-    let inner = value
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
+    let inner = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let inner = inner.ok_or("seed_peers must be a list")?;
-    let items = inner
-        .split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty());
+    let items = inner.split(',').map(str::trim).filter(|item| !item.is_empty());
     let unquoted = items.map(|item| {
-        let text = item
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'));
+        let text = item.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         peer(text.ok_or_else(|| format!("{item} must be in quotes"))?)
     });
     unquoted.collect()
@@ -190,14 +172,8 @@ mod tests {
         assert_eq!(file.seeds, ["16.163.123.221:7072", "[::1]:7072"]);
         let mut config = NodeConfig::new("/nowhere");
         file.apply(&mut config);
-        assert_eq!(
-            (config.limits.outbound_wanted, config.limits.outbound_max),
-            (8, 16)
-        );
-        assert_eq!(
-            (config.limits.hello_timeout, config.limits.dial_interval),
-            (10_000, 30_000)
-        );
+        assert_eq!((config.limits.outbound_wanted, config.limits.outbound_max), (8, 16));
+        assert_eq!((config.limits.hello_timeout, config.limits.dial_interval), (10_000, 30_000));
     }
 
     #[test]

@@ -42,9 +42,7 @@ pub(super) fn run(args: &StatusArgs, context: &Context) -> Outcome {
     let client = context.client()?;
     if let Some(awaited) = args.wait {
         let status = wait(context, |status| awaited.came(status))?;
-        context
-            .out
-            .data(&status, |status| screen(status, context))?;
+        context.out.data(&status, |status| screen(status, context))?;
         return Ok(0);
     }
     loop {
@@ -85,11 +83,7 @@ pub(super) fn wait(
                     field(&status, "/state"),
                     context.patience()
                 );
-                return Err(Problem::new(
-                    Code::TimedOut,
-                    message,
-                    "run: cairn peers --all",
-                ));
+                return Err(Problem::new(Code::TimedOut, message, "run: cairn peers --all"));
             }
             _ => sleep(POLL),
         }
@@ -105,23 +99,9 @@ fn screen(status: &Value, context: &Context) -> String {
     };
     let rows = [
         ("state", context.out.paint(color, &state)),
-        (
-            "mesh",
-            format!(
-                "{}  {}",
-                field(status, "/mesh/name"),
-                short(status, "/mesh/id")
-            ),
-        ),
+        ("mesh", format!("{}  {}", field(status, "/mesh/name"), short(status, "/mesh/id"))),
         ("node", field(status, "/node_id")),
-        (
-            "tip",
-            format!(
-                "height {}  {}",
-                field(status, "/tip/height"),
-                short(status, "/tip/id")
-            ),
-        ),
+        ("tip", format!("height {}  {}", field(status, "/tip/height"), short(status, "/tip/id"))),
         (
             "facts",
             format!(
@@ -142,9 +122,7 @@ fn screen(status: &Value, context: &Context) -> String {
         ("listens", format!("{} (UDP)", field(status, "/listen"))),
         ("version", field(status, "/version")),
     ];
-    let lines: Vec<String> = rows
-        .iter()
-        .map(|(name, value)| format!("{name:<8} {value}"))
-        .collect();
+    let lines: Vec<String> =
+        rows.iter().map(|(name, value)| format!("{name:<8} {value}")).collect();
     lines.join("\n")
 }

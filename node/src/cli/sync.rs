@@ -9,10 +9,7 @@ use crate::problem::{Code, Problem};
 pub(super) fn run(context: &Context) -> Outcome {
     let client = context.client()?;
     client.post("/v1/sync", &json!({}))?;
-    let bar = context.out.bar(
-        None,
-        "{bar:30} {pos}/{len} blocks, {msg} facts wanted {eta}",
-    );
+    let bar = context.out.bar(None, "{bar:30} {pos}/{len} blocks, {msg} facts wanted {eta}");
     let caught_up = |status: &Value| {
         let wanted = status["facts"]["wanted"].as_u64().unwrap_or(0);
         bar.set_length(status["target"].as_u64().unwrap_or(0));
@@ -39,10 +36,7 @@ pub(super) fn run(context: &Context) -> Outcome {
     };
     context.out.data(&status, |status| {
         let height = field(status, "/tip/height");
-        format!(
-            "synced: height {height}, {} facts",
-            field(status, "/facts/total")
-        )
+        format!("synced: height {height}, {} facts", field(status, "/facts/total"))
     })?;
     Ok(0)
 }

@@ -25,17 +25,13 @@ pub(super) fn cut(text: &str, max: usize) -> String {
     if text.chars().count() <= max {
         return text;
     }
-    text.chars()
-        .take(max.saturating_sub(1))
-        .chain(['…'])
-        .collect()
+    text.chars().take(max.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// A time in milliseconds since the epoch, for people.
 pub(super) fn time(millis: u64) -> String {
-    let stamp = i64::try_from(millis)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let stamp =
+        i64::try_from(millis).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     stamp.map_or_else(
         || format!("{millis} ms"),
         |stamp| stamp.strftime("%Y-%m-%d %H:%M:%S").to_string(),

@@ -13,8 +13,6 @@ pub(super) fn run(context: &Context) -> Outcome {
         "schema": "cairn.version/1", "version": env!("CARGO_PKG_VERSION"),
         "rules": RULES_VERSION, "store": STORE_FORMAT, "wire": WIRE_VERSION,
     });
-    context.out.data(&document, |document| {
-        format!("cairn {}", field(document, "/version"))
-    })?;
+    context.out.data(&document, |document| format!("cairn {}", field(document, "/version")))?;
     Ok(0)
 }

@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use cairn_core::engine::{BatchId, Job, State};
+use cairn_core::engine::{BatchId, ConnId, DialId, Frame, Job, State};
 use cairn_core::event::Event;
-use cairn_core::id::{BlockId, FactId};
-use cairn_core::store::Table;
-use cairn_core::wire::{SetSummary, Tip};
+use cairn_core::id::{BlockId, FactId, NodeId};
+use cairn_core::store::{StoreFault, Table, View};
+use cairn_core::wire::{CloseCode, SetSummary, Tip};
 use cairn_core::work::{Height, Work};
 use cairn_transport_quic::{InboxSender, inbox};
 
@@ -34,6 +34,8 @@ fn status() -> Status {
         conflict: 0,
         target: 0,
         wanted: 0,
+        announces_received: 0,
+        duplicates_dropped: 0,
         peers: Vec::new(),
         peers_version: 0,
     }
@@ -53,18 +55,14 @@ impl Machine for Fake {
         let batches = view.scan(Table::Item, b"", b"z", 99)?.len() as u64;
         let seen = match input {
             Input::Tick => {
-                assert!(
-                    self.tick_at.take().is_some_and(|at| at <= now.instant),
-                    "too early"
-                );
+                assert!(self.tick_at.take().is_some_and(|at| at <= now.instant), "too early");
                 "tick".into()
             }
             Input::Command(id, _) => {
                 self.waiting.push(id);
                 let mut batch = Batch::new();
                 batch.put(Table::Item, &id.0.to_be_bytes(), b"");
-                self.outputs
-                    .push_back(Output::Commit(BatchId(batches + 1), batch));
+                self.outputs.push_back(Output::Commit(BatchId(batches + 1), batch));
                 let event = Event::FactAdded(FactId::ZERO);
                 self.outputs.push_back(Output::Event(event));
                 self.status.pending += 1;
@@ -90,10 +88,7 @@ impl Machine for Fake {
             other => format!("{other:?}"),
         };
         self.seen.lock().unwrap().push(seen);
-        let fault = StoreFault {
-            table: Table::Meta,
-            what: "broken",
-        };
+        let fault = StoreFault { table: Table::Meta, what: "broken" };
         if self.broken { Err(fault) } else { Ok(()) }
     }
 
@@ -117,22 +112,13 @@ struct Wire(Arc<Mutex<Vec<String>>>);
 
 impl Transport for Wire {
     fn dial(&self, dial: DialId, address: &PeerAddr, _: Option<NodeId>) {
-        self.0
-            .lock()
-            .unwrap()
-            .push(format!("dial {} {address}", dial.0));
+        self.0.lock().unwrap().push(format!("dial {} {address}", dial.0));
     }
     fn send(&self, conn: ConnId, frame: Frame) {
-        self.0
-            .lock()
-            .unwrap()
-            .push(format!("send {} {frame:?}", conn.0));
+        self.0.lock().unwrap().push(format!("send {} {frame:?}", conn.0));
     }
     fn close(&self, conn: ConnId, code: CloseCode) {
-        self.0
-            .lock()
-            .unwrap()
-            .push(format!("close {} {code:?}", conn.0));
+        self.0.lock().unwrap().push(format!("close {} {code:?}", conn.0));
     }
 }
 
@@ -176,22 +162,13 @@ fn rig() -> Rig {
         events: Arc::new(EventLog::new(crate::clock::wall())),
         status: status_sender,
     };
-    Rig {
-        _dir: dir,
-        driver,
-        sender,
-        seen,
-        sent,
-        status: status_seen,
-    }
+    Rig { _dir: dir, driver, sender, seen, sent, status: status_seen }
 }
 
 impl Rig {
     fn command(&self) -> oneshot::Receiver<Answer> {
         let (reply, answer) = oneshot::channel();
-        self.sender
-            .send(Told::Command(Command::Sync, reply))
-            .unwrap();
+        self.sender.send(Told::Command(Command::Sync, reply)).unwrap();
         answer
     }
 }
@@ -208,21 +185,11 @@ fn each_command_is_answered_once_when_it_is_durable_and_each_input_sees_what_cam
     rig.sender.send(Told::Quit).unwrap();
     driver.join().unwrap().unwrap();
     let seen = rig.seen.lock().unwrap();
-    let commands: Vec<_> = seen
-        .iter()
-        .filter(|seen| seen.starts_with("command"))
-        .collect();
-    let expected = [
-        "command 1 after 0",
-        "command 2 after 1",
-        "command 3 after 2",
-    ];
+    let commands: Vec<_> = seen.iter().filter(|seen| seen.starts_with("command")).collect();
+    let expected = ["command 1 after 0", "command 2 after 1", "command 3 after 2"];
     assert_eq!(commands, expected);
     assert_eq!(events.since(0, 9).events.len(), 3);
-    assert_eq!(
-        store.view().scan(Table::Item, b"", b"z", 9).unwrap().len(),
-        3
-    );
+    assert_eq!(store.view().scan(Table::Item, b"", b"z", 9).unwrap().len(), 3);
     assert_eq!(rig.sent.lock().unwrap()[..], ["dial 1 a:1"]);
 }
 
@@ -279,11 +246,7 @@ fn a_fault_ends_the_loop_and_refuses_every_waiting_command() {
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert_eq!(answer.blocking_recv().unwrap(), Err(Refusal::Stopping));
     let (reply, late) = oneshot::channel();
-    assert!(
-        rig.sender
-            .send(Told::Command(Command::Sync, reply))
-            .is_err()
-    );
+    assert!(rig.sender.send(Told::Command(Command::Sync, reply)).is_err());
     assert!(late.blocking_recv().is_err());
 }
 
@@ -291,8 +254,6 @@ fn a_fault_ends_the_loop_and_refuses_every_waiting_command() {
 fn a_failed_sync_ends_the_loop() {
     let rig = rig();
     let path = std::path::PathBuf::from("/x");
-    rig.sender
-        .send(Told::Durable(Err(StoreError::Full(path))))
-        .unwrap();
+    rig.sender.send(Told::Durable(Err(StoreError::Full(path)))).unwrap();
     assert!(matches!(rig.driver.run(), Err(StoreError::Full(_))));
 }

@@ -1,6 +1,7 @@
 use cairn_core::fact::verify;
 
 use super::*;
+use crate::exit;
 
 const LATER: UnixTime = UnixTime::MAX_VALID;
 
@@ -46,11 +47,7 @@ fn a_newcomer_admits_itself_with_the_invites_key_and_dials_the_inviter() {
     let fact = verify(back.facts[0].clone()).unwrap();
     assert_eq!(fact.fact().author, invite.key().node_id());
     let node = back.key.node_id();
-    let own = Body::Admit {
-        node,
-        role: Role::Sealer,
-        name: "anna",
-    };
+    let own = Body::Admit { node, role: Role::Sealer, name: "anna" };
     assert_eq!(fact.fact().body, own);
 }
 
@@ -73,10 +70,7 @@ fn an_empty_directory_becomes_a_node_of_the_open_mesh_once() {
     assert!(load(&dir).unwrap().is_none());
     let first = load_or_open(&dir).unwrap();
     assert_eq!(first.params, Params::open());
-    assert_eq!(
-        load_or_open(&dir).unwrap().key.node_id(),
-        first.key.node_id()
-    );
+    assert_eq!(load_or_open(&dir).unwrap().key.node_id(), first.key.node_id());
 }
 
 #[test]
@@ -84,22 +78,9 @@ fn an_expired_invite_and_a_bad_name_are_refused_and_can_be_tried_again() {
     let ((_t1, founder), (_t2, newcomer)) = (temp(), temp());
     let good = founded(&founder).invite.unwrap();
     let params = good.params.clone();
-    let old = Invite::new(
-        params,
-        good.inviter,
-        vec![],
-        [1; 32],
-        Role::Member,
-        UnixTime(9),
-    );
-    assert!(matches!(
-        join(&newcomer, &old, "x"),
-        Err(EnrollError::Expired)
-    ));
-    assert!(matches!(
-        join(&newcomer, &good, ""),
-        Err(EnrollError::Fact(_))
-    ));
+    let old = Invite::new(params, good.inviter, vec![], [1; 32], Role::Member, UnixTime(9));
+    assert!(matches!(join(&newcomer, &old, "x"), Err(EnrollError::Expired)));
+    assert!(matches!(join(&newcomer, &good, ""), Err(EnrollError::Fact(_))));
     join(&newcomer, &good, "x").unwrap();
 }
 
@@ -111,17 +92,8 @@ fn a_damaged_mesh_file_is_an_error_and_never_another_mesh() {
     let mesh = mesh_id(&Params::open()).to_string();
     let own = load(&dir).unwrap().unwrap();
     let other = text.replace(&mesh_id(&own.params).to_string(), &mesh);
-    for damaged in [
-        &text[..text.len() / 2],
-        "",
-        "{}",
-        &other,
-        &text.replace("mesh/1", "mesh/2"),
-    ] {
+    for damaged in [&text[..text.len() / 2], "", "{}", &other, &text.replace("mesh/1", "mesh/2")] {
         fs::write(dir.mesh_file(), damaged).unwrap();
-        assert!(
-            matches!(load(&dir), Err(EnrollError::Damaged { .. })),
-            "{damaged}"
-        );
+        assert!(matches!(load(&dir), Err(EnrollError::Damaged { .. })), "{damaged}");
     }
 }

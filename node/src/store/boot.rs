@@ -32,11 +32,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Makes a rename in a directory survive a power cut.
 pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {
-    let path = if path.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        path
-    };
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     File::open(path)?.sync_all()
 }
 
@@ -77,10 +73,7 @@ pub(super) fn open(path: &Path, profile: Profile) -> Result<Store, StoreError> {
     if !path.exists() {
         create(path, &new, profile)?;
     }
-    let db = profile
-        .database(path)
-        .open()
-        .map_err(|e| StoreError::fjall(path, e))?;
+    let db = profile.database(path).open().map_err(|e| StoreError::fjall(path, e))?;
     let mut store = Store::assemble(path, profile, db)?;
     check_format(&store)?;
     store.profile = created_with(&store)?;
@@ -128,14 +121,12 @@ fn own_byte(store: &Store, key: [u8; 2]) -> Result<Option<u8>, StoreError> {
 fn check_format(store: &Store) -> Result<(), StoreError> {
     match own_byte(store, FORMAT_KEY)? {
         Some(STORE_FORMAT) => Ok(()),
-        Some(found) if found > STORE_FORMAT => Err(StoreError::NewerFormat {
-            found,
-            known: STORE_FORMAT,
-        }),
-        Some(found) => Err(StoreError::damaged(
-            &store.path,
-            format!("no program ever wrote format {found}"),
-        )),
+        Some(found) if found > STORE_FORMAT => {
+            Err(StoreError::NewerFormat { found, known: STORE_FORMAT })
+        }
+        Some(found) => {
+            Err(StoreError::damaged(&store.path, format!("no program ever wrote format {found}")))
+        }
         None => Err(StoreError::damaged(&store.path, "its format is missing")),
     }
 }
@@ -155,27 +146,20 @@ fn check_chain(view: &StoreView) -> Result<Result<(), String>, StoreFault> {
     let (mut height, mut id) = (row.tip.height, row.tip.id);
     for _ in 0..HEADERS_CHECKED {
         if view.block_at(height)? != Some(id) {
-            return Ok(Err(format!(
-                "the block at height {height} is not the one expected"
-            )));
+            return Ok(Err(format!("the block at height {height} is not the one expected")));
         }
         let Some(header) = view.header(&id)? else {
             return Ok(Err(format!("the header at height {height} is missing")));
         };
         if header.header.id() != id || header.header.height != height {
-            return Ok(Err(format!(
-                "the header at height {height} is not its id's"
-            )));
+            return Ok(Err(format!("the header at height {height} is not its id's")));
         }
         let Some(below) = height.previous() else {
             break;
         };
         (height, id) = (below, header.header.parent);
     }
-    if view
-        .block_at(Height(row.tip.height.0.saturating_add(1)))?
-        .is_some()
-    {
+    if view.block_at(Height(row.tip.height.0.saturating_add(1)))?.is_some() {
         return Ok(Err("there is a block above the tip".into()));
     }
     let last = Seq(view.set_row()?.summary.count);
@@ -184,9 +168,6 @@ fn check_chain(view: &StoreView) -> Result<Result<(), String>, StoreFault> {
     if held.unwrap_or_default() == last {
         Ok(Ok(()))
     } else {
-        Ok(Err(format!(
-            "the log of facts does not end at number {}",
-            last.0
-        )))
+        Ok(Err(format!("the log of facts does not end at number {}", last.0)))
     }
 }

@@ -87,18 +87,12 @@ impl StoreError {
         match source.kind() {
             Kind::StorageFull | Kind::QuotaExceeded => Self::Full(path),
             Kind::PermissionDenied | Kind::ReadOnlyFilesystem => Self::NotWritable { path, source },
-            _ => Self::Failed {
-                path,
-                what: source.to_string(),
-            },
+            _ => Self::Failed { path, what: source.to_string() },
         }
     }
 
     pub(super) fn damaged(path: &Path, what: impl ToString) -> Self {
-        Self::Damaged {
-            path: path.to_owned(),
-            what: what.to_string(),
-        }
+        Self::Damaged { path: path.to_owned(), what: what.to_string() }
     }
 
     pub(super) fn fjall(path: &Path, error: fjall::Error) -> Self {
@@ -109,10 +103,9 @@ impl StoreError {
                 _ => Self::io(path, e),
             },
             E::Locked => Self::Locked(path.to_owned()),
-            E::Poisoned => Self::Failed {
-                path: path.to_owned(),
-                what: "an earlier write failed".into(),
-            },
+            E::Poisoned => {
+                Self::Failed { path: path.to_owned(), what: "an earlier write failed".into() }
+            }
             other => Self::damaged(path, format!("{other:?}")),
         }
     }

@@ -103,10 +103,7 @@ impl Store {
 
     /// The state after the latest commit.
     pub fn view(&self) -> StoreView {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Bytes of keys and values committed since the start.
@@ -119,9 +116,7 @@ impl Store {
     /// # Errors
     /// `StoreError` if the directory cannot be read.
     pub fn bytes_on_disk(&self) -> Result<u64, StoreError> {
-        self.db
-            .disk_space()
-            .map_err(|e| StoreError::fjall(&self.path, e))
+        self.db.disk_space().map_err(|e| StoreError::fjall(&self.path, e))
     }
 
     /// How long the write in progress has taken, in milliseconds; fjall can wait for ever for a
@@ -191,9 +186,7 @@ impl Store {
     /// # Errors
     /// `StoreError`; nothing can be written afterwards, and it is unknown what survives.
     pub fn persist(&self) -> Result<(), StoreError> {
-        self.db
-            .persist(PersistMode::SyncData)
-            .map_err(|e| StoreError::fjall(&self.path, e))
+        self.db.persist(PersistMode::SyncData).map_err(|e| StoreError::fjall(&self.path, e))
     }
 }
 

@@ -22,10 +22,7 @@ pub(super) type PhysicalKey = Vec<u8>;
 
 /// The physical key of a row.
 pub(super) fn physical(table: Table, key: &[u8]) -> PhysicalKey {
-    debug_assert!(
-        key.len() <= KEY_BYTES_MAX + 1,
-        "no table has such long keys"
-    );
+    debug_assert!(key.len() <= KEY_BYTES_MAX + 1, "no table has such long keys");
     let mut physical = Vec::with_capacity(1 + key.len());
     physical.push(table as u8);
     physical.extend_from_slice(key);

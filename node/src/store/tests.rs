@@ -38,10 +38,7 @@ fn a_batch_is_visible_as_a_whole_and_older_views_do_not_change() {
     let (_dir, path) = place();
     let store = open(&path);
     let before = store.view();
-    put(
-        &store,
-        &[(Table::Fact, b"k", b"1"), (Table::Item, b"k", b"2")],
-    );
+    put(&store, &[(Table::Fact, b"k", b"1"), (Table::Item, b"k", b"2")]);
     assert_eq!(before.get(Table::Fact, b"k").unwrap(), None);
     let after = store.view();
     assert_eq!(*after.get(Table::Fact, b"k").unwrap().unwrap(), *b"1");
@@ -72,14 +69,7 @@ fn scans_keep_to_their_table_their_order_and_their_bounds() {
     let store = open(&path);
     for table in Table::ALL {
         if table != Table::Meta {
-            put(
-                &store,
-                &[
-                    (table, b"b", b""),
-                    (table, b"a", b""),
-                    (table, &[0xff; 9], b""),
-                ],
-            );
+            put(&store, &[(table, b"b", b""), (table, b"a", b""), (table, &[0xff; 9], b"")]);
         }
     }
     let view = store.view();
@@ -91,14 +81,8 @@ fn scans_keep_to_their_table_their_order_and_their_bounds() {
         assert_eq!(keys(view.scan(table, b"", &high, 9).unwrap()), all);
         assert_eq!(keys(view.scan(table, b"a\0", &high, 9).unwrap()), all[1..]);
         assert_eq!(keys(view.scan(table, b"", &high, 1).unwrap()), all[..1]);
-        assert_eq!(
-            keys(view.scan_back(table, b"", &high, 1).unwrap()),
-            all[1..]
-        );
-        assert_eq!(
-            keys(view.scan_back(table, b"a", b"b", 9).unwrap()),
-            all[..1]
-        );
+        assert_eq!(keys(view.scan_back(table, b"", &high, 1).unwrap()), all[1..]);
+        assert_eq!(keys(view.scan_back(table, b"a", b"b", 9).unwrap()), all[..1]);
         assert!(view.scan(table, b"b", b"a", 9).unwrap().is_empty());
         assert!(view.scan_back(table, b"b", b"b", 9).unwrap().is_empty());
     }
@@ -117,10 +101,7 @@ fn what_was_durable_is_there_after_reopening() {
         durability.want(BatchId(n), n == 20);
     }
     while synced < BatchId(20) {
-        let next = durable
-            .recv_timeout(Duration::from_secs(30))
-            .unwrap()
-            .unwrap();
+        let next = durable.recv_timeout(Duration::from_secs(30)).unwrap().unwrap();
         assert!(next > synced, "in order");
         synced = next;
     }
@@ -143,6 +124,35 @@ fn stopping_the_durability_thread_syncs_what_is_wanted() {
     durability.stop();
     let all: Vec<_> = durable.iter().map(Result::unwrap).collect();
     assert_eq!(all.last(), Some(&BatchId(2)));
+}
+
+/// What another process would find if this one were killed now.
+fn killed(path: &Path) -> (tempfile::TempDir, PathBuf) {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir(to).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            let to = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &to);
+            } else {
+                fs::copy(entry.path(), to).unwrap();
+            }
+        }
+    }
+    let (dir, to) = place();
+    copy(path, &to);
+    (dir, to)
+}
+
+#[test]
+fn what_is_visible_survives_the_death_of_the_process() {
+    let (_dir, path) = place();
+    let store = open(&path);
+    put(&store, &[(Table::Fact, b"a", b"1"), (Table::Item, b"a", b"2")]);
+    let (_dir, copy) = killed(&path);
+    let view = open(&copy).view();
+    assert_eq!(view.get(Table::Fact, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+    assert_eq!(view.get(Table::Item, b"a").unwrap().as_deref(), Some(&b"2"[..]));
 }
 
 #[test]
@@ -269,6 +279,49 @@ fn a_full_disk_and_a_read_only_one_are_told_apart() {
     assert!(full.to_string().contains("is full") && full.hint().contains("free some space"));
     let read_only = StoreError::fjall(path, io(std::io::ErrorKind::ReadOnlyFilesystem));
     assert!(matches!(read_only, StoreError::NotWritable { .. }));
+}
+
+#[test]
+fn a_reader_never_sees_half_a_batch_while_tables_are_flushed() {
+    const LAST: u64 = 4_000;
+    let (_dir, path) = place();
+    let store = open(&path);
+    let mut value = [0; 512];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seen = 0;
+            while seen < LAST {
+                let view = store.view();
+                let number = |table| {
+                    let value = view.get(table, b"k").unwrap();
+                    value.map_or(0, |v| u64::from_be_bytes(*v.first_chunk().unwrap()))
+                };
+                let (fact, item) = (number(Table::Fact), number(Table::Item));
+                assert_eq!(fact, item);
+                assert!(fact >= seen, "went back");
+                seen = fact;
+            }
+        });
+        for n in 1..=LAST {
+            value[..8].copy_from_slice(&n.to_be_bytes());
+            put(&store, &[(Table::Fact, b"k", &value), (Table::Item, b"k", &value)]);
+        }
+    });
+}
+
+#[test]
+fn a_heartbeat_keeps_both_keyspaces_from_idling() {
+    let (_dir, path) = place();
+    let store = open(&path);
+    let beat = || store.view().get(Table::Meta, &Meta::Heartbeat.key()).unwrap();
+    put(&store, &[(Table::Fact, b"a", &[1; 1024])]);
+    assert_eq!(beat(), None);
+    let value = vec![0; 1024 * 1024];
+    for _ in 0..8 {
+        put(&store, &[(Table::Fact, b"a", &value)]);
+    }
+    assert!(beat().is_some());
+    assert!(store.facts.get(HEARTBEAT_KEY).unwrap().is_some());
 }
 
 type Model = BTreeMap<(Table, Vec<u8>), Vec<u8>>;

@@ -25,10 +25,7 @@ impl std::fmt::Debug for StoreView {
 
 fn fault(table: Table, error: &fjall::Error) -> StoreFault {
     tracing::error!(?table, %error, "the store cannot be read");
-    StoreFault {
-        table,
-        what: "the database reports an error; see the log",
-    }
+    StoreFault { table, what: "the database reports an error; see the log" }
 }
 
 fn row(table: Table, guard: Guard) -> Result<Row, StoreFault> {
@@ -53,9 +50,7 @@ impl StoreView {
 
 impl View for StoreView {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Arc<[u8]>>, StoreFault> {
-        let value = self
-            .snapshot
-            .get(self.keyspace(table), physical(table, key));
+        let value = self.snapshot.get(self.keyspace(table), physical(table, key));
         let value = value.map_err(|e| fault(table, &e))?;
         Ok(value.map(|value| (*value).into()))
     }

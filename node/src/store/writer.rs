@@ -55,10 +55,7 @@ impl Durability {
         let thread = std::thread::Builder::new()
             .name("cairn-durable".into())
             .spawn(move || run(&store, &for_thread, &sink))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        Ok(Self { shared, thread: Some(thread) })
     }
 
     /// This batch is visible and shall become durable; at once if somebody waits for it.

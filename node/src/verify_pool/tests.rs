@@ -23,16 +23,8 @@ fn next(receiver: &mpsc::Receiver<Done>) -> Done {
 
 fn fact(n: u64, good: bool) -> Unverified<EncodedFact> {
     let key = SigningKey::from_seed([n as u8 % 3 + 1; 32]);
-    let body = Body::Record {
-        topic: "t",
-        media_type: "text/plain",
-        bytes: b"x",
-    };
-    let fact = Fact {
-        author: key.node_id(),
-        time: UnixTime(n),
-        body,
-    };
+    let body = Body::Record { topic: "t", media_type: "text/plain", bytes: b"x" };
+    let fact = Fact { author: key.node_id(), time: UnixTime(n), body };
     let signed = EncodedFact::sign(fact, &MeshId::ZERO, &key).unwrap();
     let mut bytes = signed.bytes().to_vec();
     let at = bytes.len() - SIGNATURE_BYTES;

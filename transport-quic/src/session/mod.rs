@@ -179,8 +179,7 @@ impl Session {
         let mut live = self.live();
         // Closing what is lost already would hide how it was lost.
         if live.why.is_none() && self.connection.close_reason().is_none() {
-            self.connection
-                .close(VarInt::from_u32(number), text.as_bytes());
+            self.connection.close(VarInt::from_u32(number), text.as_bytes());
             live.why = Some((code, text));
         }
     }
@@ -233,10 +232,5 @@ fn explain(
             (None, by_peer, other.to_string())
         }
     };
-    TransportEvent::Closed {
-        conn,
-        code,
-        by_peer,
-        detail: printable(&detail),
-    }
+    TransportEvent::Closed { conn, code, by_peer, detail: printable(&detail) }
 }

@@ -62,38 +62,22 @@ impl Session {
         }
         let stream = StreamTag(live.next_stream);
         live.next_stream += 1;
-        let asked = Asked {
-            class,
-            writer,
-            slot,
-        };
+        let asked = Asked { class, writer, slot };
         live.asked.insert(stream, asked);
-        let event = TransportEvent::Request {
-            conn: self.id,
-            stream,
-            class,
-            bytes,
-        };
+        let event = TransportEvent::Request { conn: self.id, stream, class, bytes };
         self.sink.put(self.id, Lane::Normal, event, None);
     }
 
     /// Answers, or resets the stream if the peer leaves too many answers unread.
     pub(super) fn answer(&self, stream: StreamTag, bytes: Vec<u8>) {
         let asked = self.live().asked.remove(&stream);
-        let Some(Asked {
-            class,
-            mut writer,
-            slot,
-        }) = asked
-        else {
+        let Some(Asked { class, mut writer, slot }) = asked else {
             return;
         };
         let length = bytes.len();
-        let room = u32::try_from(length).ok().and_then(|bytes| {
-            Arc::clone(&self.answers_out)
-                .try_acquire_many_owned(bytes)
-                .ok()
-        });
+        let room = u32::try_from(length)
+            .ok()
+            .and_then(|bytes| Arc::clone(&self.answers_out).try_acquire_many_owned(bytes).ok());
         let (Some(room), Some(prefix)) = (room, framing::prefix(&bytes, class.answer_bytes_max()))
         else {
             tracing::debug!(conn = self.id.0, ?class, length, "no room for an answer");

@@ -61,23 +61,10 @@ fn a_dial_to_nobody_fails_in_time() {
     let address = PeerAddr(silent.local_addr().unwrap().to_string());
     a.endpoint.dial(DialId(1), &address, None);
     let error = DialError::Timeout;
-    assert_eq!(
-        a.next(),
-        TransportEvent::DialFailed {
-            dial: DialId(1),
-            error
-        }
-    );
-    a.endpoint
-        .dial(DialId(2), &PeerAddr("no port".to_owned()), None);
+    assert_eq!(a.next(), TransportEvent::DialFailed { dial: DialId(1), error });
+    a.endpoint.dial(DialId(2), &PeerAddr("no port".to_owned()), None);
     let failed = a.next();
-    assert!(matches!(
-        failed,
-        TransportEvent::DialFailed {
-            error: DialError::Resolve(_),
-            ..
-        }
-    ));
+    assert!(matches!(failed, TransportEvent::DialFailed { error: DialError::Resolve(_), .. }));
 }
 
 #[test]
@@ -86,34 +73,22 @@ fn names_are_resolved() {
     let a = Node::start(&runtime, 1, TransportLimits::default());
     let b = Node::start(&runtime, 2, TransportLimits::default());
     let address = format!("localhost:{}", b.endpoint.local_addr().port());
-    a.endpoint
-        .dial(DialId(1), &PeerAddr(address), Some(b.endpoint.node_id()));
+    a.endpoint.dial(DialId(1), &PeerAddr(address), Some(b.endpoint.node_id()));
     assert_eq!(a.opened().1, b.endpoint.node_id());
 }
 
 #[test]
 fn a_full_node_refuses_until_a_place_is_free() {
     let runtime = runtime();
-    let limits = TransportLimits {
-        inbound_max: 1,
-        ..TransportLimits::default()
-    };
+    let limits = TransportLimits { inbound_max: 1, ..TransportLimits::default() };
     let (full, first) = (Node::start(&runtime, 1, limits), TransportLimits::default());
-    let (first, second) = (
-        Node::start(&runtime, 2, first.clone()),
-        Node::start(&runtime, 3, first),
-    );
+    let (first, second) =
+        (Node::start(&runtime, 2, first.clone()), Node::start(&runtime, 3, first));
     first.dial(0, &full, None);
     let (conn, _) = full.opened();
     second.dial(1, &full, None);
     let error = DialError::Refused;
-    assert_eq!(
-        second.next(),
-        TransportEvent::DialFailed {
-            dial: DialId(1),
-            error
-        }
-    );
+    assert_eq!(second.next(), TransportEvent::DialFailed { dial: DialId(1), error });
     full.endpoint.close(conn, CloseCode::Full);
     full.closed(conn);
     second.dial(2, &full, None);
@@ -123,33 +98,21 @@ fn a_full_node_refuses_until_a_place_is_free() {
 #[test]
 fn dials_beyond_the_limit_fail_at_once() {
     let runtime = runtime();
-    let limits = TransportLimits {
-        outbound_max: 1,
-        ..TransportLimits::default()
-    };
+    let limits = TransportLimits { outbound_max: 1, ..TransportLimits::default() };
     let a = Node::start(&runtime, 1, limits);
     let b = Node::start(&runtime, 2, TransportLimits::default());
     a.dial(1, &b, None);
     a.opened();
     a.dial(2, &b, None);
     let error = DialError::TooMany;
-    assert_eq!(
-        a.next(),
-        TransportEvent::DialFailed {
-            dial: DialId(2),
-            error
-        }
-    );
+    assert_eq!(a.next(), TransportEvent::DialFailed { dial: DialId(2), error });
 }
 
 #[test]
 fn under_load_an_address_is_proven_first_and_gets_in() {
     let runtime = runtime();
     // A quarter of three is none, so every first packet counts as load.
-    let limits = TransportLimits {
-        half_open_max: 3,
-        ..TransportLimits::default()
-    };
+    let limits = TransportLimits { half_open_max: 3, ..TransportLimits::default() };
     let first = Gate::new(3).judge(LOOPBACK.ip(), false, 0, Instant::now());
     assert_eq!(first, Verdict::Retry);
     let a = Node::start(&runtime, 1, TransportLimits::default());
@@ -168,22 +131,14 @@ fn shutdown_says_so_to_everybody_and_ends_dialling() {
     assert_eq!(b.closed(at_b), (Some(stopping), true, text));
     a.dial(9, &b, None);
     let error = DialError::ShuttingDown;
-    assert_eq!(
-        a.next(),
-        TransportEvent::DialFailed {
-            dial: DialId(9),
-            error
-        }
-    );
+    assert_eq!(a.next(), TransportEvent::DialFailed { dial: DialId(9), error });
 }
 
 #[test]
 fn a_peer_that_vanishes_is_noticed_and_blamed_for_nothing() {
     let runtime = runtime();
-    let limits = TransportLimits {
-        idle_timeout: Duration::from_millis(300),
-        ..TransportLimits::default()
-    };
+    let limits =
+        TransportLimits { idle_timeout: Duration::from_millis(300), ..TransportLimits::default() };
     let node = Node::start(&runtime, 1, limits);
     let doomed = self::runtime();
     let (_endpoint, _connection, conn) = hostile(&doomed, TransportConfig::default(), &node);

@@ -66,12 +66,9 @@ impl Node {
     /// The next event, which must be the end of the connection.
     fn closed(&self, expected: ConnId) -> (Option<CloseCode>, bool, String) {
         match self.next() {
-            TransportEvent::Closed {
-                conn,
-                code,
-                by_peer,
-                detail,
-            } if conn == expected => (code, by_peer, detail),
+            TransportEvent::Closed { conn, code, by_peer, detail } if conn == expected => {
+                (code, by_peer, detail)
+            }
             other => panic!("expected Closed, got {other:?}"),
         }
     }
@@ -82,8 +79,7 @@ impl Node {
 
     fn request(&self, conn: ConnId, tag: u64, class: Class, bytes: Vec<u8>) {
         let tag = RequestTag(tag);
-        self.endpoint
-            .send(conn, Frame::Request { tag, class, bytes });
+        self.endpoint.send(conn, Frame::Request { tag, class, bytes });
     }
 }
 
@@ -113,10 +109,7 @@ fn raw_dial(
     let address = to.endpoint.local_addr();
     wait(runtime, async {
         let endpoint = quinn::Endpoint::client(LOOPBACK).unwrap();
-        let connection = endpoint
-            .connect_with(config, address, NAME)
-            .unwrap()
-            .await?;
+        let connection = endpoint.connect_with(config, address, NAME).unwrap().await?;
         Ok((endpoint, connection))
     })
 }

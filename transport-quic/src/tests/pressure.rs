@@ -7,10 +7,7 @@ use quinn::ReadError;
 use super::*;
 
 fn hasty() -> TransportLimits {
-    TransportLimits {
-        frame_timeout: Duration::from_millis(200),
-        ..TransportLimits::small()
-    }
+    TransportLimits { frame_timeout: Duration::from_millis(200), ..TransportLimits::small() }
 }
 
 #[test]
@@ -27,9 +24,7 @@ fn a_slow_driver_slows_its_peer_loses_nothing_and_hears_others_in_turn() {
         let written = Arc::clone(&written);
         async move {
             let mut send = peer.open_uni().await.unwrap();
-            send.write_all(&[Class::Announce as u8, WIRE_VERSION])
-                .await
-                .unwrap();
+            send.write_all(&[Class::Announce as u8, WIRE_VERSION]).await.unwrap();
             for number in 0..FRAMES as u32 {
                 let frame = [8192u32.to_le_bytes(), number.to_le_bytes()].concat();
                 send.write_all(&frame).await.unwrap();
@@ -98,57 +93,33 @@ fn a_peer_that_does_not_read_control_is_let_go_without_blame() {
     let victim = Node::start(&runtime, 1, TransportLimits::small());
     let (_endpoint, peer, conn) = hostile(&runtime, TransportConfig::default(), &victim);
     let mut control = wait(&runtime, peer.open_bi()).unwrap();
-    wait(
-        &runtime,
-        control.0.write_all(&raw_frame(Class::Control, 1, b"x")),
-    )
-    .unwrap();
+    wait(&runtime, control.0.write_all(&raw_frame(Class::Control, 1, b"x"))).unwrap();
     victim.next();
     for _ in 0..1_000 {
-        victim
-            .endpoint
-            .send(conn, Frame::Control(vec![0; 8 * 1024]));
+        victim.endpoint.send(conn, Frame::Control(vec![0; 8 * 1024]));
     }
-    assert_eq!(
-        victim.closed(conn),
-        (None, false, "control queue full".to_owned())
-    );
+    assert_eq!(victim.closed(conn), (None, false, "control queue full".to_owned()));
 }
 
 #[test]
 fn requests_beyond_the_limit_get_no_answer_at_once() {
     let runtime = runtime();
-    let limits = TransportLimits {
-        requests_max: 2,
-        ..TransportLimits::small()
-    };
+    let limits = TransportLimits { requests_max: 2, ..TransportLimits::small() };
     let (a, at_a, b, at_b) = pair(&runtime, &limits);
     for tag in 1..=3 {
         a.request(at_a, tag, Class::Peers, vec![]);
     }
-    assert_eq!(
-        a.next(),
-        TransportEvent::NoAnswer {
-            conn: at_a,
-            tag: RequestTag(3)
-        }
-    );
+    assert_eq!(a.next(), TransportEvent::NoAnswer { conn: at_a, tag: RequestTag(3) });
     a.endpoint.send(at_a, Frame::Forget(RequestTag(1)));
     a.request(at_a, 4, Class::Facts, vec![4]);
     loop {
-        let TransportEvent::Request { stream, bytes, .. } = b.next() else {
-            panic!("no request")
-        };
+        let TransportEvent::Request { stream, bytes, .. } = b.next() else { panic!("no request") };
         if bytes == [4] {
             b.endpoint.send(at_b, Frame::Answer { stream, bytes });
             break;
         }
     }
-    let answer = TransportEvent::Answer {
-        conn: at_a,
-        tag: RequestTag(4),
-        bytes: vec![4],
-    };
+    let answer = TransportEvent::Answer { conn: at_a, tag: RequestTag(4), bytes: vec![4] };
     assert_eq!(a.next(), answer);
 }
 
@@ -172,13 +143,7 @@ fn a_peer_that_lets_no_stream_open_or_never_answers_gives_no_answer() {
         transport.max_concurrent_bidi_streams(streams.into());
         let (_endpoint, _peer, conn) = hostile(&runtime, transport, &victim);
         victim.request(conn, 1, Class::Facts, vec![]);
-        assert_eq!(
-            victim.next(),
-            TransportEvent::NoAnswer {
-                conn,
-                tag: RequestTag(1)
-            }
-        );
+        assert_eq!(victim.next(), TransportEvent::NoAnswer { conn, tag: RequestTag(1) });
         victim.endpoint.close(conn, CloseCode::Full);
         victim.closed(conn);
     }
@@ -193,26 +158,16 @@ fn a_stalled_request_is_stopped_and_nothing_else_suffers() {
         for bytes in [vec![], raw_frame(Class::Facts, 100, b"x")] {
             let (mut send, mut recv) = peer.open_bi().await.unwrap();
             // One byte at least, or the other side does not see the stream.
-            send.write_all(if bytes.is_empty() { &[4] } else { &bytes })
-                .await
-                .unwrap();
+            send.write_all(if bytes.is_empty() { &[4] } else { &bytes }).await.unwrap();
             assert!(send.stopped().await.unwrap().is_some());
-            assert!(matches!(
-                recv.read(&mut [0]).await,
-                Err(ReadError::Reset(_))
-            ));
+            assert!(matches!(recv.read(&mut [0]).await, Err(ReadError::Reset(_))));
         }
         let (mut send, _recv) = peer.open_bi().await.unwrap();
-        send.write_all(&raw_frame(Class::Peers, 1, b"y"))
-            .await
-            .unwrap();
+        send.write_all(&raw_frame(Class::Peers, 1, b"y")).await.unwrap();
         send.finish().unwrap();
     });
     let event = victim.next();
-    assert!(
-        matches!(event, TransportEvent::Request { conn: c, .. } if c == conn),
-        "{event:?}"
-    );
+    assert!(matches!(event, TransportEvent::Request { conn: c, .. } if c == conn), "{event:?}");
 }
 
 #[test]
@@ -223,9 +178,7 @@ fn one_request_too_many_of_a_class_is_reset_until_one_is_answered() {
     let ask = || {
         wait(&runtime, async {
             let (mut send, recv) = peer.open_bi().await.unwrap();
-            send.write_all(&raw_frame(Class::Headers, 1, b"y"))
-                .await
-                .unwrap();
+            send.write_all(&raw_frame(Class::Headers, 1, b"y")).await.unwrap();
             let _ = send.finish();
             recv
         })
@@ -240,18 +193,9 @@ fn one_request_too_many_of_a_class_is_reset_until_one_is_answered() {
         open.push((recv, taken()));
     }
     let refused = wait(&runtime, ask_end(ask()));
-    assert!(matches!(
-        refused,
-        Err(quinn::ReadToEndError::Read(ReadError::Reset(_)))
-    ));
+    assert!(matches!(refused, Err(quinn::ReadToEndError::Read(ReadError::Reset(_)))));
     let (answered, stream) = open.pop().unwrap();
-    victim.endpoint.send(
-        conn,
-        Frame::Answer {
-            stream,
-            bytes: vec![],
-        },
-    );
+    victim.endpoint.send(conn, Frame::Answer { stream, bytes: vec![] });
     assert_eq!(wait(&runtime, ask_end(answered)), Ok(vec![0; 4]));
     let _recv = ask();
     taken();
@@ -272,22 +216,12 @@ fn answers_that_a_peer_leaves_unread_are_bounded() {
     for _ in 0..Class::Facts.inbound_max() {
         let recv = wait(&runtime, async {
             let (mut send, recv) = peer.open_bi().await.unwrap();
-            send.write_all(&raw_frame(Class::Facts, 1, b"y"))
-                .await
-                .unwrap();
+            send.write_all(&raw_frame(Class::Facts, 1, b"y")).await.unwrap();
             send.finish().unwrap();
             recv
         });
-        let TransportEvent::Request { stream, .. } = victim.next() else {
-            panic!("no request")
-        };
-        victim.endpoint.send(
-            conn,
-            Frame::Answer {
-                stream,
-                bytes: vec![1; 1024 * 1024],
-            },
-        );
+        let TransportEvent::Request { stream, .. } = victim.next() else { panic!("no request") };
+        victim.endpoint.send(conn, Frame::Answer { stream, bytes: vec![1; 1024 * 1024] });
         answers.push(recv);
     }
     // Room for two and a half: two arrive whole, the others are reset.
@@ -304,10 +238,7 @@ fn answers_that_a_peer_leaves_unread_are_bounded() {
 #[test]
 fn unread_announcements_leave_room_for_the_other_streams() {
     let runtime = runtime();
-    let least = TransportLimits {
-        receive_window: 3 * 64 * 1024,
-        ..TransportLimits::small()
-    };
+    let least = TransportLimits { receive_window: 3 * 64 * 1024, ..TransportLimits::small() };
     let victim = Node::start(&runtime, 1, least);
     let (_endpoint, peer, conn) = hostile(&runtime, TransportConfig::default(), &victim);
     let flood = runtime.spawn({

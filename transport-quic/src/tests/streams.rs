@@ -13,10 +13,7 @@ fn control_and_announcements_go_both_ways_in_order() {
         b.control(at_b, byte);
     }
     for byte in 0..10 {
-        let control = |conn| TransportEvent::Control {
-            conn,
-            bytes: vec![byte],
-        };
+        let control = |conn| TransportEvent::Control { conn, bytes: vec![byte] };
         assert_eq!((a.next(), b.next()), (control(at_a), control(at_b)));
     }
     for (from, conn, to, at_to) in [(&a, at_a, &b, at_b), (&b, at_b, &a, at_a)] {
@@ -38,32 +35,13 @@ fn every_class_of_request_is_answered_both_ways_up_to_its_limits() {
             let limits = (class.request_bytes_max(), class.answer_bytes_max());
             for (request, answer) in [(0, 0), limits] {
                 from.request(conn, tag, class, vec![1; request]);
-                let TransportEvent::Request {
-                    conn: c,
-                    stream,
-                    class: k,
-                    bytes,
-                } = to.next()
-                else {
+                let TransportEvent::Request { conn: c, stream, class: k, bytes } = to.next() else {
                     panic!("no request of {class:?}");
                 };
                 assert_eq!((c, k, bytes), (at_to, class, vec![1; request]));
-                to.endpoint.send(
-                    at_to,
-                    Frame::Answer {
-                        stream,
-                        bytes: vec![2; answer],
-                    },
-                );
+                to.endpoint.send(at_to, Frame::Answer { stream, bytes: vec![2; answer] });
                 let (tag_, bytes) = (RequestTag(tag), vec![2; answer]);
-                assert_eq!(
-                    from.next(),
-                    TransportEvent::Answer {
-                        conn,
-                        tag: tag_,
-                        bytes
-                    }
-                );
+                assert_eq!(from.next(), TransportEvent::Answer { conn, tag: tag_, bytes });
                 tag += 1;
             }
         }
@@ -80,44 +58,16 @@ fn a_refused_request_gets_no_answer_and_a_forgotten_one_nothing() {
     };
     a.request(at_a, 1, Class::Peers, vec![]);
     b.endpoint.send(at_b, Frame::Refuse(stream_of(b.next())));
-    assert_eq!(
-        a.next(),
-        TransportEvent::NoAnswer {
-            conn: at_a,
-            tag: RequestTag(1)
-        }
-    );
+    assert_eq!(a.next(), TransportEvent::NoAnswer { conn: at_a, tag: RequestTag(1) });
     a.request(at_a, 2, Class::Peers, vec![]);
     let forgotten = stream_of(b.next());
     a.endpoint.send(at_a, Frame::Forget(RequestTag(2)));
-    b.endpoint.send(
-        at_b,
-        Frame::Answer {
-            stream: forgotten,
-            bytes: vec![2],
-        },
-    );
+    b.endpoint.send(at_b, Frame::Answer { stream: forgotten, bytes: vec![2] });
     // Answering what nobody asked is no harm either.
-    b.endpoint.send(
-        at_b,
-        Frame::Answer {
-            stream: StreamTag(99),
-            bytes: vec![],
-        },
-    );
+    b.endpoint.send(at_b, Frame::Answer { stream: StreamTag(99), bytes: vec![] });
     a.request(at_a, 3, Class::Peers, vec![]);
-    b.endpoint.send(
-        at_b,
-        Frame::Answer {
-            stream: stream_of(b.next()),
-            bytes: vec![3],
-        },
-    );
-    let answer = TransportEvent::Answer {
-        conn: at_a,
-        tag: RequestTag(3),
-        bytes: vec![3],
-    };
+    b.endpoint.send(at_b, Frame::Answer { stream: stream_of(b.next()), bytes: vec![3] });
+    let answer = TransportEvent::Answer { conn: at_a, tag: RequestTag(3), bytes: vec![3] };
     assert_eq!(a.next(), answer);
 }
 
@@ -132,13 +82,7 @@ fn an_answer_under_way_is_not_told_once_its_request_is_forgotten() {
     for round in 0..50 {
         a.request(at_a, 2 * round, Class::Peers, vec![]);
         let bytes = vec![1];
-        b.endpoint.send(
-            at_b,
-            Frame::Answer {
-                stream: stream(),
-                bytes,
-            },
-        );
+        b.endpoint.send(at_b, Frame::Answer { stream: stream(), bytes });
         // By the time that this is answered the answer is under way or waits for the driver.
         a.request(at_a, 2 * round + 1, Class::Facts, vec![]);
         let second = stream();
@@ -162,56 +106,20 @@ fn provable_misbehavior_ends_the_connection_and_says_why() {
     let mut trailing = raw_frame(Class::Peers, 1, b"x");
     trailing.push(0);
     let deeds = [
-        (
-            Stream::Bi,
-            raw_frame(Class::Headers, headers_max + 1, b""),
-            "frame of 1089 bytes",
-        ),
-        (
-            Stream::Bi,
-            raw_frame(Class::Control, gibibyte, b"x"),
-            "frame of 1073741824 bytes",
-        ),
-        (
-            Stream::Uni,
-            raw_frame(Class::Announce, gibibyte, b"x"),
-            "frame of 1073741824 bytes",
-        ),
+        (Stream::Bi, raw_frame(Class::Headers, headers_max + 1, b""), "frame of 1089 bytes"),
+        (Stream::Bi, raw_frame(Class::Control, gibibyte, b"x"), "frame of 1073741824 bytes"),
+        (Stream::Uni, raw_frame(Class::Announce, gibibyte, b"x"), "frame of 1073741824 bytes"),
         (Stream::Bi, vec![7, WIRE_VERSION], "unknown class 7"),
         (Stream::Uni, vec![255, WIRE_VERSION], "unknown class 255"),
         (Stream::Bi, vec![Class::Facts as u8, 2], "wire version 2"),
-        (
-            Stream::Bi,
-            raw_frame(Class::Facts, 10, b"short"),
-            "frame truncated",
-        ),
-        (
-            Stream::Bi,
-            raw_frame(Class::Control, 10, b"short"),
-            "frame truncated",
-        ),
-        (
-            Stream::Bi,
-            vec![Class::Facts as u8, WIRE_VERSION],
-            "frame truncated",
-        ),
+        (Stream::Bi, raw_frame(Class::Facts, 10, b"short"), "frame truncated"),
+        (Stream::Bi, raw_frame(Class::Control, 10, b"short"), "frame truncated"),
+        (Stream::Bi, vec![Class::Facts as u8, WIRE_VERSION], "frame truncated"),
         (Stream::Bi, vec![], "frame truncated"),
         (Stream::Bi, trailing, "bytes after the frame"),
-        (
-            Stream::Bi,
-            raw_frame(Class::Announce, 0, b""),
-            "unexpected stream of class 1",
-        ),
-        (
-            Stream::Uni,
-            raw_frame(Class::Control, 0, b""),
-            "unexpected stream of class 0",
-        ),
-        (
-            Stream::Uni,
-            raw_frame(Class::Facts, 0, b""),
-            "unexpected stream of class 4",
-        ),
+        (Stream::Bi, raw_frame(Class::Announce, 0, b""), "unexpected stream of class 1"),
+        (Stream::Uni, raw_frame(Class::Control, 0, b""), "unexpected stream of class 0"),
+        (Stream::Uni, raw_frame(Class::Facts, 0, b""), "unexpected stream of class 4"),
     ];
     let runtime = runtime();
     let victim = Node::start(&runtime, 1, TransportLimits::default());
@@ -235,15 +143,8 @@ fn provable_misbehavior_ends_the_connection_and_says_why() {
 
 fn assert_misbehavior(victim: &Node, conn: ConnId, end: &ConnectionError, expected: &str) {
     let (code, by_peer, detail) = victim.closed(conn);
-    assert_eq!(
-        (code, by_peer),
-        (Some(CloseCode::Misbehavior), false),
-        "{expected}"
-    );
-    assert!(
-        detail.contains(expected),
-        "{detail:?} should say {expected:?}"
-    );
+    assert_eq!((code, by_peer), (Some(CloseCode::Misbehavior), false), "{expected}");
+    assert!(detail.contains(expected), "{detail:?} should say {expected:?}");
     let ConnectionError::ApplicationClosed(close) = end else {
         panic!("{end}");
     };
@@ -258,13 +159,7 @@ fn a_second_control_stream_is_misbehavior() {
     let bytes = raw_frame(Class::Control, 1, b"x");
     let mut first = wait(&runtime, peer.open_bi()).unwrap();
     wait(&runtime, first.0.write_all(&bytes)).unwrap();
-    assert_eq!(
-        victim.next(),
-        TransportEvent::Control {
-            conn,
-            bytes: b"x".to_vec()
-        }
-    );
+    assert_eq!(victim.next(), TransportEvent::Control { conn, bytes: b"x".to_vec() });
     let mut second = wait(&runtime, peer.open_bi()).unwrap();
     wait(&runtime, second.0.write_all(&bytes)).unwrap();
     let end = wait(&runtime, peer.closed());
@@ -293,28 +188,14 @@ fn a_broken_answer_is_misbehavior_and_never_an_answer() {
             peer.closed().await
         });
         let mut event = victim.next();
-        if event
-            == (TransportEvent::NoAnswer {
-                conn,
-                tag: RequestTag(1),
-            })
-        {
+        if event == (TransportEvent::NoAnswer { conn, tag: RequestTag(1) }) {
             event = victim.next();
         }
-        let TransportEvent::Closed {
-            code,
-            by_peer,
-            detail,
-            ..
-        } = event
-        else {
+        let TransportEvent::Closed { code, by_peer, detail, .. } = event else {
             panic!("{event:?}");
         };
         assert_eq!((code, by_peer), (Some(CloseCode::Misbehavior), false));
-        assert!(
-            detail.contains(expected),
-            "{detail:?} should say {expected:?}"
-        );
+        assert!(detail.contains(expected), "{detail:?} should say {expected:?}");
         assert!(matches!(end, ConnectionError::ApplicationClosed(_)));
     }
 }

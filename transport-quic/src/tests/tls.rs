@@ -47,33 +47,15 @@ fn strangers_connect_and_each_learns_the_other_key() {
     let a = Node::start(&runtime, 1, TransportLimits::default());
     let b = Node::start(&runtime, 2, TransportLimits::small());
     a.dial(7, &b, Some(b.endpoint.node_id()));
-    let TransportEvent::Opened {
-        node,
-        address,
-        dial,
-        ..
-    } = a.next()
-    else {
+    let TransportEvent::Opened { node, address, dial, .. } = a.next() else {
         panic!("not opened");
     };
-    assert_eq!(
-        (node, address),
-        (b.endpoint.node_id(), b.endpoint.local_addr())
-    );
+    assert_eq!((node, address), (b.endpoint.node_id(), b.endpoint.local_addr()));
     assert_eq!(dial, Some(DialId(7)));
-    let TransportEvent::Opened {
-        node,
-        address,
-        dial,
-        ..
-    } = b.next()
-    else {
+    let TransportEvent::Opened { node, address, dial, .. } = b.next() else {
         panic!("not opened");
     };
-    assert_eq!(
-        (node, address),
-        (a.endpoint.node_id(), a.endpoint.local_addr())
-    );
+    assert_eq!((node, address), (a.endpoint.node_id(), a.endpoint.local_addr()));
     assert_eq!(dial, None);
 }
 
@@ -86,25 +68,13 @@ fn a_dial_with_a_pin_takes_no_other_key() {
     a.dial(1, &b, Some(expected));
     let got = b.endpoint.node_id();
     let error = DialError::WrongKey { expected, got };
-    assert_eq!(
-        a.next(),
-        TransportEvent::DialFailed {
-            dial: DialId(1),
-            error
-        }
-    );
+    assert_eq!(a.next(), TransportEvent::DialFailed { dial: DialId(1), error });
     // The first thing that the other side hears of is a dial without a wrong pin.
     a.dial(2, &b, None);
     let (conn, _) = a.opened();
     let (at_b, _) = b.opened();
     a.control(conn, 1);
-    assert_eq!(
-        b.next(),
-        TransportEvent::Control {
-            conn: at_b,
-            bytes: vec![1]
-        }
-    );
+    assert_eq!(b.next(), TransportEvent::Control { conn: at_b, bytes: vec![1] });
 }
 
 #[test]
@@ -145,16 +115,9 @@ fn a_key_that_is_not_ed25519_is_refused() {
     let ecdsa = rcgen::generate_simple_self_signed(vec![NAME.to_owned()]).unwrap();
     assert!(node_of(ecdsa.cert.der()).is_err());
     let key = PrivatePkcs8KeyDer::from(ecdsa.signing_key.serialize_der());
-    let key = identity(3)
-        .provider
-        .key_provider
-        .load_private_key(key.into())
-        .unwrap();
+    let key = identity(3).provider.key_provider.load_private_key(key.into()).unwrap();
     // There is no scheme to sign with, so the client has nothing to show.
-    assert_refused(
-        showing(CertifiedKey::new(vec![ecdsa.cert.der().clone()], key)),
-        116,
-    );
+    assert_refused(showing(CertifiedKey::new(vec![ecdsa.cert.der().clone()], key)), 116);
 }
 
 #[test]
@@ -162,10 +125,7 @@ fn a_chain_of_certificates_is_refused() {
     let me = identity(3);
     let mut chain = me.certified.cert.clone();
     chain.extend(identity(4).certified.cert.clone());
-    assert_refused(
-        showing(CertifiedKey::new(chain, me.certified.key.clone())),
-        48,
-    );
+    assert_refused(showing(CertifiedKey::new(chain, me.certified.key.clone())), 48);
 }
 
 #[test]
@@ -178,10 +138,7 @@ fn certificates_are_the_same_on_every_start_and_name_the_node() {
 #[cfg(feature = "pq")]
 #[test]
 fn the_first_key_exchange_offered_is_post_quantum() {
-    assert_eq!(
-        identity(3).provider.kx_groups[0].name(),
-        NamedGroup::X25519MLKEM768
-    );
+    assert_eq!(identity(3).provider.kx_groups[0].name(), NamedGroup::X25519MLKEM768);
 }
 
 /// Counts what a server gives to resume a session with.

@@ -14,24 +14,13 @@ fn authority_mesh() -> Mesh {
     keys.sort_by_key(SigningKey::node_id);
     let sealers: Vec<_> = keys.iter().map(SigningKey::node_id).collect();
     let params = Params::private("test", &sealers, UnixTime(1_000_000)).unwrap();
-    Mesh {
-        params,
-        keys,
-        sealers,
-    }
+    Mesh { params, keys, sealers }
 }
 
 fn pow_mesh() -> Mesh {
     let mut params = Params::open();
-    params.seal = SealRule::Pow {
-        initial: Target(0x207f_ffff),
-        half_life: 3_600_000,
-    };
-    Mesh {
-        params,
-        keys: Vec::new(),
-        sealers: Vec::new(),
-    }
+    params.seal = SealRule::Pow { initial: Target(0x207f_ffff), half_life: 3_600_000 };
+    Mesh { params, keys: Vec::new(), sealers: Vec::new() }
 }
 
 impl Mesh {
@@ -64,16 +53,13 @@ impl Mesh {
         let mut header = self.draft(end);
         change(&mut header);
         let header = Unverified(self.seal(header));
-        end.verify_next(&self.params, &self.sealers, header, None)
-            .unwrap_err()
+        end.verify_next(&self.params, &self.sealers, header, None).unwrap_err()
     }
 
     fn extend(&self, end: &mut ChainEnd, count: usize) {
         for _ in 0..count {
             let header = Unverified(self.seal(self.draft(end)));
-            let header = end
-                .verify_next(&self.params, &self.sealers, header, None)
-                .unwrap();
+            let header = end.verify_next(&self.params, &self.sealers, header, None).unwrap();
             let id = header.id();
             end.advance(&self.params, &self.sealers, header.into_inner(), id);
         }
@@ -87,26 +73,11 @@ fn each_broken_rule_has_its_reject() {
         mesh.extend(&mut end, 15);
         let reject = |change: fn(&mut Header)| mesh.reject(&end, change);
         assert_eq!(reject(|h| h.version = 2), HeaderReject::Version(2));
-        assert_eq!(
-            reject(|h| h.height = Height(18)),
-            HeaderReject::Height(Height(16), Height(18))
-        );
-        assert_eq!(
-            reject(|h| h.parent = BlockId::ZERO),
-            HeaderReject::Parent(BlockId::ZERO)
-        );
-        assert_eq!(
-            reject(|h| h.history_root = Hash::ZERO),
-            HeaderReject::HistoryRoot
-        );
-        assert_eq!(
-            reject(|h| h.state_root = Hash([1; 32])),
-            HeaderReject::StateRoot
-        );
-        assert_eq!(
-            reject(|h| h.sealers_root = Hash::ZERO),
-            HeaderReject::SealersRoot
-        );
+        assert_eq!(reject(|h| h.height = Height(18)), HeaderReject::Height(Height(16), Height(18)));
+        assert_eq!(reject(|h| h.parent = BlockId::ZERO), HeaderReject::Parent(BlockId::ZERO));
+        assert_eq!(reject(|h| h.history_root = Hash::ZERO), HeaderReject::HistoryRoot);
+        assert_eq!(reject(|h| h.state_root = Hash([1; 32])), HeaderReject::StateRoot);
+        assert_eq!(reject(|h| h.sealers_root = Hash::ZERO), HeaderReject::SealersRoot);
         let late = UnixTime(UnixTime::MAX_VALID.0 + 1);
         let too_large = mesh.reject(&end, |h| h.time = late);
         assert_eq!(too_large, HeaderReject::TimeTooLarge(late));
@@ -116,10 +87,7 @@ fn each_broken_rule_has_its_reject() {
             HeaderReject::NotAfterMedian(median, median)
         );
         let target = end.next_target(&mesh.params);
-        assert_eq!(
-            reject(|h| h.target = Target(1)),
-            HeaderReject::Target(target, Target(1))
-        );
+        assert_eq!(reject(|h| h.target = Target(1)), HeaderReject::Target(target, Target(1)));
     }
 }
 
@@ -134,10 +102,7 @@ fn only_the_sealers_may_seal_and_not_before_their_turn() {
     let first = &mesh.keys[0];
     let early = authority::seal(mesh.draft(&end), first);
     let earliest = end.header.time.after(3 * mesh.params.spacing);
-    assert_eq!(
-        end.earliest_time(&mesh.params, &mesh.sealers, &first.node_id()),
-        Some(earliest)
-    );
+    assert_eq!(end.earliest_time(&mesh.params, &mesh.sealers, &first.node_id()), Some(earliest));
     assert_eq!(
         verify(early.clone(), &mesh.sealers),
         Err(HeaderReject::BeforeTurn(earliest, early.time))
@@ -190,18 +155,14 @@ fn a_change_of_sealers_needs_the_list_it_commits_to() {
         let mut header = mesh.draft(&end);
         header.sealers_root = sealers_root(commits);
         let header = Unverified(mesh.seal(header));
-        end.verify_next(&mesh.params, &mesh.sealers, header, given)
-            .map(|_| ())
+        end.verify_next(&mesh.params, &mesh.sealers, header, given).map(|_| ())
     };
     let two = &mesh.sealers[1..];
     assert_eq!(verify(two, Some(two)), Ok(()));
     assert_eq!(verify(two, None), Err(HeaderReject::SealersRoot));
     assert_eq!(verify(two, Some(&two[1..])), Err(HeaderReject::SealersRoot));
     let swapped = [two[1], two[0]];
-    assert_eq!(
-        verify(&swapped, Some(&swapped)),
-        Err(HeaderReject::SealersList)
-    );
+    assert_eq!(verify(&swapped, Some(&swapped)), Err(HeaderReject::SealersList));
     assert_eq!(verify(&[], Some(&[])), Err(HeaderReject::SealersList));
 }
 
@@ -219,20 +180,13 @@ fn in_turn_blocks_weigh_two_and_targets_give_work() {
     let mut end = ChainEnd::genesis(&mesh.params);
     mesh.extend(&mut end, 5);
     assert_eq!(end.work, Work::from_u64(10));
-    assert_eq!(
-        end.effective_time,
-        EffectiveTime(5 * mesh.params.spacing as i64)
-    );
+    assert_eq!(end.effective_time, EffectiveTime(5 * mesh.params.spacing as i64));
 }
 
 #[test]
 fn only_a_confirmed_clock_that_reached_the_tip_finds_headers_early() {
     let early = |wall, wall_confirmed| {
-        let now = Now {
-            instant: Instant(0),
-            wall: UnixTime(wall),
-            wall_confirmed,
-        };
+        let now = Now { instant: Instant(0), wall: UnixTime(wall), wall_confirmed };
         is_early(UnixTime(1_000), &now, 100, UnixTime(500))
     };
     assert!(early(899, true));

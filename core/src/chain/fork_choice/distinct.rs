@@ -296,12 +296,7 @@ impl Distinct {
             tally,
             ..whole.clone()
         };
-        let upper_run = Run {
-            last: *at,
-            children: Vec::from([lower]),
-            best: Some(lower),
-            ..whole
-        };
+        let upper_run = Run { last: *at, children: Vec::from([lower]), best: Some(lower), ..whole };
         self.runs.insert(lower, lower_run);
         self.runs.insert(upper, upper_run);
     }
@@ -327,12 +322,7 @@ impl Distinct {
         }
         self.rename(&top, upper, kept);
         self.runs.remove(&gone);
-        let joined = Run {
-            last: low.last,
-            children: low.children,
-            best: low.best,
-            ..top
-        };
+        let joined = Run { last: low.last, children: low.children, best: low.best, ..top };
         self.runs.insert(kept, joined);
     }
 

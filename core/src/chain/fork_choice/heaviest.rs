@@ -26,11 +26,7 @@ pub(super) struct Heaviest {
 
 impl Heaviest {
     pub(super) fn new(root: Candidate) -> Self {
-        let mut rule = Self {
-            root: root.id,
-            blocks: BTreeMap::new(),
-            order: BTreeSet::new(),
-        };
+        let mut rule = Self { root: root.id, blocks: BTreeMap::new(), order: BTreeSet::new() };
         rule.insert(root);
         rule
     }
@@ -48,11 +44,7 @@ impl Heaviest {
             parent.children.push(block.id);
         }
         self.order.insert((block.work, Reverse(block.id)));
-        let kept = Block {
-            parent: block.parent,
-            work: block.work,
-            children: Vec::new(),
-        };
+        let kept = Block { parent: block.parent, work: block.work, children: Vec::new() };
         self.blocks.insert(block.id, kept);
     }
 

@@ -6,10 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use proptest::prelude::*;
 
-const POW: SealRule = SealRule::Pow {
-    initial: crate::work::Target(0x207f_ffff),
-    half_life: 0,
-};
+const POW: SealRule = SealRule::Pow { initial: crate::work::Target(0x207f_ffff), half_life: 0 };
 
 /// The rule, read aloud.
 #[derive(Clone, Default)]
@@ -35,10 +32,7 @@ impl Naive {
     fn best(&self, seal: SealRule, root: BlockId) -> BlockId {
         if seal != SealRule::Authority {
             let tips = self.subtree(root).into_iter();
-            return tips
-                .max_by_key(|b| (b.work, core::cmp::Reverse(b.id)))
-                .unwrap()
-                .id;
+            return tips.max_by_key(|b| (b.work, core::cmp::Reverse(b.id))).unwrap().id;
         }
         let mut at = root;
         loop {
@@ -46,10 +40,7 @@ impl Naive {
             let best = self.children(&at).into_iter().max_by_key(|child| {
                 let subtree = self.subtree(child.id);
                 let sealers: BTreeSet<_> = subtree.iter().map(|block| block.sealer).collect();
-                let known = sealers
-                    .iter()
-                    .filter(|sealer| allowed.contains(sealer))
-                    .count();
+                let known = sealers.iter().filter(|sealer| allowed.contains(sealer)).count();
                 let heaviest = subtree.iter().map(|block| block.work).max();
                 (known, heaviest, core::cmp::Reverse(child.id))
             });
@@ -84,21 +75,13 @@ fn block(n: u32, parent: Option<&Candidate>, sealer: u8, extra: u64, allowed: u8
         height: parent.map_or(Height(7), |parent| parent.height.next()),
         sealer: node(sealer),
         work: parent.map_or(Work::ZERO, |parent| parent.work) + Work::from_u64(1 + extra),
-        sealers: (0..8)
-            .filter(|bit| allowed >> bit & 1 == 1)
-            .map(node)
-            .collect(),
+        sealers: (0..8).filter(|bit| allowed >> bit & 1 == 1).map(node).collect(),
     }
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    Grow {
-        at: prop::sample::Index,
-        sealer: u8,
-        extra: u64,
-        allowed: u8,
-    },
+    Grow { at: prop::sample::Index, sealer: u8, extra: u64, allowed: u8 },
     Cut(prop::sample::Index),
     Prune(prop::sample::Index),
 }
@@ -121,18 +104,9 @@ fn follow(seal: SealRule, steps: &[Step], near: bool) -> Result<(), TestCaseErro
     for (n, step) in (1u32..).zip(steps) {
         order.retain(|id| naive.0.contains_key(id));
         match step {
-            Step::Grow {
-                at,
-                sealer,
-                extra,
-                allowed,
-            } => {
+            Step::Grow { at, sealer, extra, allowed } => {
                 // Long chains with short branches, or bushes.
-                let from = if near {
-                    order.len().saturating_sub(3)
-                } else {
-                    0
-                };
+                let from = if near { order.len().saturating_sub(3) } else { 0 };
                 let parent = naive.0[&order[from + at.index(order.len() - from)]].clone();
                 let new = block(n, Some(&parent), *sealer, *extra, *allowed);
                 order.push(new.id);
@@ -213,13 +187,7 @@ fn the_order_of_arrival_of_up_to_six_blocks_does_not_matter() {
         for (n, parent) in (1u32..).zip(&tree) {
             let sealer = (seed.wrapping_mul(0x9e37_79b9) >> (4 * n)) % 4;
             let extra = u64::from(seed >> n & 1);
-            let new = block(
-                seed + 10_000 * n,
-                Some(&blocks[*parent]),
-                sealer as u8,
-                extra,
-                0b111,
-            );
+            let new = block(seed + 10_000 * n, Some(&blocks[*parent]), sealer as u8, extra, 0b111);
             blocks.push(new);
         }
         let root = blocks.remove(0);

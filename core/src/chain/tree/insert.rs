@@ -117,10 +117,8 @@ impl HeaderTree {
     ) -> Inserted {
         let mut inserted = Inserted::default();
         let (passed, end) = self.judge(headers, now, ahead_max, &mut inserted);
-        let claims: Vec<_> = passed
-            .iter()
-            .filter_map(|passed| authority::claim(&passed.entry.header))
-            .collect();
+        let claims: Vec<_> =
+            passed.iter().filter_map(|passed| authority::claim(&passed.entry.header)).collect();
         // Proof of work has no signatures, so no verdicts: nothing to wait for.
         let signed = check_batch(&claims, seed);
         for (n, Passed { at, id, entry }) in passed.into_iter().enumerate() {
@@ -167,14 +165,7 @@ impl HeaderTree {
         let tip_time = tip.map(|tip| tip.header.time).unwrap_or_default();
         let mut passed = Vec::new();
         let mut chain = None;
-        for (
-            at,
-            NewHeader {
-                header: Unverified(header),
-                sealers,
-            },
-        ) in headers.iter().enumerate()
-        {
+        for (at, NewHeader { header: Unverified(header), sealers }) in headers.iter().enumerate() {
             let id = header.id();
             let judged = match self.entries.get(&id) {
                 Some(entry) if entry.status == Status::Invalid => {
@@ -255,17 +246,10 @@ impl HeaderTree {
         let (parent, sealer) = (entry.header.parent, entry.header.sealer);
         let siblings = self.entries.get(&parent).map(Entry::children);
         let by_same = siblings.unwrap_or_default().iter().find(|sibling| {
-            self.entries
-                .get(*sibling)
-                .is_some_and(|entry| entry.header.sealer == sealer)
+            self.entries.get(*sibling).is_some_and(|entry| entry.header.sealer == sealer)
         });
         if let Some(first) = by_same.copied() {
-            self.evidence.push(Evidence {
-                sealer,
-                parent,
-                first,
-                second,
-            });
+            self.evidence.push(Evidence { sealer, parent, first, second });
         }
     }
 }
@@ -279,8 +263,7 @@ pub(super) fn step(
     id: BlockId,
     next: Option<Arc<[NodeId]>>,
 ) -> Result<Arc<[NodeId]>, InsertError> {
-    end.check_next(params, sealers, &header, next.as_deref())
-        .map_err(InsertError::Invalid)?;
+    end.check_next(params, sealers, &header, next.as_deref()).map_err(InsertError::Invalid)?;
     let changed = header.sealers_root != end.header.sealers_root;
     end.advance(params, sealers, header, id);
     Ok(next.filter(|_| changed).unwrap_or_else(|| sealers.clone()))

@@ -125,10 +125,7 @@ pub struct Root {
 impl Root {
     /// The beginning of every chain of a mesh.
     pub fn genesis(params: &Params) -> Self {
-        Self {
-            end: ChainEnd::genesis(params),
-            sealers: Arc::from(&params.roots[..]),
-        }
+        Self { end: ChainEnd::genesis(params), sealers: Arc::from(&params.roots[..]) }
     }
 }
 
@@ -213,9 +210,7 @@ impl HeaderTree {
 
     /// Height of the root.
     pub fn root_height(&self) -> Height {
-        self.entries
-            .get(&self.root)
-            .map_or(Height::GENESIS, |root| root.header.height)
+        self.entries.get(&self.root).map_or(Height::GENESIS, |root| root.header.height)
     }
 
     /// The applied tip, as last told.
@@ -398,10 +393,7 @@ impl HeaderTree {
             since.push(at);
             at = entry.header.parent;
         };
-        since
-            .iter()
-            .rev()
-            .for_each(|id| history.push(id.as_bytes()));
+        since.iter().rev().for_each(|id| history.push(id.as_bytes()));
         Some(history)
     }
 }

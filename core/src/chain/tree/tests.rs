@@ -7,11 +7,7 @@ use crate::time::{Instant, Now, UnixTime};
 use crate::verified::Unverified;
 use crate::work::Target;
 
-const NOW: Now = Now {
-    instant: Instant(0),
-    wall: UnixTime(10_000_000_000),
-    wall_confirmed: true,
-};
+const NOW: Now = Now { instant: Instant(0), wall: UnixTime(10_000_000_000), wall_confirmed: true };
 const AHEAD: u64 = 120_000;
 
 /// A mesh of a few sealers, and a tree of its headers.
@@ -22,31 +18,20 @@ struct World {
 
 impl World {
     fn new(sealers: u8, limit: usize) -> Self {
-        let mut keys: Vec<_> = (1..=sealers)
-            .map(|i| SigningKey::from_seed([i; 32]))
-            .collect();
+        let mut keys: Vec<_> = (1..=sealers).map(|i| SigningKey::from_seed([i; 32])).collect();
         keys.sort_by_key(SigningKey::node_id);
         let ids: Vec<_> = keys.iter().map(SigningKey::node_id).collect();
         let params = Params::private("test", &ids, UnixTime(1_000_000)).unwrap();
         let root = Root::genesis(&params);
-        Self {
-            keys,
-            tree: HeaderTree::new(params, limit, root),
-        }
+        Self { keys, tree: HeaderTree::new(params, limit, root) }
     }
 
     fn open(limit: usize) -> Self {
         let mut params = Params::open();
         params.time = UnixTime(1_000_000);
-        params.seal = SealRule::Pow {
-            initial: Target(0x207f_ffff),
-            half_life: 3_600_000,
-        };
+        params.seal = SealRule::Pow { initial: Target(0x207f_ffff), half_life: 3_600_000 };
         let root = Root::genesis(&params);
-        Self {
-            keys: Vec::new(),
-            tree: HeaderTree::new(params, limit, root),
-        }
+        Self { keys: Vec::new(), tree: HeaderTree::new(params, limit, root) }
     }
 
     /// A valid header on this chain, by the sealer this many places after the one in turn.
@@ -87,16 +72,12 @@ impl World {
     }
 
     fn hold(&mut self, ids: &[BlockId]) {
-        ids.iter()
-            .for_each(|id| assert!(self.tree.set_body_held(id)));
+        ids.iter().for_each(|id| assert!(self.tree.set_body_held(id)));
     }
 }
 
 fn new(header: Header) -> NewHeader {
-    NewHeader {
-        header: Unverified(header),
-        sealers: None,
-    }
+    NewHeader { header: Unverified(header), sealers: None }
 }
 
 /// The headers of a chain as a peer would send them.
@@ -122,13 +103,8 @@ fn an_answer_is_taken_up_to_its_first_bad_signature() {
     assert_eq!(stopped.at, 99);
     assert_eq!(stopped.error, InsertError::Invalid(HeaderReject::Signature));
     assert_eq!(fresh.tree.best_header(), ids[98]);
-    let again = fresh
-        .tree
-        .insert_many(&answer(&source, &ids), &NOW, AHEAD, &[7; 32]);
-    assert_eq!(
-        (again.known, again.new, again.stopped),
-        (99, Vec::from([ids[99]]), None)
-    );
+    let again = fresh.tree.insert_many(&answer(&source, &ids), &NOW, AHEAD, &[7; 32]);
+    assert_eq!((again.known, again.new, again.stopped), (99, Vec::from([ids[99]]), None));
     assert_eq!(fresh.tree.end(&ids[99]), source.tree.end(&ids[99]));
 }
 
@@ -153,10 +129,7 @@ fn a_branch_can_start_anywhere_in_the_window() {
             let branch = world.grow(ids[at], 2, 1, 2);
             let tip = ids.last().unwrap();
             assert_eq!(world.tree.common_ancestor(&branch[1], tip), Some(ids[at]));
-            assert_eq!(
-                world.tree.path(&ids[at], &branch[1], 9),
-                Some(branch.clone())
-            );
+            assert_eq!(world.tree.path(&ids[at], &branch[1], 9), Some(branch.clone()));
             assert_eq!(world.tree.path(&ids[69], &branch[1], 9), None);
         }
         for (at, id) in ids.iter().enumerate() {
@@ -193,20 +166,13 @@ fn an_invalid_block_takes_its_descendants_with_it_and_stays_known() {
     assert_eq!(world.tree.best_body(), bad[4]);
     assert_eq!(world.tree.mark_invalid(&bad[1]), 4);
     assert_eq!(world.tree.mark_invalid(&bad[1]), 0);
-    assert_eq!(
-        world.tree.mark_invalid(&good[0]),
-        0,
-        "the applied chain is valid"
-    );
+    assert_eq!(world.tree.mark_invalid(&good[0]), 0, "the applied chain is valid");
     assert_eq!(world.tree.best_body(), bad[0]);
     let child = world.header(&world.tree.end(&bad[4]).unwrap(), 0, 3);
     assert_eq!(world.put(child), Err(InsertError::InvalidAncestor(bad[4])));
     let again = answer(&world, &bad[1..2]);
     let inserted = world.tree.insert_many(&again, &NOW, AHEAD, &[7; 32]);
-    assert_eq!(
-        inserted.stopped.unwrap().error,
-        InsertError::InvalidAncestor(bad[1])
-    );
+    assert_eq!(inserted.stopped.unwrap().error, InsertError::InvalidAncestor(bad[1]));
     assert!(!world.tree.set_body_held(&bad[2]));
 }
 
@@ -236,20 +202,12 @@ fn pruning_and_extending_down_change_nothing_that_headers_are_judged_by() {
             world.tree.extend_down(genesis.clone(), disk[..58].to_vec()),
             Err(ExtendError::Elsewhere(ids[59], ids[57]))
         );
-        assert!(
-            world
-                .tree
-                .extend_down(genesis.clone(), disk[1..60].to_vec())
-                .is_err()
-        );
+        assert!(world.tree.extend_down(genesis.clone(), disk[1..60].to_vec()).is_err());
         assert_eq!(world.tree.extend_down(genesis, disk[..60].to_vec()), Ok(()));
         kept(&world, 0);
         assert_eq!(world.tree.best_body(), ids[99]);
         let fork = world.grow(ids[10], 3, 1, 2);
-        assert_eq!(
-            world.tree.common_ancestor(&fork[2], &ids[99]),
-            Some(ids[10])
-        );
+        assert_eq!(world.tree.common_ancestor(&fork[2], &ids[99]), Some(ids[10]));
         assert_eq!(world.tree.path(&ids[0], &ids[99], 200).unwrap(), ids[1..]);
     }
 }
@@ -300,14 +258,8 @@ fn a_header_from_our_future_is_early_not_invalid() {
     header.time = NOW.wall.after(AHEAD + 1);
     let header = authority::seal(header, &world.keys[0]);
     assert_eq!(world.put(header.clone()), Err(InsertError::Early));
-    let later = Now {
-        wall: NOW.wall.after(1),
-        ..NOW
-    };
-    assert_eq!(
-        world.tree.insert(new(header.clone()), &later, AHEAD),
-        Ok(true)
-    );
+    let later = Now { wall: NOW.wall.after(1), ..NOW };
+    assert_eq!(world.tree.insert(new(header.clone()), &later, AHEAD), Ok(true));
     assert_eq!(world.tree.insert(new(header), &later, AHEAD), Ok(false));
 }
 
@@ -320,12 +272,7 @@ fn two_blocks_by_one_sealer_on_one_parent_are_kept_as_evidence() {
     assert!(world.tree.evidence().is_empty());
     let second = world.grow(genesis, 1, 0, 2)[0];
     let sealer = world.tree.entry(&first).unwrap().header().sealer;
-    let expected = Evidence {
-        sealer,
-        parent: genesis,
-        first,
-        second,
-    };
+    let expected = Evidence { sealer, parent: genesis, first, second };
     assert_eq!(world.tree.evidence(), [expected]);
 }
 
@@ -356,19 +303,14 @@ fn a_change_of_sealers_holds_from_the_next_block_on() {
     header.sealers_root = crate::block::sealers_root(&[heir]);
     let header = authority::seal(header, &world.keys[1]);
     let id = header.id();
-    let handover = NewHeader {
-        header: Unverified(header),
-        sealers: Some(Arc::from([heir])),
-    };
+    let handover = NewHeader { header: Unverified(header), sealers: Some(Arc::from([heir])) };
     assert_eq!(world.tree.insert(handover, &NOW, AHEAD), Ok(true));
     assert_eq!(world.tree.entry(&id).unwrap().sealers()[..], [heir]);
     let end = world.tree.end(&id).unwrap();
     let outsider = authority::seal(world.header(&end, 0, 1), &world.keys[1]);
     assert_eq!(
         world.put(outsider),
-        Err(InsertError::Invalid(HeaderReject::NotASealer(
-            world.keys[1].node_id()
-        )))
+        Err(InsertError::Invalid(HeaderReject::NotASealer(world.keys[1].node_id())))
     );
     let next = authority::seal(world.header(&end, 0, 1), &world.keys[0]);
     assert_eq!(world.put(next), Ok(true));

@@ -95,13 +95,7 @@ impl HeaderTree {
     /// Gives up the lightest leaf, invalid ones first, to make room for a header of this work on
     /// this parent; false if nothing may go: neither the parent, nor the tips of the chosen chains.
     pub(super) fn give_up_lighter(&mut self, work: Work, parent: &BlockId) -> bool {
-        let kept = [
-            *parent,
-            self.tip,
-            self.best_header(),
-            self.best_body(),
-            self.root,
-        ];
+        let kept = [*parent, self.tip, self.best_header(), self.best_body(), self.root];
         let lightest = self.leaves.iter().find(|(_, _, id)| !kept.contains(id));
         let Some((valid, lightest, id)) = lightest.copied() else {
             return false;
@@ -138,11 +132,7 @@ impl HeaderTree {
         let mut first = Entry::new(&end, sealers.clone(), Status::BodyHeld);
         first.peaks = Some(end.history.peaks().into());
         let mut added = Vec::from([(end.id, first)]);
-        for NewHeader {
-            header,
-            sealers: next,
-        } in between
-        {
+        for NewHeader { header, sealers: next } in between {
             let Unverified(header) = header;
             let id = header.id();
             sealers = step(&mut end, &self.params, &sealers, header, id, next)

@@ -21,10 +21,7 @@ fn a_fact_enters_once_and_is_indexed() {
     let fact = root.record("tools", "a saw");
     let (arrived, _) = ledger.arrive(&[fact.clone(), fact.clone()]);
     assert_eq!(arrived, [Arrived::Entered(Seq(1)), Arrived::Duplicate]);
-    assert_eq!(
-        ledger.arrive(std::slice::from_ref(&fact)).0,
-        [Arrived::Duplicate]
-    );
+    assert_eq!(ledger.arrive(std::slice::from_ref(&fact)).0, [Arrived::Duplicate]);
     let store = &ledger.store;
     let set = store.set_row().unwrap();
     assert_eq!((set.summary.count, set.summary.sum), (1, fact.id().0));
@@ -52,10 +49,7 @@ fn relations_and_custody_are_found_from_both_ends() {
     let store = &ledger.store;
     let from = store.seqs(Table::RelationFrom, a.id().as_bytes(), Seq(0), 9);
     let to = store.seqs(Table::RelationTo, b.id().as_bytes(), Seq(0), 9);
-    assert_eq!(
-        (from.unwrap(), to.unwrap()),
-        (std::vec![Seq(1)], std::vec![Seq(1)])
-    );
+    assert_eq!((from.unwrap(), to.unwrap()), (std::vec![Seq(1)], std::vec![Seq(1)]));
     assert_eq!(store.item_facts("saw", Seq(0), 9).unwrap(), [Seq(2)]);
 }
 
@@ -69,10 +63,7 @@ fn a_stranger_waits_until_somebody_admits_it() {
     let admit = root.admit(stranger.id(), Role::Reader);
     // In one batch too: the fact sees the admission before it.
     let (arrived, risen) = ledger.arrive(&[admit, fact]);
-    assert_eq!(
-        arrived,
-        [Arrived::Entered(Seq(1)), Arrived::Entered(Seq(2))]
-    );
+    assert_eq!(arrived, [Arrived::Entered(Seq(1)), Arrived::Entered(Seq(2))]);
     assert_eq!(risen, [stranger.id()]);
 }
 
@@ -104,14 +95,7 @@ fn an_invite_lets_its_key_admit_up_to_its_role() {
     assert_eq!(ledger.arrive(std::slice::from_ref(&admit)).1, [joiner.id()]);
     let known = ledger.store.known(&joiner.id()).unwrap();
     let (role, admit) = (Role::Member, Some(admit.id()));
-    assert_eq!(
-        known,
-        Some(Known::Node {
-            role,
-            admit,
-            invite: None
-        })
-    );
+    assert_eq!(known, Some(Known::Node { role, admit, invite: None }));
 }
 
 /// What a key may bring in: as a node, and by invites.

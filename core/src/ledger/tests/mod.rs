@@ -30,10 +30,7 @@ struct World {
 
 fn rules(release: ReleaseRule) -> Params {
     let root = TestNode::new(0, crate::id::MeshId::ZERO);
-    Params {
-        release,
-        ..params(&[&root])
-    }
+    Params { release, ..params(&[&root]) }
 }
 
 impl World {

@@ -25,11 +25,7 @@ impl Model {
         Self {
             by_holder_only: params.release == ReleaseRule::Holder,
             custody: HashMap::new(),
-            roles: params
-                .roots
-                .iter()
-                .map(|root| (*root, Role::Admin))
-                .collect(),
+            roles: params.roots.iter().map(|root| (*root, Role::Admin)).collect(),
             invites: HashMap::new(),
         }
     }
@@ -40,21 +36,14 @@ impl Model {
         let role = self.roles.get(&fact.author).copied();
         match fact.body {
             Body::Record { .. } | Body::Relation { .. } => role.is_some_and(Role::writes),
-            Body::Invite {
-                key,
-                role: gives,
-                uses,
-                expires,
-            } => {
+            Body::Invite { key, role: gives, uses, expires } => {
                 let ok = role == Some(Role::Admin) && !self.invites.contains_key(&key);
                 if ok {
                     self.invites.insert(key, (gives, uses, expires));
                 }
                 ok
             }
-            Body::Admit {
-                node, role: gives, ..
-            } => {
+            Body::Admit { node, role: gives, .. } => {
                 let admin = role == Some(Role::Admin);
                 let invite = self.invites.get_mut(&fact.author).filter(|_| !admin);
                 let invited = invite
@@ -81,9 +70,7 @@ impl Model {
                 };
                 role.is_some_and(Role::writes) && self.custody(item, Some(follows), id, None, ok)
             }
-            Body::Transfer {
-                item, follows, to, ..
-            } => {
+            Body::Transfer { item, follows, to, .. } => {
                 let ok = |holder: Option<NodeId>, model: &Self| {
                     holder == Some(fact.author)
                         && model.roles.get(&to).copied().is_some_and(Role::writes)
@@ -105,10 +92,7 @@ impl Model {
         let last = self.custody.get(item).and_then(|log| log.last()).copied();
         let ok = follows == last.map(|(id, _)| id) && ok(last.and_then(|(_, h)| h), self);
         if ok {
-            self.custody
-                .entry(item.into())
-                .or_default()
-                .push((id, holder));
+            self.custody.entry(item.into()).or_default().push((id, holder));
         }
         ok
     }
@@ -127,10 +111,7 @@ impl Model {
         assert_eq!(store.len(Table::Invite), self.invites.len());
         for (key, (role, left, expires)) in &self.invites {
             let row = store.invite(key).unwrap().unwrap();
-            assert_eq!(
-                (row.role, row.uses_left, row.expires),
-                (*role, *left, *expires)
-            );
+            assert_eq!((row.role, row.uses_left, row.expires), (*role, *left, *expires));
         }
         let tip = store.tip_row().unwrap().unwrap().tip;
         let root = store.header(&tip.id).unwrap().unwrap().header.sealers_root;

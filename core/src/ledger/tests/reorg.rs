@@ -52,10 +52,7 @@ impl Play {
         let role = roles[usize::from(detail / 6) % 4];
         // Half of the custody facts follow whatever came last into the set.
         let custody = |fact: &&Verified<EncodedFact>| {
-            fact.fact()
-                .body
-                .custody()
-                .is_some_and(|(name, _)| name == item)
+            fact.fact().body.custody().is_some_and(|(name, _)| name == item)
         };
         let pending = self.facts.iter().rev().find(custody).map(|fact| fact.id());
         let follows = if detail & 8 == 0 { latest } else { pending };
@@ -98,11 +95,7 @@ impl Play {
         for fact in self.facts.iter().filter(|fact| self.is_pending(&fact.id())) {
             state.load(&self.ledger.store, &fact.fact()).unwrap();
             let change = state.judge(fact.id(), &fact.fact());
-            assert_eq!(
-                change.is_ok(),
-                model.fact(fact, UnixTime(time)),
-                "{change:?}"
-            );
+            assert_eq!(change.is_ok(), model.fact(fact, UnixTime(time)), "{change:?}");
             if let Ok(change) = change {
                 state.take(fact.id(), change);
                 ids.push(fact.id());

@@ -55,10 +55,7 @@ fn a_custody_fact_that_follows_an_old_one_is_superseded() {
     // A late release cannot end a later hold; a request that knows of nobody comes too late.
     let late = world.root.release("saw", first.id());
     assert_eq!(world.verdict(&late), superseded);
-    assert_eq!(
-        world.verdict(&world.member.request("saw", None)),
-        superseded
-    );
+    assert_eq!(world.verdict(&world.member.request("saw", None)), superseded);
 }
 
 #[test]
@@ -104,20 +101,10 @@ fn only_the_holder_hands_over_and_releases_where_the_rules_say_so() {
         let (item, holder) = ("saw".into(), world.member.id());
         let not_holder = Err(FactReject::NotHolder { item, holder });
         let released = world.verdict(&world.root.release("saw", first.id()));
-        assert_eq!(
-            released,
-            if any_member {
-                Ok(())
-            } else {
-                not_holder.clone()
-            }
-        );
+        assert_eq!(released, if any_member { Ok(()) } else { not_holder.clone() });
         let transfer = world.root.transfer("saw", first.id(), world.root.id());
         assert_eq!(world.verdict(&transfer), not_holder);
-        assert_eq!(
-            world.verdict(&world.member.release("saw", first.id())),
-            Ok(())
-        );
+        assert_eq!(world.verdict(&world.member.release("saw", first.id())), Ok(()));
     }
 }
 
@@ -173,9 +160,7 @@ fn an_invite_admits_in_its_role_until_it_expires_or_is_spent() {
     let higher = world.key.admit(world.stranger.id(), Role::Sealer);
     assert_eq!(world.verdict(&higher), Err(FactReject::InviteRole));
     world.seal(&[&admit]);
-    let second = world
-        .key
-        .admit(TestNode::new(9, world.key.mesh).id(), Role::Member);
+    let second = world.key.admit(TestNode::new(9, world.key.mesh).id(), Role::Member);
     assert_eq!(world.verdict(&second), Err(FactReject::InviteSpent));
 }
 
@@ -201,11 +186,7 @@ fn there_are_only_so_many_sealers() {
     many.sort_unstable();
     let root = world.ledger.tip().header.sealers_root;
     let mut batch = Batch::new();
-    batch.put(
-        Table::Sealers,
-        root.as_bytes(),
-        &crate::codec::encode(&many),
-    );
+    batch.put(Table::Sealers, root.as_bytes(), &crate::codec::encode(&many));
     world.ledger.store.apply(&batch);
     let verdict = world.verdict(&world.root.admit(node, Role::Sealer));
     assert_eq!(verdict, Err(FactReject::TooManySealers));

@@ -75,9 +75,7 @@ fn a_quarter_of_a_block_is_for_one_author_while_others_wait() {
     p.judge();
     p.seal();
     let many = |node: &TestNode, n: usize| -> Vec<Fact> {
-        (0..n)
-            .map(|n| node.record("t", &std::format!("{n}")))
-            .collect()
+        (0..n).map(|n| node.record("t", &std::format!("{n}"))).collect()
     };
     let (flood, few, one) = (many(&p.member, 20), many(&p.root, 5), many(&p.other, 1));
     let all: Vec<&Fact> = flood.iter().chain(&few).chain(&one).collect();

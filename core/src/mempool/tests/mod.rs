@@ -32,11 +32,7 @@ struct Pool {
 }
 
 fn small(facts: usize, bytes: usize) -> Limits {
-    Limits {
-        mempool_facts: facts,
-        mempool_bytes: bytes,
-        ..Limits::default()
-    }
+    Limits { mempool_facts: facts, mempool_bytes: bytes, ..Limits::default() }
 }
 
 impl Pool {
@@ -102,27 +98,15 @@ impl Pool {
         let parent = self.ledger.tip().header;
         let slot = Slot {
             parent: &parent,
-            history_root: history(&self.ledger.store, parent.height.0 + 1)
-                .unwrap()
-                .root(),
+            history_root: history(&self.ledger.store, parent.height.0 + 1).unwrap().root(),
             time: crate::time::UnixTime(self.time()),
             target: Target(0),
             sealer: self.root.id(),
         };
         let ready = self.pool.ready().map(|(author, fact)| (author, &**fact));
-        let followers = |id: &FactId| {
-            self.pool
-                .followers(id)
-                .map(|(author, fact)| (author, &**fact))
-        };
-        draft(
-            &self.ledger.params,
-            &slot,
-            &self.ledger.store,
-            ready,
-            followers,
-        )
-        .unwrap()
+        let followers =
+            |id: &FactId| self.pool.followers(id).map(|(author, fact)| (author, &**fact));
+        draft(&self.ledger.params, &slot, &self.ledger.store, ready, followers).unwrap()
     }
 
     /// Drafts a block, connects it as any other, and returns its facts.

@@ -42,10 +42,7 @@ fn bytes_are_bounded_too() {
 fn membership_facts_displace_the_newest_others() {
     let mut p = Pool::with(&small(2, 1 << 20), |_| ());
     let (a, b) = (record(&p, 0), record(&p, 1));
-    let admit = |n| {
-        p.root
-            .admit(TestNode::new(n, p.root.mesh).id(), Role::Member)
-    };
+    let admit = |n| p.root.admit(TestNode::new(n, p.root.mesh).id(), Role::Member);
     let admits = [admit(10), admit(11), admit(12)];
     p.arrive(&[&a, &b, &admits[0]]);
     assert!(p.pool.contains(&a.id()) && !p.pool.contains(&b.id()));
@@ -81,20 +78,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Every pending fact up to the cursor is here, nothing here is not pending, bounds hold.
 fn check(p: &Pool, facts_max: usize) {
     let store = &p.ledger.store;
-    let rows = store
-        .scan(Table::Pending, &[], &[0xff; 9], usize::MAX)
-        .unwrap();
-    let pending: Vec<Seq> = rows
-        .iter()
-        .filter_map(|(key, _)| Seq::from_key(key))
-        .collect();
+    let rows = store.scan(Table::Pending, &[], &[0xff; 9], usize::MAX).unwrap();
+    let pending: Vec<Seq> = rows.iter().filter_map(|(key, _)| Seq::from_key(key)).collect();
     for seq in &pending {
         let here = p.pool.facts.contains_key(seq);
-        assert!(
-            here || *seq > p.pool.cursor,
-            "{seq:?} up to {:?}",
-            p.pool.cursor
-        );
+        assert!(here || *seq > p.pool.cursor, "{seq:?} up to {:?}", p.pool.cursor);
     }
     assert!(p.pool.facts.keys().all(|seq| pending.contains(seq)));
     assert!(p.pool.len() <= facts_max);

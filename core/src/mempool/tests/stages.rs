@@ -20,9 +20,7 @@ fn facts_are_ready_in_order_of_arrival_with_membership_first() {
 #[test]
 fn a_fact_waits_for_the_admission_of_its_author() {
     let mut p = Pool::new();
-    let invite = p
-        .root
-        .invite(TestNode::new(9, p.root.mesh).id(), Role::Member, 1, 99);
+    let invite = p.root.invite(TestNode::new(9, p.root.mesh).id(), Role::Member, 1, 99);
     let key = TestNode::new(9, p.root.mesh);
     let admit = key.admit(p.other.id(), Role::Member);
     let record = p.other.record("t", "x");
@@ -40,10 +38,7 @@ fn a_fact_waits_for_the_admission_of_its_author() {
 #[test]
 fn a_block_judges_again_only_what_it_concerns() {
     let mut p = Pool::new();
-    let (saw, drill) = (
-        p.member.request("saw", None),
-        p.member.request("drill", None),
-    );
+    let (saw, drill) = (p.member.request("saw", None), p.member.request("drill", None));
     let record = p.member.record("t", "x");
     let winner = p.root.request("saw", None);
     p.arrive(&[&winner, &saw, &drill, &record]);

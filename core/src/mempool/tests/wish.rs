@@ -7,13 +7,8 @@ use crate::mempool::Wish;
 use crate::time::UnixTime;
 
 fn wish(p: &Pool, author: &TestNode, action: CustodyAction) -> Result<Option<FactId>, FactReject> {
-    let wish = Wish {
-        author: author.id(),
-        time: UnixTime(7),
-        item: "saw",
-        action,
-        note: "for the shed",
-    };
+    let wish =
+        Wish { author: author.id(), time: UnixTime(7), item: "saw", action, note: "for the shed" };
     let state = p.ledger.state(p.time());
     let fact = p.pool.custody(state, &p.ledger.store, &wish).unwrap()?;
     assert_eq!((fact.author, fact.time), (author.id(), UnixTime(7)));
@@ -29,15 +24,9 @@ fn a_wish_follows_what_waits_and_is_refused_by_it() {
     let take = p.member.request("saw", None);
     p.arrive(&[&take]);
     let (item, holder) = (alloc::string::String::from("saw"), p.member.id());
-    let held = FactReject::Held {
-        item: item.clone(),
-        holder,
-    };
+    let held = FactReject::Held { item: item.clone(), holder };
     assert_eq!(wish(&p, &p.root, Request), Err(held));
-    let not_holder = FactReject::NotHolder {
-        item: item.clone(),
-        holder,
-    };
+    let not_holder = FactReject::NotHolder { item: item.clone(), holder };
     let to_me = Transfer(p.root.id());
     assert_eq!(wish(&p, &p.root, to_me), Err(not_holder));
     assert_eq!(wish(&p, &p.member, to_me), Ok(Some(take.id())));
@@ -60,10 +49,7 @@ fn of_two_that_wait_the_older_one_counts() {
     let mut p = Pool::new();
     let (first, second) = (p.root.request("saw", None), p.member.request("saw", None));
     p.arrive(&[&first, &second]);
-    assert_eq!(
-        wish(&p, &p.root, CustodyAction::Release),
-        Ok(Some(first.id()))
-    );
+    assert_eq!(wish(&p, &p.root, CustodyAction::Release), Ok(Some(first.id())));
 }
 
 #[test]

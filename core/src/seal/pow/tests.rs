@@ -7,18 +7,9 @@ type Line = (u64, u64, u32);
 /// Lines of the published aserti3-2d vectors (600 s spacing, half-life of two days, limit
 /// 0x1d00ffff): anchor height, time of the anchor's parent, anchor bits; height, time, next bits.
 const VECTORS: &[(Line, &[Line])] = &[
-    (
-        (1, 0, 0x1d00_ffff),
-        &[(2, 1_200, 0x1d00_ffff), (11, 6_600, 0x1d00_ffff)],
-    ),
-    (
-        (1, 0, 0x1a2b_3c4d),
-        &[(2, 1_200, 0x1a2b_3c4d), (11, 6_600, 0x1a2b_3c4d)],
-    ),
-    (
-        (1, 0, 0x0101_0000),
-        &[(2, 1_200, 0x0101_0000), (11, 6_600, 0x0101_0000)],
-    ),
+    ((1, 0, 0x1d00_ffff), &[(2, 1_200, 0x1d00_ffff), (11, 6_600, 0x1d00_ffff)]),
+    ((1, 0, 0x1a2b_3c4d), &[(2, 1_200, 0x1a2b_3c4d), (11, 6_600, 0x1a2b_3c4d)]),
+    ((1, 0, 0x0101_0000), &[(2, 1_200, 0x0101_0000), (11, 6_600, 0x0101_0000)]),
     (
         (1, 0, 0x0101_0000),
         &[
@@ -150,44 +141,26 @@ fn targets_are_those_of_the_published_vectors() {
 
 #[test]
 fn a_half_life_of_zero_keeps_the_target() {
-    assert_eq!(
-        asert(Target(0x1c7f_ffff), Target::MAX, 1 << 40, 0),
-        Target(0x1c7f_ffff)
-    );
+    assert_eq!(asert(Target(0x1c7f_ffff), Target::MAX, 1 << 40, 0), Target(0x1c7f_ffff));
 }
 
 #[test]
 fn extremes_reach_the_limit_and_one_without_overflow() {
     for late in [i128::MAX, 1 << 60] {
         assert_eq!(asert(Target::MAX, Target::MAX, late, 1), Target::MAX);
-        assert_eq!(
-            asert(Target(0x0101_0000), Target::MAX, late, 1),
-            Target::MAX
-        );
+        assert_eq!(asert(Target(0x0101_0000), Target::MAX, late, 1), Target::MAX);
     }
     for late in [i128::MIN, -(1 << 60)] {
-        assert_eq!(
-            asert(Target::MAX, Target::MAX, late, 1),
-            Target(0x0101_0000)
-        );
+        assert_eq!(asert(Target::MAX, Target::MAX, late, 1), Target(0x0101_0000));
     }
 }
 
 #[test]
 fn idle_time_counts_for_six_spacings_and_steps_back_count_in_full() {
     let zero = EffectiveTime(0);
-    assert_eq!(
-        zero.after(UnixTime(100), UnixTime(130), 10),
-        EffectiveTime(30)
-    );
-    assert_eq!(
-        zero.after(UnixTime(100), UnixTime(9_999), 10),
-        EffectiveTime(60)
-    );
-    assert_eq!(
-        zero.after(UnixTime(100), UnixTime(70), 10),
-        EffectiveTime(-30)
-    );
+    assert_eq!(zero.after(UnixTime(100), UnixTime(130), 10), EffectiveTime(30));
+    assert_eq!(zero.after(UnixTime(100), UnixTime(9_999), 10), EffectiveTime(60));
+    assert_eq!(zero.after(UnixTime(100), UnixTime(70), 10), EffectiveTime(-30));
     let end = EffectiveTime(i64::MAX);
     assert_eq!(end.after(UnixTime(0), UnixTime(u64::MAX), u64::MAX), end);
 }

@@ -43,21 +43,14 @@ fn a_pending_record_has_the_promised_fields() {
 #[test]
 fn a_sealed_fact_names_its_block_and_bytes_are_base64() {
     let (mut ledger, founder) = ledger();
-    let body = Body::Record {
-        topic: "t",
-        media_type: "image/png",
-        bytes: &[0xff, 0],
-    };
+    let body = Body::Record { topic: "t", media_type: "image/png", bytes: &[0xff, 0] };
     let fact = founder.fact(5, body);
     ledger.arrive(std::slice::from_ref(&fact));
     let block = ledger.block(&[fact.id()], None);
     ledger.connect(&block).unwrap();
     let got = document(&ledger, &fact);
     assert_eq!(got["state"], "sealed");
-    assert_eq!(
-        got["block"],
-        json!({"height": 1, "id": block.header.id().to_string()})
-    );
+    assert_eq!(got["block"], json!({"height": 1, "id": block.header.id().to_string()}));
     assert_eq!(got["base64"], "/wA=");
     assert!(got.get("text").is_none());
 }
@@ -67,14 +60,7 @@ fn a_conflict_says_why_and_an_item_who_holds_it() {
     let (mut ledger, founder) = ledger();
     let (won, lost) = (
         founder.request("saw", None),
-        founder.fact(
-            9,
-            Body::Request {
-                item: "saw",
-                follows: None,
-                note: "me too",
-            },
-        ),
+        founder.fact(9, Body::Request { item: "saw", follows: None, note: "me too" }),
     );
     ledger.arrive(&[won.clone(), lost.clone()]);
     let block = ledger.block(&[won.id()], None);
@@ -85,28 +71,13 @@ fn a_conflict_says_why_and_an_item_who_holds_it() {
         cairn_core::ledger::reject::FactReject::Free { item: "saw".into() },
     );
     let got = serde_json::to_value(FactDoc::new(&ledger.store, &row, &lost).unwrap()).unwrap();
-    assert_eq!(
-        (&got["state"], &got["reason"]),
-        (&json!("conflict"), &json!("saw is free"))
-    );
-    assert_eq!(
-        (&got["item"], &got["note"]),
-        (&json!("saw"), &json!("me too"))
-    );
+    assert_eq!((&got["state"], &got["reason"]), (&json!("conflict"), &json!("saw is free")));
+    assert_eq!((&got["item"], &got["note"]), (&json!("saw"), &json!("me too")));
     let custody = ledger.store.custody("saw").unwrap();
     let got = item(&ledger.store, "saw", custody.as_ref()).unwrap();
     assert_eq!(got["holder"], founder.id().to_string());
-    assert_eq!(
-        got["since"],
-        json!({"height": 1, "fact_id": won.id().to_string()})
-    );
-    assert_eq!(
-        got["pending"], 1,
-        "the lost request is not judged in this store"
-    );
+    assert_eq!(got["since"], json!({"height": 1, "fact_id": won.id().to_string()}));
+    assert_eq!(got["pending"], 1, "the lost request is not judged in this store");
     let never = item(&ledger.store, "axe", None).unwrap();
-    assert_eq!(
-        (&never["holder"], &never["since"]),
-        (&Value::Null, &Value::Null)
-    );
+    assert_eq!((&never["holder"], &never["since"]), (&Value::Null, &Value::Null));
 }

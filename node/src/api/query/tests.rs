@@ -20,19 +20,12 @@ fn world() -> World {
     ledger.arrive(std::slice::from_ref(&admit));
     let block = ledger.block(&[admit.id()], None);
     ledger.connect(&block).unwrap();
-    World {
-        ledger,
-        founder,
-        member,
-        mesh,
-    }
+    World { ledger, founder, member, mesh }
 }
 
 impl World {
     fn page(&self, filter: &Filter, cursor: Option<Seq>, max: usize) -> (Vec<FactId>, Option<Seq>) {
-        let (found, next) = filter
-            .page(&self.ledger.store, &self.mesh, cursor, max)
-            .unwrap();
+        let (found, next) = filter.page(&self.ledger.store, &self.mesh, cursor, max).unwrap();
         (found.iter().map(|(_, fact)| fact.id()).collect(), next)
     }
 
@@ -58,11 +51,7 @@ fn a_prefix_finds_the_only_fact_that_begins_with_it() {
     world.ledger.arrive(std::slice::from_ref(&fact));
     let (store, text) = (&world.ledger.store, fact.id().to_string());
     for digits in [6, 7, 8, 33, 63, 64] {
-        assert_eq!(
-            fact_id(store, &text[..digits]).unwrap(),
-            fact.id(),
-            "{digits} digits"
-        );
+        assert_eq!(fact_id(store, &text[..digits]).unwrap(), fact.id(), "{digits} digits");
     }
     assert_eq!(fact_id(store, &text.to_uppercase()).unwrap(), fact.id());
 }
@@ -106,10 +95,7 @@ fn blocks_are_found_by_height_and_by_id() {
 fn nodes_are_found_by_id_beginning_or_name() {
     let world = world();
     let store = &world.ledger.store;
-    let (id, member) = (
-        world.member.id(),
-        world.ledger.store.member(&world.member.id()),
-    );
+    let (id, member) = (world.member.id(), world.ledger.store.member(&world.member.id()));
     let name = member.unwrap().unwrap().name;
     for text in [id.to_string(), id.to_string()[..14].to_string(), name] {
         assert_eq!(node_id(store, &text).unwrap(), id, "{text}");
@@ -117,34 +103,20 @@ fn nodes_are_found_by_id_beginning_or_name() {
     let stranger = TestNode::new(9, world.mesh).id();
     assert_eq!(node_id(store, &stranger.to_string()).unwrap(), stranger);
     for wrong in ["", "nobody", "cairn1", "cairn1qqqqqqqqqq"] {
-        assert_eq!(
-            node_id(store, wrong).unwrap_err().code,
-            Code::NotFound,
-            "{wrong}"
-        );
+        assert_eq!(node_id(store, wrong).unwrap_err().code, Code::NotFound, "{wrong}");
     }
 }
 
 #[test]
 fn pages_of_any_size_give_every_fact_once_in_order() {
     let mut world = world();
-    let facts: Vec<_> = (0..700)
-        .map(|i| world.founder.record("t", &i.to_string()))
-        .collect();
+    let facts: Vec<_> = (0..700).map(|i| world.founder.record("t", &i.to_string())).collect();
     world.ledger.arrive(&facts);
     let ids: Vec<FactId> = facts.iter().map(|fact| fact.id()).collect();
     let newest: Vec<FactId> = ids.iter().rev().copied().collect();
-    for (topic, author) in [
-        (Some("t"), None),
-        (None, Some(world.founder.id())),
-        (None, None),
-    ] {
+    for (topic, author) in [(Some("t"), None), (None, Some(world.founder.id())), (None, None)] {
         for max in [1, 7, 699, 1_000] {
-            let mut filter = Filter {
-                topic: topic.map(Into::into),
-                author,
-                ..Filter::default()
-            };
+            let mut filter = Filter { topic: topic.map(Into::into), author, ..Filter::default() };
             // The admission came first: it is no record of the topic.
             let seen = world.all(&filter, max);
             assert_eq!(seen[..700], newest, "newest first by {max}");
@@ -185,25 +157,16 @@ fn filters_combine_and_sparse_pages_go_on() {
 #[test]
 fn corroboration_counts_other_authors_not_repetitions() {
     let mut world = world();
-    let body = cairn_core::fact::Body::Record {
-        topic: "t",
-        media_type: "text/plain",
-        bytes: b"seen",
-    };
+    let body =
+        cairn_core::fact::Body::Record { topic: "t", media_type: "text/plain", bytes: b"seen" };
     let (founder, member) = (world.founder.id(), world.member.id());
     let facts = [1, 2].map(|time| world.founder.fact(time, body));
     world.ledger.arrive(&facts);
     let content = facts[0].fact().content_hash();
     let count = |world: &World, author| corroboration(&world.ledger.store, &content, author);
     assert_eq!(count(&world, &founder), Ok(0));
-    assert_eq!(
-        said_before(&world.ledger.store, &content, &founder),
-        Ok(true)
-    );
-    assert_eq!(
-        said_before(&world.ledger.store, &content, &member),
-        Ok(false)
-    );
+    assert_eq!(said_before(&world.ledger.store, &content, &founder), Ok(true));
+    assert_eq!(said_before(&world.ledger.store, &content, &member), Ok(false));
     let other = world.member.fact(3, body);
     world.ledger.arrive(&[other]);
     assert_eq!(count(&world, &founder), Ok(1));
@@ -213,14 +176,9 @@ fn corroboration_counts_other_authors_not_repetitions() {
 #[test]
 fn relations_are_found_from_both_sides() {
     let mut world = world();
-    let (a, b) = (
-        world.founder.record("t", "a"),
-        world.founder.record("t", "b"),
-    );
+    let (a, b) = (world.founder.record("t", "a"), world.founder.record("t", "b"));
     let relation = world.member.relate(a.id(), b.id());
-    world
-        .ledger
-        .arrive(&[a.clone(), b.clone(), relation.clone()]);
+    world.ledger.arrive(&[a.clone(), b.clone(), relation.clone()]);
     let ids = |id: FactId, side| -> Vec<FactId> {
         let found = relations(&world.ledger.store, &world.mesh, &id, side, Seq(0), 10).unwrap();
         found.iter().map(|(_, fact)| fact.id()).collect()

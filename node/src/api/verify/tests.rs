@@ -24,11 +24,8 @@ fn sealed() -> (TestLedger, MeshId, Vec<FactId>) {
         block.header = authority::seal(block.header, &founder.key);
         let work = ledger.tip().work + authority::work(0);
         ledger.connect(&block).unwrap();
-        let row = HeaderRow {
-            header: block.header.clone(),
-            work,
-            effective_time: EffectiveTime(0),
-        };
+        let row =
+            HeaderRow { header: block.header.clone(), work, effective_time: EffectiveTime(0) };
         put(&mut ledger.store, Table::Header, &block.header.id().0, &row);
         facts.push(fact.id());
     }
@@ -95,12 +92,7 @@ fn wrong_work_and_a_foreign_header_are_found() {
     let mut row = ledger.store.header(&id).unwrap().unwrap();
     row.work = row.work + authority::work(0);
     put(&mut ledger.store, Table::Header, &id.0, &row);
-    assert!(
-        verdict(&ledger, mesh, false)
-            .error
-            .unwrap()
-            .contains("work")
-    );
+    assert!(verdict(&ledger, mesh, false).error.unwrap().contains("work"));
     row.header.time = row.header.time.after(1);
     put(&mut ledger.store, Table::Header, &id.0, &row);
     assert!(verdict(&ledger, mesh, false).error.unwrap().contains("id"));

@@ -39,10 +39,7 @@ async fn write(client: &Client, path: &str, document: Value) -> Result<Value, Pr
 
 /// Whether a refusal ends by itself while admissions and blocks still travel.
 const fn may_pass(code: Code) -> bool {
-    matches!(
-        code,
-        Code::NotMember | Code::UnknownAuthor | Code::Free | Code::Held
-    )
+    matches!(code, Code::NotMember | Code::UnknownAuthor | Code::Free | Code::Held)
 }
 
 /// What a node sees.
@@ -81,9 +78,7 @@ async fn agree(clients: &[Client], wanted: impl Fn(&Value) -> bool) -> Result<Ve
         for (index, client) in clients.iter().enumerate() {
             seen.push(look(client, index + 1).await?);
         }
-        let same = seen
-            .windows(2)
-            .all(|pair| ledger(&pair[0]) == ledger(&pair[1]));
+        let same = seen.windows(2).all(|pair| ledger(&pair[0]) == ledger(&pair[1]));
         let settled = seen.iter().all(|node| node["pending"] == 0 && wanted(node));
         if same && settled {
             return Ok(seen);
@@ -97,11 +92,7 @@ pub(super) async fn story(clients: &[Client], out: &Output) -> Result<Value, Pro
     let [first, second, ..] = clients else {
         return Err(Problem::usage("the demo needs two nodes or more"));
     };
-    let notes = [
-        "The key is under the stone",
-        "Saw 2 needs a new blade",
-        "Soup on Friday",
-    ];
+    let notes = ["The key is under the stone", "Saw 2 needs a new blade", "Soup on Friday"];
     for (index, client) in clients.iter().enumerate() {
         let text = notes[index % notes.len()];
         let note = json!({"topic": "note", "text": format!("{text} (node-{})", index + 1)});
@@ -113,12 +104,7 @@ pub(super) async fn story(clients: &[Client], out: &Output) -> Result<Value, Pro
     out.say("node-1 requested laptop-001");
     agree(clients, |node| node["holder"] != "free").await?;
     out.say("every node sees that node-1 holds it");
-    write(
-        second,
-        &format!("{ITEM}/release"),
-        json!({"note": "found it on the bench"}),
-    )
-    .await?;
+    write(second, &format!("{ITEM}/release"), json!({"note": "found it on the bench"})).await?;
     out.say("node-2 released it\n");
     let released = |node: &Value| node["holder"] == "free" && !node["since"].is_null();
     let seen = agree(clients, released).await?;
@@ -132,11 +118,7 @@ mod tests {
     #[test]
     fn nodes_differ_if_any_part_of_the_ledger_does() {
         let node = json!({"facts": 3, "pending": 0, "height": 2, "tip": "ab", "since": null});
-        for (name, other) in [
-            ("facts", json!(4)),
-            ("tip", json!("cd")),
-            ("since", json!({})),
-        ] {
+        for (name, other) in [("facts", json!(4)), ("tip", json!("cd")), ("since", json!({}))] {
             let mut changed = node.clone();
             changed[name] = other;
             assert_ne!(ledger(&node), ledger(&changed), "{name}");

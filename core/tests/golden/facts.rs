@@ -1,0 +1,218 @@
+//! Facts: one of each body, and every way to be refused. Tier 0, so a microcontroller judges the
+//! same bytes the same way.
+
+use cairn_core::codec::{self, DecodeError};
+use cairn_core::fact::{Body, Fact, FactError, Role, SignedFact};
+use cairn_core::id::{FactId, MeshId, NodeId};
+use cairn_core::params::FACT_BYTES_MAX;
+use cairn_core::signature::{Signature, SigningKey};
+use cairn_core::time::UnixTime;
+
+use crate::vector::{Fields, hex, pin, read_all, render, unhex};
+
+const MESH: MeshId = MeshId([0xaa; 32]);
+const TIME: UnixTime = UnixTime(1_767_225_600_000);
+const RECORD: Body<'static> = record("note", b"the drill is in the blue box");
+
+const fn record<'a>(topic: &'a str, bytes: &'a [u8]) -> Body<'a> {
+    Body::Record { topic, media_type: "text/plain", bytes }
+}
+
+const fn request(item: &str) -> Body<'_> {
+    Body::Request { item, follows: None, note: "" }
+}
+
+fn key(seed: u8) -> SigningKey {
+    SigningKey::from_seed([seed; 32])
+}
+
+fn signed_at(time: UnixTime, body: Body<'_>) -> Vec<u8> {
+    let author = key(1).node_id();
+    let signed = Fact { author, time, body }.sign(&MESH, &key(1));
+    let mut buffer = vec![0; 2 * FACT_BYTES_MAX];
+    codec::encode_into(&signed, &mut buffer).unwrap().to_vec()
+}
+
+fn signed(body: Body<'_>) -> Vec<u8> {
+    signed_at(TIME, body)
+}
+
+/// What this version says of bytes: their names, or why they are refused.
+fn judge(mesh: &MeshId, bytes: &[u8]) -> Result<SignedFactIds, String> {
+    let signed = SignedFact::decode(bytes).map_err(|error| match error {
+        // Which of the two depends on the width of the machine, and does not matter.
+        FactError::Decode(DecodeError::Malformed | DecodeError::NotCanonical) => {
+            "the bytes are not a canonical encoding".into()
+        }
+        other => other.to_string(),
+    })?;
+    if signed.check(mesh) {
+        Ok((signed.fact.id(mesh), signed.fact.content_hash().to_string()))
+    } else {
+        Err("the author did not sign this in this mesh".into())
+    }
+}
+
+type SignedFactIds = (FactId, String);
+
+fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let (first, second) = (FactId([0x11; 32]), FactId([0x22; 32]));
+    let node = key(2).node_id();
+    let (item, note) = ("drill-2", "for the shelf");
+    let relation = Body::Relation { subject: first, predicate: "corrects", object: second };
+    let follows = Some(first);
+    let again = Body::Request { item, follows, note };
+    let release = Body::Release { item, follows: first, note };
+    let transfer = Body::Transfer { item, follows: first, to: node, note };
+    let invite = Body::Invite {
+        key: node,
+        role: Role::Sealer,
+        uses: 300,
+        expires: UnixTime(TIME.0 + 86_400_000),
+    };
+    let admit = Body::Admit { node, role: Role::Member, name: "Åsa’s attic" };
+    vec![
+        ("record", "something written down", signed(RECORD)),
+        ("record-empty", "no bytes at all", signed(record("note", b""))),
+        ("relation", "a statement about two facts", signed(relation)),
+        ("request", "the first request of an item", signed(request(item))),
+        ("request-follows", "a later request of it", signed(again)),
+        ("release", "an item becomes free", signed(release)),
+        ("transfer", "an item changes hands", signed(transfer)),
+        ("invite", "an admin opens a door", signed(invite)),
+        ("admit", "a node becomes a member", signed(admit)),
+        ("time-zero", "no clock: 1970", signed_at(UnixTime(0), RECORD)),
+        ("time-max", "the latest time that fits", signed_at(UnixTime(u64::MAX), RECORD)),
+    ]
+}
+
+/// Offset of the time: after the author.
+const TIME_AT: usize = 32;
+
+fn refused_by_form() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let mut trailing = signed(RECORD);
+    trailing.push(0);
+    let mut padded = signed_at(UnixTime(5), RECORD);
+    padded.splice(TIME_AT..=TIME_AT, [0x85, 0x00]);
+    // Six bytes for a length that takes one: decoders differ here between 32 and 64 bit.
+    let mut wide = signed(RECORD);
+    let topic_at = TIME_AT + 6 + 1;
+    wide.splice(topic_at..=topic_at, [0x84, 0x80, 0x80, 0x80, 0x80, 0x00]);
+    let mut hostile = signed(RECORD);
+    hostile.splice(topic_at..=topic_at, [0xff, 0xff, 0xff, 0xff, 0x0f]);
+    let mut kind = signed(RECORD);
+    kind[topic_at - 1] = 0x7f;
+    let mut latin1 = signed(RECORD);
+    latin1[topic_at + 1] = 0xe9;
+    let mut cut = signed(RECORD);
+    cut.pop();
+    let large = vec![0; FACT_BYTES_MAX];
+    vec![
+        ("trailing-byte", "one byte after the end", trailing),
+        ("truncated", "one byte missing", cut),
+        ("padded-number", "the time 5 written in two bytes", padded),
+        ("padded-length", "the topic's length written in six bytes", wide),
+        ("hostile-length", "a topic that claims 4 GiB", hostile),
+        ("unknown-kind", "a body of a kind that does not exist", kind),
+        ("not-utf8", "a topic that is no UTF-8", latin1),
+        ("oversize", "more than 16 KiB", signed(record("note", &large))),
+    ]
+}
+
+fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let long = "x".repeat(129);
+    let invite = |role, uses| Body::Invite { key: key(2).node_id(), role, uses, expires: TIME };
+    let admit = Body::Admit { node: NodeId([0xff; 32]), role: Role::Member, name: "Ada" };
+    let many_notes = "n".repeat(1025);
+    let note = Body::Request { item: "drill-2", follows: None, note: &many_notes };
+    vec![
+        ("empty-topic", "a topic of no bytes", signed(record("", b""))),
+        ("long-topic", "a topic of 129 bytes", signed(record(&long, b""))),
+        ("control-character", "a line feed in a topic", signed(record("a\nb", b""))),
+        ("bad-item", "a space in an item's name", signed(request("the drill"))),
+        ("long-item", "an item's name of 129 bytes", signed(request(&long))),
+        ("long-note", "a note of 1,025 bytes", signed(note)),
+        ("invite-for-admin", "nobody is invited as admin", signed(invite(Role::Admin, 1))),
+        ("invite-without-uses", "an invite for nobody", signed(invite(Role::Member, 0))),
+        ("admit-no-key", "a member whose id is no key", signed(admit)),
+    ]
+}
+
+fn refused_by_signature() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let mut bad = signed(RECORD);
+    let last = bad.len() - 1;
+    bad[last - 40] ^= 1;
+    // S ≥ the group order: the same signature in a second form.
+    let mut large_s = signed(RECORD);
+    large_s[last] |= 0xe0;
+    // Under the neutral element (0, 1), R = (0, 1) and S = 0 "sign" every message.
+    let mut small = signed(RECORD);
+    let mut neutral = [0; 32];
+    neutral[0] = 1;
+    small[..32].copy_from_slice(&neutral);
+    small[last - 63..=last - 32].copy_from_slice(&neutral);
+    small[last - 31..].fill(0);
+    let mut other = signed(RECORD);
+    other[..32].copy_from_slice(key(2).node_id().as_bytes());
+    let author = key(1).node_id();
+    let fact = Fact { author, time: TIME, body: RECORD };
+    let mut elsewhere = signed(RECORD);
+    let Signature(signature) = fact.sign(&MeshId([0xbb; 32]), &key(1)).signature;
+    elsewhere[last - 63..].copy_from_slice(&signature);
+    vec![
+        ("bad-signature", "one bit of the signature flipped", bad),
+        ("malleable-signature", "S is not reduced", large_s),
+        ("small-order-author", "a key under which anybody can sign", small),
+        ("wrong-author", "signed by somebody else", other),
+        ("wrong-mesh", "signed in another mesh", elsewhere),
+    ]
+}
+
+#[test]
+fn this_version_makes_the_pinned_facts() {
+    let render_one = |what, bytes: &[u8]| {
+        let mut fields = vec![("what", what), ("mesh", "")];
+        let (mesh, bytes_hex) = (MESH.to_string(), hex(bytes));
+        fields[1].1 = &mesh;
+        fields.push(("bytes", &bytes_hex));
+        match judge(&MESH, bytes) {
+            Ok((id, content)) => {
+                let id = id.to_string();
+                fields.extend([("id", &*id), ("content_hash", &*content)]);
+                render(&fields)
+            }
+            Err(error) => {
+                fields.push(("error", &error));
+                render(&fields)
+            }
+        }
+    };
+    let files = |vectors: Vec<(&'static str, &'static str, Vec<u8>)>| -> Vec<_> {
+        vectors.into_iter().map(|(name, what, bytes)| (name, render_one(what, &bytes))).collect()
+    };
+    pin("fact/accept", &files(accepted()));
+    let refused = [refused_by_form(), refused_by_bounds(), refused_by_signature()];
+    pin("fact/refuse", &files(refused.concat()));
+}
+
+fn judge_file(fields: &Fields) -> Result<SignedFactIds, String> {
+    let mesh = fields["mesh"].parse().unwrap();
+    judge(&mesh, &unhex(&fields["bytes"]))
+}
+
+#[test]
+fn every_accepted_fact_has_its_pinned_name() {
+    for (name, fields) in read_all("fact/accept") {
+        let ids = judge_file(&fields).map(|(id, content)| (id.to_string(), content));
+        let pinned = (fields["id"].clone(), fields["content_hash"].clone());
+        assert_eq!(ids, Ok(pinned), "{name}");
+    }
+}
+
+#[test]
+fn every_refused_fact_is_refused_for_its_reason() {
+    for (name, fields) in read_all("fact/refuse") {
+        let error = judge_file(&fields).map(|(id, _)| id);
+        assert_eq!(error, Err(fields["error"].clone()), "{name}");
+    }
+}

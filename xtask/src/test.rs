@@ -1,0 +1,37 @@
+//! `cargo xtask test`: all tests, with the `cairn` binary that the end-to-end tests start.
+//!
+//! The binary and the tests come from one build, so features are unified once and nothing is
+//! compiled twice. It is the development profile: our code with debug checks, dependencies
+//! optimized. `CAIRN_BIN` in the environment tries another binary instead.
+
+use std::env;
+use std::process::Command;
+
+use crate::process::{self, Failure, cargo, has_nextest, target_dir};
+
+pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    let chosen = args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
+    let scope: &[&str] = if chosen { &[] } else { &["--workspace"] };
+    let mut command = tests(scope);
+    command.args(args);
+    if env::var_os("CAIRN_BIN").is_none() {
+        let build: &[&str] = match chosen {
+            false => &["build", "--workspace", "--bins", "--tests"],
+            true => &["build", "-p", "cairn-node", "--bins"],
+        };
+        if !chosen || args.iter().any(|arg| arg.contains("cairn-tests")) {
+            process::run(&mut cargo(build))?;
+        }
+        command.env("CAIRN_BIN", target_dir().join("debug").join("cairn"));
+    }
+    process::run(&mut command)
+}
+
+/// The command that runs tests: cargo-nextest where it is installed, else cargo itself.
+pub(crate) fn tests(args: &[&str]) -> Command {
+    if has_nextest() {
+        return cargo([&["nextest", "run"], args].concat());
+    }
+    eprintln!("note: cargo test is slower; `cargo install --locked cargo-nextest` speeds it up");
+    cargo([&["test"], args].concat())
+}
