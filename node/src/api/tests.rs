@@ -33,7 +33,9 @@ impl Drop for World {
 
 async fn start(path: std::path::PathBuf, stop: watch::Receiver<bool>) -> Node {
     let dir = DataDir::new(&path);
+    let lock = dir.lock().unwrap();
     let founder = enroll::identity(&dir).unwrap().node_id();
+    drop(lock);
     let params = Params::private("test", &[founder], UnixTime(1_000)).unwrap();
     enroll::found(&dir, params, Vec::new(), 1, UnixTime::MAX_VALID).unwrap();
     let mut config = NodeConfig::new(path);
