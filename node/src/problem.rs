@@ -125,6 +125,18 @@ impl Code {
         Self::ALL.into_iter().find(|code| code.name() == name)
     }
 
+    /// The code of a library error that only knows its exit status.
+    pub const fn of_exit(status: u8) -> Self {
+        match status {
+            crate::exit::USAGE => Self::Usage,
+            crate::exit::REFUSED => Self::Malformed,
+            crate::exit::STORAGE => Self::Storage,
+            crate::exit::NETWORK => Self::Network,
+            crate::exit::CONFIG => Self::Config,
+            _ => Self::Failed,
+        }
+    }
+
     /// The exit status of a command that ends with it.
     pub const fn exit(self) -> u8 {
         match self {
