@@ -1,3 +1,5 @@
+//! Tests of `merkle`.
+
 use super::*;
 use crate::codec;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of `app`.
+
 use cairn_core::engine::{Published, Refusal};
 use cairn_core::fact::FactError;
 use cairn_core::id::FactId;

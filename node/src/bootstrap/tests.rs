@@ -1,3 +1,5 @@
+//! Tests of `bootstrap`.
+
 use cairn_core::fact::Role;
 use cairn_core::id::NodeId;
 use cairn_core::invite::Invite;

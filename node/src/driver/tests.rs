@@ -1,3 +1,5 @@
+//! Tests of `driver`.
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 

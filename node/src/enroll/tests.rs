@@ -1,3 +1,5 @@
+//! Tests of `enroll`.
+
 use cairn_core::fact::verify;
 
 use super::*;

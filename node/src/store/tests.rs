@@ -1,3 +1,5 @@
+//! Tests of `store`.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::mpsc;

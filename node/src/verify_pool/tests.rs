@@ -1,3 +1,5 @@
+//! Tests of `verify_pool`.
+
 use std::sync::mpsc;
 use std::time::Duration;
 

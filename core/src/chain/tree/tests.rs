@@ -1,3 +1,5 @@
+//! Tests of `tree`.
+
 use super::*;
 use crate::block::HeaderReject;
 use crate::params::SealRule;

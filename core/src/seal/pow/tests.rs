@@ -1,3 +1,5 @@
+//! Tests of `pow`.
+
 use super::*;
 use crate::id::{BlockId, Hash, NodeId};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of `dto`.
+
 use cairn_core::testing::{TestLedger, TestNode, params};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `query`.
+
 use cairn_core::fact::Role;
 use cairn_core::testing::{TestLedger, TestNode, params};
 

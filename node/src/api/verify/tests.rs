@@ -1,3 +1,5 @@
+//! Tests of `verify`.
+
 use cairn_core::id::MeshId;
 use cairn_core::ledger::rows::HeaderRow;
 use cairn_core::seal::authority;
