@@ -6,6 +6,7 @@ use super::{Engine, Frame, Output};
 use crate::chain::locator;
 use crate::codec;
 use crate::conn::{ConnId, PeerAddr, RequestTag};
+use crate::event::Event;
 use crate::id::{BlockId, FactId};
 use crate::ledger::read::Read;
 use crate::limits::{
@@ -100,7 +101,7 @@ impl Engine {
                 Err(_) => false,
             },
             Class::Peers => match codec::decode::<PeersAnswer>(bytes, max) {
-                Ok(answer) => self.on_peers(answer),
+                Ok(answer) => self.on_peers(conn, answer),
                 Err(_) => false,
             },
             Class::Control | Class::Announce => true,
@@ -209,9 +210,13 @@ impl Engine {
         }
     }
 
-    fn on_peers(&mut self, answer: PeersAnswer) -> bool {
+    fn on_peers(&mut self, conn: ConnId, answer: PeersAnswer) -> bool {
         if answer.peers.len() > PEERS_PER_ANSWER {
             return false;
+        }
+        if let Some(node) = self.conns.get(conn).map(|conn| conn.node) {
+            let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
+            self.outbox.push_back(Output::Event(heard));
         }
         for (address, node) in answer.peers {
             if node != self.me && !self.conns.nodes().contains(&node) {
