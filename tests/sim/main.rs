@@ -5,3 +5,4 @@
 mod converge;
 mod custody;
 mod mesh;
+mod silence;

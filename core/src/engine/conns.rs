@@ -62,6 +62,9 @@ pub(super) struct Conn {
     pub(super) next_ping: Instant,
     /// Round trip of the last ping.
     pub(super) rtt: Option<Millis>,
+    /// A request to it was in vain and nothing has come from it since: it may be gone without our
+    /// knowing, so others are asked meanwhile.
+    pub(super) silent: bool,
     /// Facts and blocks it brought first.
     pub(super) useful: u32,
     requests: TokenBucket,
@@ -102,6 +105,7 @@ impl Conns {
             ping: None,
             next_ping: now,
             rtt: None,
+            silent: false,
             useful: 0,
             requests: TokenBucket { milli_tokens: 50_000, filled: now },
         };
@@ -131,6 +135,11 @@ impl Conns {
 
     pub(super) fn accepted_ids(&self) -> Vec<ConnId> {
         self.accepted().map(|(id, _)| id).collect()
+    }
+
+    /// Those whom it makes sense to ask for something.
+    pub(super) fn answering_ids(&self) -> Vec<ConnId> {
+        self.accepted().filter(|(_, conn)| !conn.silent).map(|(id, _)| id).collect()
     }
 
     pub(super) fn is_accepted(&self, id: ConnId) -> bool {

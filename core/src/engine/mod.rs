@@ -262,6 +262,10 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
+        let speaks = !matches!(input, ConnInput::NoAnswer(_) | ConnInput::Closed { .. });
+        if speaks && let Some(conn) = self.conns.get_mut(conn) {
+            conn.silent = false;
+        }
         match input {
             ConnInput::Opened { node, address, dial } => {
                 self.on_opened(conn, node, address, dial, view)
@@ -310,6 +314,11 @@ impl Engine {
         }
         while let Some((conn, tag)) = self.requests.expired(now) {
             self.outbox.push_back(Output::Send(conn, Frame::Forget(tag)));
+            // A ping at once finds out whether it is merely slow.
+            if let Some(conn) = self.conns.get_mut(conn) {
+                conn.silent = true;
+                conn.next_ping = now;
+            }
             if let Some(class) = self.requests.close(conn, tag) {
                 self.no_answer(conn, tag, class);
             }

@@ -244,7 +244,7 @@ impl Engine {
         self.ask_for_headers(view)?;
         let order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
         self.bodies.focus(&order);
-        for conn in self.conns.accepted_ids() {
+        for conn in self.conns.answering_ids() {
             self.ask_for_bodies(conn, &order);
             self.ask_for_facts(conn);
         }
