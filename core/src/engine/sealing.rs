@@ -20,6 +20,9 @@ use crate::work::Height;
 /// of a longer chain.
 const PATIENCE: Millis = 5_000;
 
+/// Bodies and facts of a better chain are waited for as long as so many requests may take.
+const WITHHELD_TIMEOUTS: u64 = 3;
+
 /// A block whose nonce the pool looks for.
 struct Grinding {
     job: JobId,
@@ -72,6 +75,17 @@ impl Engine {
         self.now.wall.max(self.chain.tip_time().after(passed))
     }
 
+    /// When a better header chain no longer keeps us from sealing, because nobody has given us what
+    /// it lacks for so long: its blocks are withheld or lost, and the mesh must go on without them.
+    fn withheld_at(&self) -> Instant {
+        self.progress.after(self.config.limits.request_timeout.saturating_mul(WITHHELD_TIMEOUTS))
+    }
+
+    /// Whether the tip is the end of the best chain that anybody can be got to show.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.chain.is_caught_up() || self.now.instant >= self.withheld_at()
+    }
+
     /// Whether this node could seal on the tip now, were it its turn.
     fn may_seal(&self) -> bool {
         let sealing = &self.sealing;
@@ -85,7 +99,7 @@ impl Engine {
             && !busy
             && patient
             && self.mempool.has_ready()
-            && self.chain.is_caught_up()
+            && self.is_caught_up()
     }
 
     /// Seals a block if it is time to, or notes when it will be. Returns whether anything was
@@ -103,6 +117,8 @@ impl Engine {
         if !self.may_seal() {
             if self.sealing.enabled && self.sealing.patient_until > self.now.instant {
                 self.sealing.at = Some(self.sealing.patient_until);
+            } else if self.sealing.enabled && !self.is_caught_up() && self.mempool.has_ready() {
+                self.sealing.at = Some(self.withheld_at());
             }
             return Ok(false);
         }
