@@ -129,6 +129,7 @@ impl Code {
     pub const fn of_exit(status: u8) -> Self {
         match status {
             crate::exit::USAGE => Self::Usage,
+            crate::exit::UNREACHABLE => Self::NotReachable,
             crate::exit::REFUSED => Self::Malformed,
             crate::exit::STORAGE => Self::Storage,
             crate::exit::NETWORK => Self::Network,

@@ -67,6 +67,8 @@ pub(super) struct Conn {
     pub(super) silent: bool,
     /// Facts and blocks it brought first.
     pub(super) useful: u32,
+    /// Requests in a row that it let expire.
+    pub(super) stalls: u32,
     requests: TokenBucket,
 }
 
@@ -107,6 +109,7 @@ impl Conns {
             rtt: None,
             silent: false,
             useful: 0,
+            stalls: 0,
             requests: TokenBucket { milli_tokens: 50_000, filled: now },
         };
         self.all.insert(id, conn);
@@ -137,9 +140,12 @@ impl Conns {
         self.accepted().map(|(id, _)| id).collect()
     }
 
-    /// Those whom it makes sense to ask for something.
-    pub(super) fn answering_ids(&self) -> Vec<ConnId> {
-        self.accepted().filter(|(_, conn)| !conn.silent).map(|(id, _)| id).collect()
+    /// Those whom it makes sense to ask for something, those first who answer in time.
+    pub(super) fn by_promptness(&self) -> Vec<ConnId> {
+        let heard = self.accepted().filter(|(_, conn)| !conn.silent);
+        let mut conns: Vec<_> = heard.map(|(id, conn)| (conn.stalls, id)).collect();
+        conns.sort_unstable();
+        conns.into_iter().map(|(_, id)| id).collect()
     }
 
     pub(super) fn is_accepted(&self, id: ConnId) -> bool {

@@ -1,6 +1,6 @@
 //! The tip moves: blocks are connected, or a better branch replaces ours in one atomic change.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::promises::Promise;
@@ -123,10 +123,7 @@ impl Engine {
         match stop {
             Stop::Rejected(id, reject) => {
                 let from = self.bodies.body(&id).and_then(|(_, from)| from);
-                self.chain.tree.mark_invalid(&id);
-                self.bodies.remove(&id);
-                let reason = reject.to_string();
-                self.outbox.push_back(Output::Event(Event::BlockRefused { block: id, reason }));
+                self.refuse_block(&id, reject.to_string());
                 // Only blocks that the sender has connected itself are served, so it is to blame.
                 if let Some(conn) = from {
                     self.close(conn, CloseCode::Misbehavior);
@@ -140,6 +137,13 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// A block breaks a rule: it and what builds on it competes no more.
+    pub(super) fn refuse_block(&mut self, id: &BlockId, reason: String) {
+        self.chain.tree.mark_invalid(id);
+        self.bodies.remove(id);
+        self.outbox.push_back(Output::Event(Event::BlockRefused { block: *id, reason }));
     }
 
     /// The tip is another one: everything that depends on it follows.

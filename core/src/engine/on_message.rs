@@ -1,8 +1,10 @@
 //! Announcements, and answers to what we asked.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::{Engine, Frame, Output};
+use crate::block::BodyReject;
 use crate::chain::locator;
 use crate::codec;
 use crate::conn::{ConnId, PeerAddr, RequestTag};
@@ -23,6 +25,9 @@ use crate::wire::{
 
 /// Nothing new for this long means that gossip has stopped.
 const QUIET: Millis = 2_000;
+
+/// A reconciliation that is due waits at most this long for gossip to stop.
+const PATIENCE: Millis = 10_000;
 
 impl Engine {
     pub(super) fn on_announce(
@@ -82,6 +87,9 @@ impl Engine {
         let Some(class) = self.requests.close(conn, tag) else {
             return Ok(());
         };
+        if let Some(peer) = self.conns.get_mut(conn) {
+            peer.stalls = 0;
+        }
         let max = class.answer_bytes_max();
         let understood = match class {
             Class::Headers => match codec::decode::<HeadersAnswer>(bytes, max) {
@@ -138,9 +146,19 @@ impl Engine {
             if !came.contains(&id) || self.bodies.has(&id) {
                 continue;
             }
-            if !self.chain.body_matches(&id, &facts) {
-                self.bodies.bad(id, conn);
-                return Ok(false);
+            match self.chain.judge_body(&id, &facts) {
+                // Given up since it was asked for: nobody is to blame.
+                None => continue,
+                Some(Ok(())) => {}
+                Some(Err(BodyReject::FactsRoot)) => {
+                    self.bodies.bad(id, conn);
+                    return Ok(false);
+                }
+                // Before any of its facts is fetched: how many may be wanted depends on it.
+                Some(Err(reject)) => {
+                    self.refuse_block(&id, reject.to_string());
+                    return Ok(false);
+                }
             }
             let mut missing = Vec::new();
             for fact in &facts {
@@ -150,6 +168,7 @@ impl Engine {
             }
             missing.iter().for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
+            self.progress = self.now.instant;
             if missing.is_empty() {
                 self.chain.mark_held(&id);
                 self.wake = true;
@@ -196,8 +215,14 @@ impl Engine {
             Step::Nonsense => return Ok(false),
             Step::Compare(ids) => {
                 let found = self.want_missing(conn, &ids, view)?;
-                if let Some(active) = self.session.as_mut() {
+                let max = self.config.limits.wants;
+                let full = self.session.as_mut().is_some_and(|active| {
                     active.found += found;
+                    active.found >= max
+                });
+                // Others get their turn; the rest is found by the next session.
+                if full {
+                    self.end_session();
                 }
             }
         }
@@ -244,7 +269,7 @@ impl Engine {
         self.ask_for_headers(view)?;
         let order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
         self.bodies.focus(&order);
-        for conn in self.conns.answering_ids() {
+        for conn in self.conns.by_promptness() {
             self.ask_for_bodies(conn, &order);
             self.ask_for_facts(conn);
         }
@@ -300,18 +325,20 @@ impl Engine {
     fn reconcile(&mut self) {
         // While gossip flows, sets differ by what is under way; that needs no reconciliation.
         let idle = self.now.instant.since(self.last_arrival) >= QUIET;
-        let quiet = idle || (self.wanted.is_empty() && self.verifying.is_empty());
+        let due = self.schedule.timeout(&self.set.summary);
+        let overdue = due.is_some_and(|due| self.now.instant.since(due) >= PATIENCE);
+        let quiet = idle || overdue || (self.wanted.is_empty() && self.verifying.is_empty());
         if quiet && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary) {
             let session = Session::default();
             self.session = Some(super::ActiveSession { conn, session, asked: false, found: 0 });
         }
-        // Facts found are fetched before more are looked for.
-        if !self.wanted.has_room() {
-            return;
-        }
         let Some(active) = self.session.as_mut().filter(|active| !active.asked) else {
             return;
         };
+        // Facts found are fetched before more are looked for.
+        if !self.wanted.has_room(active.conn) {
+            return;
+        }
         match active.session.ask() {
             Step::Ask(request) => {
                 active.asked = true;

@@ -146,7 +146,7 @@ impl Engine {
                 (true, false) => State::Isolated,
             };
         }
-        let behind = !self.chain.is_caught_up()
+        let behind = !self.is_caught_up()
             || self.headers.behind(|id| self.chain.knows(id))
             || !self.wanted.is_empty()
             || !self.verifying.is_empty()

@@ -142,9 +142,12 @@ impl Book {
         connected: &[NodeId],
     ) -> Option<(DialId, PeerAddr, Option<NodeId>)> {
         let alone = connected.is_empty() && self.entries.values().all(|e| e.dialing.is_none());
+        // Others can invent addresses: no more are dialled at a time than connections are wanted.
+        let under_way = |e: &&Entry| e.dialing.is_some() && e.source != Source::Given;
+        let dialing = self.entries.values().filter(under_way).count();
         let wanted_now = |entry: &Entry| match entry.source {
             Source::Given => true,
-            Source::Tried | Source::Heard => wanted > 0,
+            Source::Tried | Source::Heard => wanted > dialing,
             Source::Seed => alone,
         };
         let linked = |entry: &Entry| entry.node.is_some_and(|node| connected.contains(&node));

@@ -1,6 +1,7 @@
 //! Whom to ask for headers: peers whose tip we have not got, one request per peer and two in all.
 
 use alloc::collections::BTreeMap;
+use core::cmp::Reverse;
 
 use crate::conn::{ConnId, RequestTag};
 use crate::id::BlockId;
@@ -16,6 +17,8 @@ struct PeerChain {
     asked: Option<RequestTag>,
     /// Asking was no use: wait until it claims another tip.
     settled: bool,
+    /// Requests in a row that were of no use.
+    fruitless: u32,
 }
 
 /// What the peers claim and what they were asked.
@@ -27,7 +30,7 @@ pub struct HeaderSync {
 impl HeaderSync {
     /// A peer says that this is its tip.
     pub fn claim(&mut self, conn: ConnId, tip: Tip) {
-        let new = PeerChain { tip, asked: None, settled: false };
+        let new = PeerChain { tip, asked: None, settled: false, fruitless: 0 };
         let peer = self.peers.entry(conn).or_insert(new);
         if peer.tip != tip {
             peer.tip = tip;
@@ -45,7 +48,8 @@ impl HeaderSync {
         self.peers.get(&conn).map(|peer| peer.tip)
     }
 
-    /// A peer to ask now: one whose tip is unknown (by `known`), the most claimed work first.
+    /// A peer to ask now: one whose tip is unknown (by `known`), the most claimed work first. Who
+    /// kept us waiting for nothing comes after everybody else, whatever it claims.
     pub fn next(&self, known: impl Fn(&BlockId) -> bool) -> Option<ConnId> {
         if self.peers.values().filter(|peer| peer.asked.is_some()).count() >= FLIGHTS_MAX {
             return None;
@@ -53,7 +57,7 @@ impl HeaderSync {
         self.peers
             .iter()
             .filter(|(_, peer)| peer.asked.is_none() && !peer.settled && !known(&peer.tip.id))
-            .max_by_key(|(_, peer)| peer.tip.work)
+            .max_by_key(|(_, peer)| (Reverse(peer.fruitless), peer.tip.work))
             .map(|(conn, _)| *conn)
     }
 
@@ -76,6 +80,7 @@ impl HeaderSync {
         {
             peer.asked = None;
             peer.settled |= !useful;
+            peer.fruitless = if useful { 0 } else { peer.fruitless.saturating_add(1) };
         }
     }
 
@@ -113,6 +118,8 @@ mod tests {
         sync.claim(ConnId(1), tip(3));
         assert_eq!(sync.next(|id| *id == tip(3).id), None);
         sync.claim(ConnId(2), tip(10));
+        assert_eq!(sync.next(unknown), Some(ConnId(1)), "after those who kept nobody waiting");
+        sync.sent(ConnId(1), RequestTag(2));
         assert_eq!(sync.next(unknown), Some(ConnId(2)), "a new claim is a new chance");
     }
 }
