@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chaos;
 mod converge;
 mod custody;
 mod mesh;
+mod seeds;

@@ -7,6 +7,8 @@
 
 pub mod checkers;
 pub mod disk;
+pub mod model;
+mod net;
 pub mod random;
 mod schedule;
 pub mod world;

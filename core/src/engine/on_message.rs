@@ -11,10 +11,9 @@ use crate::ledger::read::Read;
 use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, PEERS_PER_ANSWER,
 };
-use crate::peer::Source;
 use crate::reconcile::{Session, Step};
 use crate::store::{StoreFault, View};
-use crate::time::Millis;
+use crate::time::{Instant, Millis};
 use crate::wire::{
     Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
     HeadersRequest, PeersAnswer, PeersRequest, ReconcileAnswer,
@@ -115,7 +114,7 @@ impl Engine {
     /// A request came to nothing; it is made again elsewhere or later.
     pub(super) fn no_answer(&mut self, conn: ConnId, tag: RequestTag, class: Class) {
         match class {
-            Class::Headers => self.headers.ended(conn, tag, false),
+            Class::Headers => self.headers.ended(self.now.instant, conn, tag, false),
             Class::Blocks => self.bodies.failed(tag),
             Class::Facts => self.wanted.failed(tag),
             Class::Reconcile => self.end_session(),
@@ -133,8 +132,8 @@ impl Engine {
         let ids: Vec<BlockId> = answer.bodies.iter().map(|(id, _)| *id).collect();
         let came = self.bodies.answered(tag, &ids);
         for (id, facts) in answer.bodies {
-            // Not asked for (twice, or no longer of interest): dropped.
-            if !came.contains(&id) || self.bodies.has(&id) {
+            // Not asked for, or no longer of interest: dropped.
+            if !came.contains(&id) {
                 continue;
             }
             if !self.chain.body_matches(&id, &facts) {
@@ -169,7 +168,7 @@ impl Engine {
         }
         let outcome = self.chain.take_headers(&answer, &self.now, view, &self.config.seed)?;
         let useful = matches!(outcome, Ok(new) if new > 0);
-        self.headers.ended(conn, tag, useful);
+        self.headers.ended(self.now.instant, conn, tag, useful);
         if useful {
             self.wake = true;
             if let Some(peer) = self.conns.get_mut(conn) {
@@ -214,10 +213,11 @@ impl Engine {
             return false;
         }
         for (address, node) in answer.peers {
-            if node != self.me && !self.conns.nodes().contains(&node) {
-                self.book.learn(PeerAddr(address), Source::Heard, None);
+            if node != self.me {
+                self.book.hear(PeerAddr(address), node);
             }
         }
+        self.touch_peers();
         true
     }
 
@@ -252,7 +252,7 @@ impl Engine {
         if !self.chain.has_room_for_headers() {
             return Ok(());
         }
-        while let Some(conn) = self.headers.next(|id| self.chain.knows(id)) {
+        while let Some(conn) = self.headers.next(self.now.instant, |id| self.chain.knows(id)) {
             let tag = self.requests.next_tag();
             let locator = locator(self.chain.best_header_height(), |height| {
                 self.chain.best_header_at(height, view)
@@ -291,12 +291,20 @@ impl Engine {
         }
     }
 
+    /// When gossip will have stopped, if nothing comes any more. While it flows, sets differ by
+    /// what is under way; that needs no reconciliation.
+    pub(super) fn quiet_from(&self) -> Instant {
+        if self.wanted.is_empty() && self.verifying.is_empty() {
+            return Instant(0);
+        }
+        self.last_arrival.after(QUIET)
+    }
+
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
     fn reconcile(&mut self) {
-        // While gossip flows, sets differ by what is under way; that needs no reconciliation.
-        let idle = self.now.instant.since(self.last_arrival) >= QUIET;
-        let quiet = idle || (self.wanted.is_empty() && self.verifying.is_empty());
-        if quiet && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary) {
+        if self.quiet_from() <= self.now.instant
+            && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary)
+        {
             let session = Session::default();
             self.session = Some(super::ActiveSession { conn, session, asked: false, found: 0 });
         }

@@ -48,9 +48,9 @@ impl Promises {
         self.waiting.drain(..ready).map(|(_, promise)| promise).collect()
     }
 
-    /// Whether a block we sealed is not durable yet.
-    pub(super) fn own_block_waits(&self) -> bool {
-        self.waiting.iter().any(|(_, promise)| matches!(promise, Promise::OwnBlock(_)))
+    /// Everything that waits.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Promise> {
+        self.waiting.iter().map(|(_, promise)| promise)
     }
 }
 

@@ -134,7 +134,9 @@ impl Engine {
             if self.own_block_waits() && id == self.chain.tip().id {
                 continue;
             }
-            let Some(body) = view.body(&id)? else {
+            // Bodies without a header in the store were never connected: not ours to vouch for.
+            let connected = view.header(&id)?.is_some();
+            let Some(body) = view.body(&id)?.filter(|_| connected) else {
                 continue;
             };
             size += 32 * body.len() + 48;

@@ -52,15 +52,23 @@ pub struct Book {
     entries: BTreeMap<PeerAddr, Entry>,
     max: usize,
     backoff: (Millis, Millis),
+    /// Longest wait before a given address is dialled again.
+    given_wait_max: Millis,
     next_dial_id: u64,
     /// State of the jitter; seeded, so that a run can be repeated.
     jitter: u64,
 }
 
 impl Book {
-    /// Remembers at most `max` addresses; waits between `backoff` after failures.
-    pub const fn new(max: usize, backoff: (Millis, Millis), jitter: u64) -> Self {
-        Self { entries: BTreeMap::new(), max, backoff, next_dial_id: 0, jitter }
+    /// Remembers at most `max` addresses; waits between `backoff` after failures, for a given
+    /// address at most `given_wait_max`.
+    pub const fn new(
+        max: usize,
+        backoff: (Millis, Millis),
+        given_wait_max: Millis,
+        jitter: u64,
+    ) -> Self {
+        Self { entries: BTreeMap::new(), max, backoff, given_wait_max, next_dial_id: 0, jitter }
     }
 
     /// Learns of an address. A better source or a pin is kept; nothing else changes for a known
@@ -90,6 +98,17 @@ impl Book {
         };
         self.entries.insert(address, entry);
         true
+    }
+
+    /// Another node tells where this one is. It may be wrong, so that decides only whether to dial.
+    pub fn hear(&mut self, address: PeerAddr, node: NodeId) {
+        let known = self.entries.contains_key(&address);
+        if !known
+            && self.learn(address.clone(), Source::Heard, None)
+            && let Some(entry) = self.entries.get_mut(&address)
+        {
+            entry.node = Some(node);
+        }
     }
 
     /// Makes room for an address of this source: an unused one of the same or a lesser source goes.
@@ -129,8 +148,31 @@ impl Book {
         wait / 2 + random % (wait + 1)
     }
 
-    fn is_due(entry: &Entry, now: Instant) -> bool {
-        entry.conn.is_none() && entry.dialing.is_none() && entry.next_dial <= now
+    /// Addresses worth dialling as soon as their wait is over.
+    fn candidates<'a>(
+        &'a self,
+        wanted: usize,
+        connected: &'a [NodeId],
+    ) -> impl Iterator<Item = (&'a PeerAddr, &'a Entry)> {
+        let alone = connected.is_empty() && !self.is_dialing();
+        let wanted_now = move |entry: &Entry| match entry.source {
+            Source::Given => true,
+            Source::Tried | Source::Heard => wanted > 0,
+            Source::Seed => alone,
+        };
+        let linked = |entry: &Entry| entry.node.is_some_and(|node| connected.contains(&node));
+        self.entries.iter().filter(move |(_, entry)| {
+            let idle = entry.conn.is_none() && entry.dialing.is_none();
+            idle && wanted_now(entry) && !linked(entry)
+        })
+    }
+
+    /// Addresses being dialled, or reached but not accepted yet.
+    pub fn reaching(&self, accepted: impl Fn(ConnId) -> bool) -> usize {
+        let on_the_way = |entry: &&Entry| {
+            entry.dialing.is_some() || entry.conn.is_some_and(|conn| !accepted(conn))
+        };
+        self.entries.values().filter(on_the_way).count()
     }
 
     /// The next address to dial, with the key to expect. `wanted`: how many further connections
@@ -141,18 +183,10 @@ impl Book {
         wanted: usize,
         connected: &[NodeId],
     ) -> Option<(DialId, PeerAddr, Option<NodeId>)> {
-        let alone = connected.is_empty() && self.entries.values().all(|e| e.dialing.is_none());
-        let wanted_now = |entry: &Entry| match entry.source {
-            Source::Given => true,
-            Source::Tried | Source::Heard => wanted > 0,
-            Source::Seed => alone,
-        };
-        let linked = |entry: &Entry| entry.node.is_some_and(|node| connected.contains(&node));
-        let (address, _) = self
-            .entries
-            .iter()
-            .filter(|(_, e)| Self::is_due(e, now) && wanted_now(e) && !linked(e))
-            .max_by_key(|(_, e)| (e.source, core::cmp::Reverse(e.failures), e.last_seen))?;
+        let (address, _) =
+            self.candidates(wanted, connected)
+                .filter(|(_, e)| e.next_dial <= now)
+                .max_by_key(|(_, e)| (e.source, core::cmp::Reverse(e.failures), e.last_seen))?;
         let address = address.clone();
         self.next_dial_id += 1;
         let dial = DialId(self.next_dial_id);
@@ -171,8 +205,9 @@ impl Book {
             return;
         };
         let (first, longest) = self.backoff;
-        // Somebody waits for a given address; half a minute is patience enough.
-        let longest = if entry.source == Source::Given { longest.min(30_000) } else { longest };
+        // Somebody waits for a given address.
+        let given = entry.source == Source::Given;
+        let longest = if given { longest.min(self.given_wait_max) } else { longest };
         let wait = first.saturating_mul(1 << entry.failures.min(20)).min(longest);
         entry.failures = entry.failures.saturating_add(1);
         let wait = self.jittered(wait);
@@ -257,10 +292,9 @@ impl Book {
         reached.filter_map(|(a, e)| Some((a.clone(), e.node?))).take(max).collect()
     }
 
-    /// When the next waiting address is due.
-    pub fn timeout(&self) -> Option<Instant> {
-        let waiting = self.entries.values().filter(|e| e.conn.is_none() && e.dialing.is_none());
-        waiting.map(|entry| entry.next_dial).min()
+    /// When `next_dial` will have something to dial, if nothing else changes.
+    pub fn timeout(&self, wanted: usize, connected: &[NodeId]) -> Option<Instant> {
+        self.candidates(wanted, connected).map(|(_, entry)| entry.next_dial).min()
     }
 }
 
@@ -270,7 +304,7 @@ mod tests {
     use alloc::format;
 
     fn book() -> Book {
-        Book::new(4, (1_000, 600_000), 7)
+        Book::new(4, (1_000, 600_000), 30_000, 7)
     }
 
     fn address(n: u8) -> PeerAddr {
@@ -306,7 +340,7 @@ mod tests {
         for _ in 0..12 {
             let (dial, ..) = book.next_dial(now, 0, &[]).unwrap();
             book.dial_failed(now, dial);
-            let next = book.timeout().unwrap();
+            let next = book.timeout(1, &[]).unwrap();
             waits.push(next.since(now));
             now = next;
         }
