@@ -199,7 +199,7 @@ impl World {
     /// Steps a node's wall clock to this far from the world's.
     pub fn set_clock(&mut self, n: usize, skew: i64) {
         self.nodes[n].clock_skew = skew;
-        self.schedule(self.now, n, Happening::Tick);
+        self.tick_at(n, self.now);
     }
 
     fn clocks(&self, n: usize) -> Now {
@@ -216,7 +216,7 @@ impl World {
         node.life += 1;
         let engine = Engine::new(node.config.clone(), node.disk.view(), now);
         node.engine = Some(engine.expect("a node starts from what it stored"));
-        self.schedule(self.now, n, Happening::Tick);
+        self.tick_at(n, self.now);
     }
 
     /// The power of a node fails: what was not durable is gone, and its peers notice in time.
@@ -331,6 +331,9 @@ impl World {
         if next.life != self.nodes[n].life || self.nodes[n].engine.is_none() {
             return;
         }
+        if matches!(next.what, Happening::Tick) && self.nodes[n].wake_at != Some(next.at) {
+            return;
+        }
         if let Happening::Closed(conn, ..) = &next.what
             && self.nodes[n].ends.remove(conn).is_none()
         {
@@ -400,9 +403,14 @@ impl World {
         };
         let at = at.0.max(self.now);
         if node.wake_at.is_none_or(|wake| wake > at) {
-            node.wake_at = Some(at);
-            self.schedule(at, n, Happening::Tick);
+            self.tick_at(n, at);
         }
+    }
+
+    /// The next tick; any that was planned before is void.
+    fn tick_at(&mut self, n: usize, at: u64) {
+        self.nodes[n].wake_at = Some(at);
+        self.schedule(at, n, Happening::Tick);
     }
 
     fn carry_out(&mut self, n: usize, output: Output) {

@@ -108,6 +108,8 @@ pub struct Engine {
     last_job: u64,
     last_nonce: u64,
     last_arrival: Instant,
+    last_body: Instant,
+    side_branches_told: usize,
     /// When the tip last moved.
     tip_since: Instant,
     next_retry: Instant,
@@ -169,6 +171,8 @@ impl Engine {
             last_job: 0,
             last_nonce: 0,
             last_arrival: now.instant,
+            last_body: now.instant,
+            side_branches_told: 0,
             tip_since: now.instant,
             next_retry: now.instant,
             stopping: false,
@@ -238,7 +242,7 @@ impl Engine {
         }
         let stuck = (self.wanted.is_stuck() || !self.bodies.is_idle()).then_some(self.next_retry);
         let session = self.schedule.timeout(&self.set.summary);
-        let headers = self.headers.timeout(|id| self.chain.knows(id));
+        let headers = self.headers.timeout(|id| self.chain.agrees_with(id));
         // Without room, what makes some is an input.
         let headers = headers.filter(|_| self.chain.has_room_for_headers());
         let sealing = self.sealing.timeout();
@@ -383,8 +387,7 @@ impl Engine {
     /// it. (One that is not the tip any more was never told and is of no interest to anybody.)
     fn own_block_waits(&self) -> bool {
         let tip = self.chain.tip().id;
-        let own = |promise: &Promise| matches!(promise, Promise::OwnBlock(own) if own.id == tip);
-        self.promises.waiting().chain(&self.fresh).any(own)
+        self.promises.waiting().chain(&self.fresh).any(|promise| promise.is_own_block(&tip))
     }
 
     fn fulfil(&mut self, promise: Promise) {

@@ -38,7 +38,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<bool, StoreFault> {
-        let (tip, best) = (self.chain.tip(), self.chain.tree.best_body());
+        let (tip, best) = (self.chain.tip(), self.chain.target());
         if tip.id == best {
             return Ok(false);
         }

@@ -148,6 +148,7 @@ impl Engine {
             }
             missing.iter().for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
+            self.last_body = self.now.instant;
             if missing.is_empty() {
                 self.chain.mark_held(&id);
                 self.wake = true;
@@ -252,11 +253,21 @@ impl Engine {
         if !self.chain.has_room_for_headers() {
             return Ok(());
         }
-        while let Some(conn) = self.headers.next(self.now.instant, |id| self.chain.knows(id)) {
+        while let Some(conn) = self.headers.next(self.now.instant, |id| self.chain.agrees_with(id))
+        {
             let tag = self.requests.next_tag();
-            let locator = locator(self.chain.best_header_height(), |height| {
+            let mut locator = locator(self.chain.best_header_height(), |height| {
                 self.chain.best_header_at(height, view)
             })?;
+            // Told that we know all of its chain, the peer tells of branches beside it.
+            let theirs = self.headers.tip_of(conn).map(|tip| tip.id);
+            if let Some(theirs) = theirs.filter(|id| self.chain.knows(id)) {
+                locator.insert(0, theirs);
+                if locator.len() > crate::limits::LOCATOR_IDS {
+                    // Not the last: that is genesis, which all have in common.
+                    locator.remove(1);
+                }
+            }
             let request = HeadersRequest { locator, max: HEADERS_PER_ANSWER as u16 };
             self.headers.sent(conn, tag);
             self.ask(conn, Class::Headers, codec::encode(&request));

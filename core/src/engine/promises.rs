@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::input::{BatchId, CommandId};
 use super::output::{Receipt, Refusal};
+use crate::id::BlockId;
 use crate::wire::Tip;
 
 /// Something that may be told once a batch is durable.
@@ -15,6 +16,13 @@ pub(super) enum Promise {
     Reply(CommandId, Result<Receipt, Refusal>),
     /// A block we sealed became the tip.
     OwnBlock(Tip),
+}
+
+impl Promise {
+    /// Whether it is to tell of this block of ours.
+    pub(super) fn is_own_block(&self, id: &BlockId) -> bool {
+        matches!(self, Self::OwnBlock(tip) if tip.id == *id)
+    }
 }
 
 /// Promises in the order of their batches.

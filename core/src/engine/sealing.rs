@@ -18,6 +18,8 @@ use crate::verified::Unverified;
 /// Before it has heard of anybody, a node that has peers to dial waits this long for them to tell
 /// of a longer chain.
 const PATIENCE: Millis = 5_000;
+/// A better branch of which nothing came for this long is not waited for any more.
+const STALLED: Millis = 60_000;
 
 /// A block whose nonce the pool looks for.
 struct Grinding {
@@ -78,14 +80,20 @@ impl Engine {
             None => sealing.fruitless || self.own_block_waits(),
         };
         let heard = self.conns.accepted().next().is_some()
-            && !self.headers.behind(|id| self.chain.knows(id));
+            && !self.headers.behind(|id| self.chain.agrees_with(id));
         let patient = heard || self.now.instant >= sealing.patient_until;
         sealing.enabled
             && !self.stopping
             && !busy
             && patient
             && self.mempool.has_ready()
-            && self.chain.is_caught_up()
+            && (self.chain.is_caught_up() || self.stalled_from() <= self.now.instant)
+    }
+
+    /// When to go on from our tip though there is a better branch: its bodies cannot be had. A
+    /// sealer that tells a header and keeps the body must not be able to stop everybody.
+    fn stalled_from(&self) -> Instant {
+        self.tip_since.max(self.last_arrival).max(self.last_body).after(STALLED)
     }
 
     /// Seals a block if it is time to, or notes when it will be. Returns whether anything was
@@ -98,9 +106,10 @@ impl Engine {
         self.stop_stale_grinding();
         self.sealing.at = None;
         if !self.may_seal() {
-            if self.sealing.enabled && self.sealing.patient_until > self.now.instant {
-                self.sealing.at = Some(self.sealing.patient_until);
-            }
+            let stalled = (!self.chain.is_caught_up()).then(|| self.stalled_from());
+            let next = [Some(self.sealing.patient_until), stalled];
+            let future = next.into_iter().flatten().filter(|at| *at > self.now.instant);
+            self.sealing.at = future.min().filter(|_| self.sealing.enabled);
             return Ok(false);
         }
         let tip = self.chain.tip().id;

@@ -149,7 +149,7 @@ impl Engine {
             };
         }
         let behind = !self.chain.is_caught_up()
-            || self.headers.behind(|id| self.chain.knows(id))
+            || self.headers.behind(|id| self.chain.agrees_with(id))
             || !self.wanted.is_empty()
             || !self.verifying.is_empty()
             || self.schedule.differs(&self.set.summary);

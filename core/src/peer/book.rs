@@ -332,6 +332,38 @@ mod tests {
     }
 
     #[test]
+    fn the_next_dial_is_that_of_an_address_that_would_be_dialled() {
+        let mut book = book();
+        book.hear(address(1), node(1));
+        book.learn(address(2), Source::Given, None);
+        let (dial, to, _) = book.next_dial(Instant(5_000), 0, &[node(1)]).unwrap();
+        assert_eq!((to, book.timeout(0, &[node(1)])), (address(2), None));
+        book.dial_failed(Instant(5_000), dial);
+        let at = book.timeout(0, &[node(1)]).unwrap();
+        assert!(at > Instant(5_000), "one that is linked or not wanted does not count");
+        assert!(book.next_dial(Instant(at.0 - 1), 0, &[node(1)]).is_none());
+        assert!(book.next_dial(at, 0, &[node(1)]).is_some());
+    }
+
+    #[test]
+    fn an_address_is_on_the_way_until_its_peer_is_accepted() {
+        let mut book = book();
+        book.learn(address(1), Source::Heard, None);
+        let (dial, _, _) = book.next_dial(Instant(0), 1, &[]).unwrap();
+        assert_eq!(book.reaching(|_| false), 1);
+        book.opened(dial, ConnId(7), node(1));
+        assert_eq!((book.reaching(|_| false), book.reaching(|_| true)), (1, 0));
+    }
+
+    #[test]
+    fn the_address_of_a_linked_node_is_not_dialled_because_others_tell_of_it() {
+        let mut book = book();
+        book.hear(address(1), node(1));
+        assert!(book.next_dial(Instant(0), 8, &[node(1)]).is_none());
+        assert!(book.next_dial(Instant(0), 8, &[node(2)]).is_some());
+    }
+
+    #[test]
     fn waits_grow_with_failures_and_a_given_address_is_tried_every_half_minute() {
         let mut book = book();
         book.learn(address(1), Source::Given, None);
