@@ -59,7 +59,19 @@ pub enum Event {
         reason: String,
     },
     /// A peer said hello and was accepted.
-    PeerConnected(NodeId),
+    PeerConnected {
+        /// The peer.
+        node: NodeId,
+        /// Whether we dialled.
+        outbound: bool,
+    },
+    /// A peer told addresses of others.
+    PeersHeard {
+        /// The peer.
+        node: NodeId,
+        /// How many.
+        count: u32,
+    },
     /// A connection ended.
     PeerClosed {
         /// The peer.

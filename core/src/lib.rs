@@ -23,6 +23,7 @@ pub mod hash;
 pub mod id;
 pub mod merkle;
 pub mod signature;
+pub mod text;
 pub mod time;
 pub mod work;
 // 2 · things

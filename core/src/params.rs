@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::hash::Tag;
 use crate::id::{Hash, NodeId};
+use crate::text::{NAME_BYTES_MAX, is_name};
 use crate::time::{Millis, UnixTime};
 use crate::work::Target;
 
@@ -14,12 +15,6 @@ use crate::work::Target;
 pub const RULES_VERSION: u8 = 1;
 /// Most bytes of an encoded, signed fact.
 pub const FACT_BYTES_MAX: usize = 16 * 1024;
-/// Most bytes of a record's topic, a media type, a relation's predicate, an item's name.
-pub const LABEL_BYTES_MAX: usize = 128;
-/// Most bytes of the note on a custody fact.
-pub const NOTE_BYTES_MAX: usize = 1024;
-/// Most bytes of a person's or mesh's name.
-pub const NAME_BYTES_MAX: usize = 64;
 /// Most founders a mesh can name in its genesis.
 pub const ROOTS_MAX: usize = 8;
 /// Most sealers at any height; a further `Admit` as sealer is rejected.
@@ -188,7 +183,7 @@ impl Params {
         if self.version != RULES_VERSION {
             return Err(ParamsError::Version(self.version));
         }
-        if !crate::fact::is_name(&self.name) {
+        if !is_name(&self.name) {
             return Err(ParamsError::Name);
         }
         if !SPACING_MS.contains(&self.spacing) {

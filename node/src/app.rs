@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use cairn_core::engine::{Command, Config, Engine, PeerAddr};
 use cairn_core::id::NodeId;
+use cairn_core::ledger::read::Read;
 use cairn_transport_quic::{Endpoint, Inbox, InboxSender, TransportLimits, inbox};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -224,6 +225,25 @@ fn helpers(
     Ok((pool, durability.map_err(StartError::Thread)?))
 }
 
+/// What an operator looks for first in the log.
+fn tell_start(
+    config: &NodeConfig,
+    enrollment: &Enrollment,
+    store: &Store,
+    runtime: &Runtime,
+) -> Result<(), StartError> {
+    let persisted = store.view().peer_rows(config.limits.addresses);
+    let persisted = persisted.map_err(|fault| StoreError::fault(store.path(), &fault))?.len();
+    let (node, name) = (enrollment.key.node_id(), enrollment.params.name.as_str());
+    tracing::info!(%node, mesh = name, listen = %runtime.mesh, "node starts");
+    tracing::info!("Loaded {persisted} persisted peers from database");
+    let told = enrollment.dial.len() + config.peers.len() + config.seeds.len();
+    if persisted + told == 0 {
+        tracing::info!("No peers found - starting as genesis node");
+    }
+    Ok(())
+}
+
 fn assemble(
     config: &NodeConfig,
     prepared: Prepared,
@@ -236,6 +256,7 @@ fn assemble(
     let http_address = http.as_ref().and_then(|socket| socket.local_addr().ok());
     let runtime =
         Runtime { pid: std::process::id(), http: http_address, mesh: endpoint.local_addr() };
+    tell_start(config, &enrollment, &store, &runtime)?;
     let mut clock = Clock::new(config.clock_vouched);
     let engine_config = engine_config(config, &enrollment, runtime.mesh.port())?;
     let engine = Engine::new(engine_config, &store.view(), clock.now())

@@ -9,6 +9,7 @@
 //! Any failure of the store ends the loop, and with it the node: what an engine believes after a
 //! failed write is not what the disk holds.
 
+mod journal;
 mod ports;
 
 use std::collections::HashMap;
@@ -212,7 +213,10 @@ impl<M: Machine, T: Transport> Driver<M, T> {
             match output {
                 Output::Commit(id, batch) => self.commit(state, id, &batch)?,
                 Output::Work(job, work) => self.pool.submit(job, work),
-                Output::Dial(dial, address, node) => self.transport.dial(dial, &address, node),
+                Output::Dial(dial, address, node) => {
+                    journal::dialing(&address.0);
+                    self.transport.dial(dial, &address, node);
+                }
                 Output::Send(conn, frame) => self.transport.send(conn, frame),
                 Output::Close(conn, code) => self.transport.close(conn, code),
                 Output::Reply(id, answer) => {
@@ -221,7 +225,10 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                         let _ = reply.send(answer);
                     }
                 }
-                Output::Event(event) => self.events.push(state.now.wall, event),
+                Output::Event(event) => {
+                    journal::tell(&event);
+                    self.events.push(state.now.wall, event);
+                }
             }
         }
         Ok(())

@@ -126,19 +126,51 @@ pub fn found(
     let mut enrollment = Enrollment { key, params, facts: Vec::new(), dial: Vec::new() };
     let node = enrollment.key.node_id();
     let invite = if enrollment.params.is_root(&node) {
-        let secret = keys::random::<32>()?;
-        let params = enrollment.params.clone();
-        let invite = Invite::new(params, node, addresses, secret, Role::Sealer, expires);
-        invite.to_text()?;
-        let body = Body::Invite { key: invite.key().node_id(), role: Role::Sealer, uses, expires };
-        let fact = sign(&enrollment, enrollment.key.signing(), body)?;
-        enrollment.facts.push(fact);
-        Some(invite)
+        Some(make_invite(&mut enrollment, addresses, Role::Sealer, uses, expires)?)
     } else {
         None
     };
     save(dir, &enrollment)?;
     Ok(Founded { enrollment, invite })
+}
+
+/// Makes an invite while the node is not running; its fact enters the store when it runs next.
+///
+/// # Errors
+/// `EnrollError`: the node runs (its lock is held), belongs to no mesh, or is no founder. Who else
+/// is an admin is in the store, which only a running node reads.
+pub fn invite(
+    dir: &DataDir,
+    addresses: Vec<String>,
+    role: Role,
+    uses: u32,
+    expires: UnixTime,
+) -> Result<(Enrollment, Invite), EnrollError> {
+    let _lock = dir.lock()?;
+    let mut enrollment = load(dir)?.ok_or(EnrollError::NoMesh)?;
+    if !enrollment.params.is_root(&enrollment.key.node_id()) {
+        return Err(EnrollError::NotFounder);
+    }
+    let invite = make_invite(&mut enrollment, addresses, role, uses, expires)?;
+    save(dir, &enrollment)?;
+    Ok((enrollment, invite))
+}
+
+fn make_invite(
+    enrollment: &mut Enrollment,
+    addresses: Vec<String>,
+    role: Role,
+    uses: u32,
+    expires: UnixTime,
+) -> Result<Invite, EnrollError> {
+    let secret = keys::random::<32>()?;
+    let (params, node) = (enrollment.params.clone(), enrollment.key.node_id());
+    let invite = Invite::new(params, node, addresses, secret, role, expires);
+    invite.to_text()?;
+    let body = Body::Invite { key: invite.key().node_id(), role, uses, expires };
+    let fact = sign(enrollment, enrollment.key.signing(), body)?;
+    enrollment.facts.push(fact);
+    Ok(invite)
 }
 
 fn sign(

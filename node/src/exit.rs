@@ -4,6 +4,8 @@
 pub const FAILED: u8 = 1;
 /// An argument is not permitted.
 pub const USAGE: u8 = 2;
+/// No node answers.
+pub const UNREACHABLE: u8 = 3;
 /// Refused by the rules.
 pub const REFUSED: u8 = 5;
 /// The disk, the store or the key file.

@@ -21,6 +21,8 @@ pub enum Code {
     NotReachable,
     /// No such thing here.
     NotFound,
+    /// The route knows other methods only.
+    Method,
     /// A field breaks its bound.
     Malformed,
     /// The request is larger than allowed.
@@ -61,12 +63,13 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Failed,
         Self::Usage,
         Self::Ambiguous,
         Self::NotReachable,
         Self::NotFound,
+        Self::Method,
         Self::Malformed,
         Self::TooLarge,
         Self::Held,
@@ -95,6 +98,7 @@ impl Code {
             Self::Ambiguous => "ambiguous-id",
             Self::NotReachable => "node-not-reachable",
             Self::NotFound => "not-found",
+            Self::Method => "method-not-allowed",
             Self::Malformed => "malformed",
             Self::TooLarge => "too-large",
             Self::Held => "held",
@@ -121,11 +125,24 @@ impl Code {
         Self::ALL.into_iter().find(|code| code.name() == name)
     }
 
+    /// The code of a library error that only knows its exit status.
+    pub const fn of_exit(status: u8) -> Self {
+        match status {
+            crate::exit::USAGE => Self::Usage,
+            crate::exit::UNREACHABLE => Self::NotReachable,
+            crate::exit::REFUSED => Self::Malformed,
+            crate::exit::STORAGE => Self::Storage,
+            crate::exit::NETWORK => Self::Network,
+            crate::exit::CONFIG => Self::Config,
+            _ => Self::Failed,
+        }
+    }
+
     /// The exit status of a command that ends with it.
     pub const fn exit(self) -> u8 {
         match self {
             Self::Failed => 1,
-            Self::Usage | Self::Ambiguous => 2,
+            Self::Usage | Self::Ambiguous | Self::Method => 2,
             Self::NotReachable | Self::Stopping => 3,
             Self::NotFound => 4,
             Self::Malformed
@@ -154,6 +171,7 @@ impl Code {
             Self::NotPermitted => 401,
             Self::NotMember | Self::NotAdmin | Self::UnknownAuthor => 403,
             Self::NotFound => 404,
+            Self::Method => 405,
             Self::Held | Self::Free | Self::NotHolder | Self::Rule => 409,
             Self::TooLarge => 413,
             Self::WrongHost => 421,

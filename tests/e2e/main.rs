@@ -1,3 +1,14 @@
-//! The real binary, as its users run it.
+//! The real binary, as its users run it: processes, files, ports, signals. One file a behaviour.
 
 #![allow(clippy::unwrap_used)]
+
+mod behind;
+mod crash;
+mod custody;
+mod demo;
+mod import;
+mod mesh;
+mod restart;
+mod split;
+mod survivor;
+mod walkthrough;

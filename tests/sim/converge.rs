@@ -1,6 +1,7 @@
 //! Nodes end with the same facts, blocks and state, whatever happened before.
 
 use cairn_core::id::FactId;
+use cairn_core::ledger::read::Read;
 use cairn_core::store::{Table, View};
 use support::checkers::{agree, nobody_blamed, nothing_lost, same_ledger, sealed};
 use support::world::{Weather, World};
@@ -21,6 +22,19 @@ fn three_nodes_share_facts_and_seal_them() {
     assert!(world.run_until(MINUTE, |world| sealed(world, &ids)));
     same_ledger(&world);
     nobody_blamed(&world);
+}
+
+#[test]
+fn the_first_fact_after_a_silence_makes_one_block_and_no_fork() {
+    let mut world = star(8, private(), 3);
+    world.run(60 * MINUTE);
+    for round in 0..10 {
+        let ids = notes(&mut world, round % 4, 1);
+        assert!(world.run_until(MINUTE, |world| sealed(world, &ids)));
+        world.run(10 * MINUTE);
+    }
+    let reorgs = |n: usize| world.nodes[n].view().reorgs(u64::MAX, 10).unwrap();
+    assert!((0..4).all(|n| reorgs(n).is_empty()), "{:?}", reorgs(0));
 }
 
 #[test]

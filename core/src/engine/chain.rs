@@ -4,13 +4,13 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::block::{ChainEnd, Header, RecentTimes, facts_root, genesis};
+use crate::block::{Block, BodyReject, ChainEnd, Header, RecentTimes, facts_root, genesis};
 use crate::chain::{HeaderTree, InsertError, NewHeader, Root, Status};
 use crate::id::{BlockId, FactId, MeshId, NodeId};
 use crate::ledger::delta;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{HeaderRow, TipRow};
-use crate::limits::Limits;
+use crate::limits::{HEADERS_PER_ANSWER, Limits};
 use crate::params::{MEDIAN_TIME_SPAN, Params, SealRule};
 use crate::seal::authority;
 use crate::signature::check_batch;
@@ -164,10 +164,17 @@ impl Chain {
     /// The block to connect up to. What decides is the choice among all headers, as soon as the
     /// bodies on the way are here; until then the choice among what is held.
     pub(super) fn target(&self) -> BlockId {
-        let held = self.tree.held_to_best();
-        let extends = self.tree.common_ancestor(&held, &self.row.tip.id) == Some(self.row.tip.id);
-        let complete = held == self.tree.best_header();
-        if extends || complete { held } else { self.tree.best_body() }
+        let (tip, held, body) = (self.row.tip.id, self.tree.held_to_best(), self.tree.best_body());
+        let extends = |id: &BlockId| self.tree.common_ancestor(id, &tip) == Some(tip);
+        let on_the_way = extends(&held);
+        if held == self.tree.best_header() || (on_the_way && held != tip) {
+            held
+        } else if on_the_way && !extends(&body) {
+            // What is held may favor a branch only because of what is not.
+            tip
+        } else {
+            body
+        }
     }
 
     /// The headers of a branch beside the applied chain; `n` counts through all of them.
@@ -198,8 +205,12 @@ impl Chain {
         self.tree.best_header() == self.row.tip.id
     }
 
+    /// Whether the best header chain may get further ahead of the tip. Branches do not count: they
+    /// give way, and nobody may stop us from following the best chain by making many.
     pub(super) fn has_room_for_headers(&self) -> bool {
-        self.tree.len() + crate::limits::HEADERS_PER_ANSWER <= self.in_memory
+        let ahead = self.best_header_height().above(self.row.tip.height);
+        let held = ahead.saturating_add(self.kept + self.kept / 8);
+        held.saturating_add(HEADERS_PER_ANSWER as u64) <= self.in_memory as u64
     }
 
     /// Height of the best header chain.
@@ -246,10 +257,19 @@ impl Chain {
         }
     }
 
-    /// Whether a list is the one that a block's header commits to.
-    pub(super) fn body_matches(&self, id: &BlockId, facts: &[FactId]) -> bool {
-        let entry = self.tree.entry(id);
-        entry.is_some_and(|entry| entry.header().facts_root == facts_root(facts))
+    /// Judges a list that came as a block's body; none if the block is not in memory (any more),
+    /// when nobody can tell. Every reject but `FactsRoot` means that the block itself is invalid.
+    pub(super) fn judge_body(
+        &self,
+        id: &BlockId,
+        facts: &[FactId],
+    ) -> Option<Result<(), BodyReject>> {
+        let header = self.tree.entry(id)?.header().get();
+        if header.facts_root != facts_root(facts) {
+            return Some(Err(BodyReject::FactsRoot));
+        }
+        let block = Block { header: header.clone(), facts: facts.to_vec() };
+        Some(block.check_body(&self.params))
     }
 
     /// A block's body and facts are all here.

@@ -64,6 +64,8 @@ pub(super) struct Conn {
     pub(super) rtt: Option<Millis>,
     /// Facts and blocks it brought first.
     pub(super) useful: u32,
+    /// Requests in a row that it let expire.
+    pub(super) stalls: u32,
     requests: TokenBucket,
 }
 
@@ -103,6 +105,7 @@ impl Conns {
             next_ping: now,
             rtt: None,
             useful: 0,
+            stalls: 0,
             requests: TokenBucket { milli_tokens: 50_000, filled: now },
         };
         self.all.insert(id, conn);
@@ -131,6 +134,13 @@ impl Conns {
 
     pub(super) fn accepted_ids(&self) -> Vec<ConnId> {
         self.accepted().map(|(id, _)| id).collect()
+    }
+
+    /// The same, those first who answer in time.
+    pub(super) fn by_promptness(&self) -> Vec<ConnId> {
+        let mut conns: Vec<_> = self.accepted().map(|(id, conn)| (conn.stalls, id)).collect();
+        conns.sort_unstable();
+        conns.into_iter().map(|(_, id)| id).collect()
     }
 
     pub(super) fn is_accepted(&self, id: ConnId) -> bool {

@@ -108,11 +108,13 @@ pub struct Engine {
     last_job: u64,
     last_nonce: u64,
     last_arrival: Instant,
-    last_body: Instant,
     side_branches_told: usize,
     /// When the tip last moved.
     tip_since: Instant,
     next_retry: Instant,
+    /// When the best header chain was last followed to its end, or a body or fact on the way to it
+    /// came.
+    progress: Instant,
     stopping: bool,
     /// There is more to do at once.
     wake: bool,
@@ -171,10 +173,10 @@ impl Engine {
             last_job: 0,
             last_nonce: 0,
             last_arrival: now.instant,
-            last_body: now.instant,
             side_branches_told: 0,
             tip_since: now.instant,
             next_retry: now.instant,
+            progress: now.instant,
             stopping: false,
             wake: true,
             announces_received: 0,
@@ -201,6 +203,9 @@ impl Engine {
         input: Input<'_>,
         view: &dyn View,
     ) -> Result<(), StoreFault> {
+        if self.chain.is_caught_up() {
+            self.progress = now.instant;
+        }
         self.now = now;
         self.wake = false;
         let mut batch = Batch::new();
@@ -322,16 +327,22 @@ impl Engine {
         for conn in self.conns.late(now) {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
+        // Before requests expire: whoever let one expire must not be the first to be asked again.
+        if self.next_retry <= now {
+            self.next_retry = now.after(RETRY_INTERVAL);
+            let bodies = &self.bodies;
+            self.wanted.review_needed(|fact| bodies.needs(fact));
+            self.wanted.retry_needed();
+            self.bodies.retry();
+        }
         while let Some((conn, tag)) = self.requests.expired(now) {
             self.outbox.push_back(Output::Send(conn, Frame::Forget(tag)));
+            if let Some(peer) = self.conns.get_mut(conn) {
+                peer.stalls = peer.stalls.saturating_add(1);
+            }
             if let Some(class) = self.requests.close(conn, tag) {
                 self.no_answer(conn, tag, class);
             }
-        }
-        if self.next_retry <= now {
-            self.next_retry = now.after(RETRY_INTERVAL);
-            self.wanted.retry_needed();
-            self.bodies.retry();
         }
         self.ask_for_missing(view)?;
         while let Some((conn, ids)) = self.gossip.poll(now) {
@@ -403,3 +414,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

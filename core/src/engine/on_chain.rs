@@ -1,6 +1,6 @@
 //! The tip moves: blocks are connected, or a better branch replaces ours in one atomic change.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::promises::Promise;
@@ -55,7 +55,12 @@ impl Engine {
         let (connected, refused) = self.connect(&mut overlay, &path, disconnected.is_empty())?;
         if let Some((block, reject)) = refused {
             self.wake = true;
-            self.refuse(block, &reject);
+            let from = self.bodies.sender(&block);
+            self.refuse_block(&block, reject.to_string());
+            // Only blocks that the sender has connected itself are served, so it is to blame.
+            if let Some(conn) = from {
+                self.close(conn, CloseCode::Misbehavior);
+            }
             if !disconnected.is_empty() {
                 // The branch may not be the better one any more; nothing of it was made visible.
                 return Ok(false);
@@ -114,24 +119,18 @@ impl Engine {
         Ok((connected, None))
     }
 
-    /// A block breaks a rule: it and what builds on it compete no more.
-    fn refuse(&mut self, block: BlockId, reject: &BlockReject) {
-        let from = self.bodies.sender(&block);
-        self.chain.tree.mark_invalid(&block);
-        self.bodies.remove(&block);
-        let reason = reject.to_string();
-        self.outbox.push_back(Output::Event(Event::BlockRefused { block, reason }));
-        // Only blocks that the sender has connected itself are served, so it is to blame.
-        if let Some(conn) = from {
-            self.close(conn, CloseCode::Misbehavior);
-        }
-    }
-
     /// Bodies of branches that do not win wait on disk when they are many.
     pub(super) fn spill_bodies(&mut self, batch: &mut Batch) {
         for (id, list) in self.bodies.spill(self.config.limits.body_ids_in_memory) {
             batch.put(Table::Body, id.as_bytes(), &codec::encode(&list[..]));
         }
+    }
+
+    /// A block breaks a rule: it and what builds on it competes no more.
+    pub(super) fn refuse_block(&mut self, id: &BlockId, reason: String) {
+        self.chain.tree.mark_invalid(id);
+        self.bodies.remove(id);
+        self.outbox.push_back(Output::Event(Event::BlockRefused { block: *id, reason }));
     }
 
     /// The tip is another one: everything that depends on it follows.

@@ -263,7 +263,8 @@ impl Engine {
             self.book.hear(listens, node);
         }
         self.ask_for_peers(id);
-        self.outbox.push_back(Output::Event(Event::PeerConnected(node)));
+        let connected = Event::PeerConnected { node, outbound: !inbound };
+        self.outbox.push_back(Output::Event(connected));
         self.touch_peers();
         Ok(())
     }

@@ -130,6 +130,9 @@ impl Engine {
 
     /// Blocks that lack nothing any more may compete.
     fn complete_bodies(&mut self, fact: &FactId) {
+        if self.bodies.needs(fact) {
+            self.progress = self.now.instant;
+        }
         for block in self.bodies.fact_arrived(fact) {
             self.chain.mark_held(&block);
             self.wake = true;

@@ -1,11 +1,14 @@
 //! Announcements, and answers to what we asked.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::{Engine, Frame, Output};
+use crate::block::BodyReject;
 use crate::chain::locator;
 use crate::codec;
 use crate::conn::{ConnId, PeerAddr, RequestTag};
+use crate::event::Event;
 use crate::id::{BlockId, FactId};
 use crate::ledger::read::Read;
 use crate::limits::{
@@ -21,6 +24,9 @@ use crate::wire::{
 
 /// Nothing new for this long means that gossip has stopped.
 const QUIET: Millis = 2_000;
+
+/// A reconciliation that is due waits at most this long for gossip to stop.
+const PATIENCE: Millis = 10_000;
 
 impl Engine {
     pub(super) fn on_announce(
@@ -80,6 +86,9 @@ impl Engine {
         let Some(class) = self.requests.close(conn, tag) else {
             return Ok(());
         };
+        if let Some(peer) = self.conns.get_mut(conn) {
+            peer.stalls = 0;
+        }
         let max = class.answer_bytes_max();
         let understood = match class {
             Class::Headers => match codec::decode::<HeadersAnswer>(bytes, max) {
@@ -99,7 +108,7 @@ impl Engine {
                 Err(_) => false,
             },
             Class::Peers => match codec::decode::<PeersAnswer>(bytes, max) {
-                Ok(answer) => self.on_peers(answer),
+                Ok(answer) => self.on_peers(conn, answer),
                 Err(_) => false,
             },
             Class::Control | Class::Announce => true,
@@ -136,9 +145,19 @@ impl Engine {
             if !came.contains(&id) {
                 continue;
             }
-            if !self.chain.body_matches(&id, &facts) {
-                self.bodies.bad(id, conn);
-                return Ok(false);
+            match self.chain.judge_body(&id, &facts) {
+                // Given up since it was asked for: nobody is to blame.
+                None => continue,
+                Some(Ok(())) => {}
+                Some(Err(BodyReject::FactsRoot)) => {
+                    self.bodies.bad(id, conn);
+                    return Ok(false);
+                }
+                // Before any of its facts is fetched: how many may be wanted depends on it.
+                Some(Err(reject)) => {
+                    self.refuse_block(&id, reject.to_string());
+                    return Ok(false);
+                }
             }
             let mut missing = Vec::new();
             for fact in &facts {
@@ -148,7 +167,7 @@ impl Engine {
             }
             missing.iter().for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
-            self.last_body = self.now.instant;
+            self.progress = self.now.instant;
             if missing.is_empty() {
                 self.chain.mark_held(&id);
                 self.wake = true;
@@ -195,8 +214,14 @@ impl Engine {
             Step::Nonsense => return Ok(false),
             Step::Compare(ids) => {
                 let found = self.want_missing(conn, &ids, view)?;
-                if let Some(active) = self.session.as_mut() {
+                let max = self.config.limits.wants;
+                let full = self.session.as_mut().is_some_and(|active| {
                     active.found += found;
+                    active.found >= max
+                });
+                // Others get their turn; the rest is found by the next session.
+                if full {
+                    self.end_session();
                 }
             }
         }
@@ -209,9 +234,13 @@ impl Engine {
         }
     }
 
-    fn on_peers(&mut self, answer: PeersAnswer) -> bool {
+    fn on_peers(&mut self, conn: ConnId, answer: PeersAnswer) -> bool {
         if answer.peers.len() > PEERS_PER_ANSWER {
             return false;
+        }
+        if let Some(node) = self.conns.get(conn).map(|conn| conn.node) {
+            let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
+            self.outbox.push_back(Output::Event(heard));
         }
         for (address, node) in answer.peers {
             if node != self.me {
@@ -240,7 +269,7 @@ impl Engine {
         self.ask_for_headers(view)?;
         let order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
         self.bodies.focus(&order);
-        for conn in self.conns.accepted_ids() {
+        for conn in self.conns.by_promptness() {
             self.ask_for_bodies(conn, &order);
             self.ask_for_facts(conn);
         }
@@ -308,7 +337,9 @@ impl Engine {
         if self.wanted.is_empty() && self.verifying.is_empty() {
             return Instant(0);
         }
-        self.last_arrival.after(QUIET)
+        let idle = self.last_arrival.after(QUIET);
+        let due = self.schedule.timeout(&self.set.summary);
+        due.map_or(idle, |due| idle.min(due.after(PATIENCE)))
     }
 
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
@@ -319,13 +350,13 @@ impl Engine {
             let session = Session::default();
             self.session = Some(super::ActiveSession { conn, session, asked: false, found: 0 });
         }
-        // Facts found are fetched before more are looked for.
-        if !self.wanted.has_room() {
-            return;
-        }
         let Some(active) = self.session.as_mut().filter(|active| !active.asked) else {
             return;
         };
+        // Facts found are fetched before more are looked for.
+        if !self.wanted.has_room(active.conn) {
+            return;
+        }
         match active.session.ask() {
             Step::Ask(request) => {
                 active.asked = true;

@@ -16,7 +16,8 @@ use super::input::{BatchId, CommandId, JobId};
 use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 
 /// A frame for one connection. A full queue drops announcements and fails requests
-/// (`ConnInput::NoAnswer`); control frames and answers always fit.
+/// (`ConnInput::NoAnswer`). A peer that leaves too much unread loses the answers that do not fit, and
+/// the connection if it is control frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
     /// On the control stream.

@@ -14,12 +14,14 @@ use crate::seal::authority;
 use crate::store::{Batch, StoreFault, View};
 use crate::time::{Instant, Millis, UnixTime};
 use crate::verified::Unverified;
+use crate::work::Height;
 
 /// Before it has heard of anybody, a node that has peers to dial waits this long for them to tell
 /// of a longer chain.
 const PATIENCE: Millis = 5_000;
-/// A better branch of which nothing came for this long is not waited for any more.
-const STALLED: Millis = 60_000;
+
+/// Bodies and facts of a better chain are waited for as long as so many requests may take.
+const WITHHELD_TIMEOUTS: u64 = 3;
 
 /// A block whose nonce the pool looks for.
 struct Grinding {
@@ -39,6 +41,8 @@ pub(super) struct Sealing {
     /// When it becomes our turn.
     at: Option<Instant>,
     grinding: Option<Grinding>,
+    /// Since when facts wait on the present tip.
+    ready_since: Option<Instant>,
 }
 
 impl Sealing {
@@ -51,6 +55,7 @@ impl Sealing {
             fruitless: false,
             at: None,
             grinding: None,
+            ready_since: None,
         }
     }
 
@@ -72,6 +77,17 @@ impl Engine {
         self.now.wall.max(self.chain.tip_time().after(passed))
     }
 
+    /// When a better header chain no longer keeps us from sealing, because nobody has given us what
+    /// it lacks for so long: its blocks are withheld or lost, and the mesh must go on without them.
+    fn withheld_at(&self) -> Instant {
+        self.progress.after(self.config.limits.request_timeout.saturating_mul(WITHHELD_TIMEOUTS))
+    }
+
+    /// Whether the tip is the end of the best chain that anybody can be got to show.
+    pub(super) fn is_caught_up(&self) -> bool {
+        self.chain.is_caught_up() || self.now.instant >= self.withheld_at()
+    }
+
     /// Whether this node could seal on the tip now, were it its turn.
     fn may_seal(&self) -> bool {
         let sealing = &self.sealing;
@@ -87,13 +103,7 @@ impl Engine {
             && !busy
             && patient
             && self.mempool.has_ready()
-            && (self.chain.is_caught_up() || self.stalled_from() <= self.now.instant)
-    }
-
-    /// When to go on from our tip though there is a better branch: its bodies cannot be had. A
-    /// sealer that tells a header and keeps the body must not be able to stop everybody.
-    fn stalled_from(&self) -> Instant {
-        self.tip_since.max(self.last_arrival).max(self.last_body).after(STALLED)
+            && self.is_caught_up()
     }
 
     /// Seals a block if it is time to, or notes when it will be. Returns whether anything was
@@ -105,11 +115,15 @@ impl Engine {
     ) -> Result<bool, StoreFault> {
         self.stop_stale_grinding();
         self.sealing.at = None;
+        if !self.mempool.has_ready() {
+            self.sealing.ready_since = None;
+        }
         if !self.may_seal() {
-            let stalled = (!self.chain.is_caught_up()).then(|| self.stalled_from());
-            let next = [Some(self.sealing.patient_until), stalled];
-            let future = next.into_iter().flatten().filter(|at| *at > self.now.instant);
-            self.sealing.at = future.min().filter(|_| self.sealing.enabled);
+            if self.sealing.enabled && self.sealing.patient_until > self.now.instant {
+                self.sealing.at = Some(self.sealing.patient_until);
+            } else if self.sealing.enabled && !self.is_caught_up() && self.mempool.has_ready() {
+                self.sealing.at = Some(self.withheld_at());
+            }
             return Ok(false);
         }
         let tip = self.chain.tip().id;
@@ -126,8 +140,12 @@ impl Engine {
             earliest = earliest.max(end.header.time.after(params.spacing));
         }
         let time = self.chain_time();
-        if time < earliest {
-            self.sealing.at = Some(self.now.instant.after(earliest.since(time)));
+        let polite = self.polite_wait(entry.sealers(), end.header.height.next());
+        let ready_since = *self.sealing.ready_since.get_or_insert(self.now.instant);
+        let wait = ready_since.max(self.tip_since).after(polite).since(self.now.instant);
+        if time < earliest || wait > 0 {
+            let wait = wait.max(earliest.since(time));
+            self.sealing.at = Some(self.now.instant.after(wait));
             return Ok(false);
         }
         let slot = Slot {
@@ -154,6 +172,17 @@ impl Engine {
                 Ok(false)
             }
             Some(block) => self.seal(block, draft.sealers, view, batch),
+        }
+    }
+
+    /// How long to leave it to those whose turn is nearer, counted from when facts began to wait.
+    /// After a long silence every sealer's turn has come; if all sealed at once, the first fact
+    /// would always end in a fork.
+    fn polite_wait(&self, sealers: &[NodeId], height: Height) -> Millis {
+        let distance = authority::distance(sealers, &self.me, height).unwrap_or(0);
+        match self.config.params.seal {
+            SealRule::Authority => self.config.params.spacing.saturating_mul(distance),
+            SealRule::Pow { .. } => 0,
         }
     }
 

@@ -148,7 +148,7 @@ impl Engine {
                 (true, false) => State::Isolated,
             };
         }
-        let behind = !self.chain.is_caught_up()
+        let behind = !self.is_caught_up()
             || self.headers.behind(|id| self.chain.agrees_with(id))
             || !self.wanted.is_empty()
             || !self.verifying.is_empty()
@@ -168,10 +168,12 @@ impl Engine {
             last_close: None,
             tip: conn.tip,
         });
+        // A node there is a link to is listed once, whatever other addresses it was heard at.
+        let linked = self.conns.nodes();
         let known = self
             .book
             .iter()
-            .filter(|(_, entry)| !entry.conn.is_some_and(|conn| self.conns.is_accepted(conn)));
+            .filter(|(_, entry)| !entry.node.is_some_and(|node| linked.contains(&node)));
         let remembered = known.map(|(address, entry)| PeerStatus {
             node: entry.node,
             address: address.clone(),

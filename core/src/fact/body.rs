@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{FactId, NodeId};
-use crate::params::{LABEL_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX};
+use crate::text::{LABEL_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, is_item, is_label, is_name};
 use crate::time::UnixTime;
 
 /// What a member may do.
@@ -146,26 +146,6 @@ impl core::fmt::Display for BodyError {
 }
 
 impl core::error::Error for BodyError {}
-
-fn is_text(text: &str, max: usize) -> bool {
-    !text.is_empty() && text.len() <= max && !text.chars().any(char::is_control)
-}
-
-/// Whether a text can be a topic, media type or predicate.
-pub fn is_label(text: &str) -> bool {
-    is_text(text, LABEL_BYTES_MAX)
-}
-
-/// Whether a text can be the name of a person, node or mesh.
-pub fn is_name(text: &str) -> bool {
-    is_text(text, NAME_BYTES_MAX)
-}
-
-/// Whether a text can be the name of an item.
-pub fn is_item(text: &str) -> bool {
-    (1..=LABEL_BYTES_MAX).contains(&text.len())
-        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c))
-}
 
 impl<'a> Body<'a> {
     /// Checks the bounds of every field.

@@ -11,7 +11,8 @@ mod body;
 #[cfg(feature = "alloc")]
 mod encoded;
 
-pub use body::{Body, BodyError, Role, is_item, is_label, is_name};
+pub use crate::text::{is_item, is_label, is_name};
+pub use body::{Body, BodyError, Role};
 #[cfg(feature = "alloc")]
 pub use encoded::{EncodedFact, FactVerdict, verify, verify_batch};
 

@@ -115,8 +115,9 @@ fn reported_nodes_rebuild_the_frontier_and_every_proof() {
         let node = |level, index| stored.get(&(level, index)).copied().ok_or(());
         assert_eq!(Frontier::from_nodes(count, node), Ok(frontier.clone()));
         assert_eq!(frontier.root(), root(&leaves[..count as usize]));
-        let bytes = codec::encode(&frontier);
-        assert_eq!(codec::decode(&bytes, 4096), Ok(frontier.clone()));
+        let mut buffer = [0; 4096];
+        let bytes = codec::encode_into(&frontier, &mut buffer).unwrap();
+        assert_eq!(codec::decode(bytes, 4096), Ok(frontier.clone()));
         let proof = inclusion_proof(count / 2, count, node).unwrap();
         let leaf = &leaves[(count / 2) as usize];
         assert!(verify_inclusion(leaf, count / 2, count, &proof, &frontier.root()));
@@ -126,7 +127,9 @@ fn reported_nodes_rebuild_the_frontier_and_every_proof() {
 #[test]
 fn a_frontier_with_the_wrong_number_of_peaks_does_not_decode() {
     let wrong = (3u64, [Hash::ZERO; 1].as_slice());
-    assert!(codec::decode::<Frontier>(&codec::encode(&wrong), 4096).is_err());
+    let mut buffer = [0; 64];
+    let bytes = codec::encode_into(&wrong, &mut buffer).unwrap();
+    assert!(codec::decode::<Frontier>(bytes, 4096).is_err());
 }
 
 proptest! {

@@ -255,8 +255,9 @@ impl Book {
         if let Some(entry) = self.entries.get_mut(&address) {
             entry.conn = None;
             entry.last_close = close;
-            // That is our own address, or there is a better link: nothing to come back for soon.
-            if matches!(close, Some((CloseCode::Myself | CloseCode::Duplicate, _))) {
+            // That is our own address: nothing to come back for. (A duplicate is not dialled while
+            // the better link lives, and must be soon after that one is lost.)
+            if matches!(close, Some((CloseCode::Myself, _))) {
                 entry.failures = entry.failures.max(8);
             }
         }
@@ -393,6 +394,19 @@ mod tests {
         assert!(book.iter().any(|(a, _)| *a == address(2)));
         assert!(book.learn(address(3), Source::Given, None), "a person's address finds room");
         assert!(!book.learn(PeerAddr("no port".into()), Source::Given, None));
+    }
+
+    #[test]
+    fn an_address_whose_link_was_one_too_many_is_dialled_soon_after_the_other_link_is_lost() {
+        let mut book = book();
+        book.learn(address(1), Source::Heard, None);
+        let (dial, ..) = book.next_dial(Instant(0), 8, &[]).unwrap();
+        book.opened(dial, ConnId(1), node(1));
+        book.closed(Instant(0), ConnId(1), Some((CloseCode::Duplicate, true)));
+        assert!(book.next_dial(Instant(60_000), 8, &[node(1)]).is_none());
+        let (again, ..) = book.next_dial(Instant(60_000), 8, &[]).unwrap();
+        book.dial_failed(Instant(60_000), again);
+        assert!(book.timeout(1, &[]).unwrap().since(Instant(60_000)) <= 3_000);
     }
 
     #[test]

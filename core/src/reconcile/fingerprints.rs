@@ -22,7 +22,7 @@ pub(super) const BUCKETS: usize = GROUPS * BUCKETS_PER_GROUP;
 const SAVE_EVERY: u64 = 8_192;
 
 /// The bucket of an id.
-fn bucket_of(id: &FactId) -> u16 {
+pub(super) fn bucket_of(id: &FactId) -> u16 {
     u16::from_be_bytes([id.0[0], id.0[1]]) >> 4
 }
 

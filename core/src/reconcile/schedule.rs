@@ -2,6 +2,7 @@
 //! less it brings.
 
 use alloc::collections::BTreeMap;
+use core::cmp::Reverse;
 
 use crate::conn::ConnId;
 use crate::time::{Instant, Millis};
@@ -19,6 +20,8 @@ struct PeerSet {
     fruitless: u32,
     /// Whether it was compared with ours since it changed.
     compared: bool,
+    /// Number of the last session with it; 0 if there was none.
+    last: u64,
 }
 
 /// The peers' sets and when to compare.
@@ -27,17 +30,18 @@ pub struct Schedule {
     peers: BTreeMap<ConnId, PeerSet>,
     active: Option<ConnId>,
     interval: Millis,
+    sessions: u64,
 }
 
 impl Schedule {
     /// After a session that brought nothing, waits `interval` before the next with that peer.
     pub const fn new(interval: Millis) -> Self {
-        Self { peers: BTreeMap::new(), active: None, interval }
+        Self { peers: BTreeMap::new(), active: None, interval, sessions: 0 }
     }
 
     /// A peer says that it holds this set.
     pub fn claim(&mut self, now: Instant, conn: ConnId, summary: SetSummary) {
-        let new = PeerSet { summary, from: now, fruitless: 0, compared: false };
+        let new = PeerSet { summary, from: now, fruitless: 0, compared: false, last: 0 };
         let soon = now.after(self.interval / 16);
         let peer = self.peers.entry(conn).or_insert(new);
         if peer.summary != summary {
@@ -84,13 +88,17 @@ impl Schedule {
         if self.active.is_some() {
             return None;
         }
-        let due = |peer: &&PeerSet| peer.summary != *ours && peer.from <= now;
-        // The largest set first: most likely to bring something.
-        let (conn, _) = self
+        // In turn, so that nobody keeps the others waiting by what it claims; of those who have
+        // not had one the largest set first, as most likely to bring something.
+        let (conn, peer) = self
             .peers
-            .iter()
-            .filter(|(_, peer)| due(peer))
-            .max_by_key(|(_, peer)| (core::cmp::Reverse(peer.fruitless), peer.summary.count))?;
+            .iter_mut()
+            .filter(|(_, peer)| peer.summary != *ours && peer.from <= now)
+            .max_by_key(|(_, peer)| {
+                (Reverse(peer.fruitless), Reverse(peer.last), peer.summary.count)
+            })?;
+        self.sessions += 1;
+        peer.last = self.sessions;
         self.active = Some(*conn);
         self.active
     }

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use super::fingerprints::{BUCKETS, BUCKETS_PER_GROUP, Fingerprints, GROUPS, ids_in};
+use super::fingerprints::{BUCKETS, BUCKETS_PER_GROUP, Fingerprints, GROUPS, bucket_of, ids_in};
 use crate::id::FactId;
 use crate::store::{StoreFault, View};
 use crate::wire::{ReconcileAnswer, ReconcileRequest};
@@ -95,9 +95,11 @@ impl Session {
             (Stage::Ids { asked, after }, ReconcileAnswer::Ids(ids, more))
                 if ids.len() <= IDS_PER_ANSWER =>
             {
-                // More without a later id than last time would go round for ever.
-                let advances = ids.last() > after.as_ref();
-                if more && !advances {
+                let ordered = ids.windows(2).all(|pair| pair[0] < pair[1]);
+                let asked_for = ids.iter().all(|id| asked.binary_search(&bucket_of(id)).is_ok());
+                // Without a later id than last time it would go round for ever.
+                let advances = ids.first().map_or(!more, |first| Some(first) > after.as_ref());
+                if !ordered || !asked_for || !advances {
                     return Step::Nonsense;
                 }
                 *after = if more { ids.last().copied() } else { None };

@@ -84,12 +84,20 @@ impl FactSync {
         self.wants.is_empty()
     }
 
-    /// Whether there is room for many more; a reconciliation pauses while there is not.
-    pub fn has_room(&self) -> bool {
-        self.wants.len() < self.max / 2
+    /// Whether there is room for many more of a peer; a reconciliation with it pauses while there
+    /// is not.
+    pub fn has_room(&self, conn: ConnId) -> bool {
+        let queued = self.queues.get(&conn).map_or(0, VecDeque::len);
+        self.wants.len() < self.max / 2 && queued <= self.share() / 2
     }
 
-    /// A peer holds a fact that we do not. Ignored when full.
+    /// Facts that one peer may make us want: an eighth, so that who announces what it never serves
+    /// leaves room for the others.
+    fn share(&self) -> usize {
+        (self.max / 8).max(FACTS_PER_REQUEST)
+    }
+
+    /// A peer holds a fact that we do not. Ignored when full, or when the peer had its share.
     pub fn want(&mut self, id: FactId, holder: ConnId) {
         self.add(id, Some(holder), false);
     }
@@ -101,8 +109,11 @@ impl FactSync {
     }
 
     fn add(&mut self, id: FactId, holder: Option<ConnId>, needed: bool) {
-        if self.wants.len() >= self.max && !needed && !self.wants.contains_key(&id) {
-            return;
+        if !needed && !self.wants.contains_key(&id) {
+            let queue = holder.and_then(|holder| self.queues.get(&holder));
+            if self.wants.len() >= self.max || queue.is_some_and(|q| q.len() >= self.share()) {
+                return;
+            }
         }
         let want = self.wants.entry(id).or_default();
         want.needed |= needed;
@@ -222,6 +233,15 @@ impl FactSync {
                 queues.for_each(|(_, queue)| queue.push_back(id));
             }
         }
+    }
+
+    /// Facts that no block needs any more (by `needs`) count as announced only, so that a branch
+    /// that is no longer of interest leaves nothing behind.
+    pub fn review_needed(&mut self, needs: impl Fn(&FactId) -> bool) {
+        self.wants.retain(|id, want| {
+            want.needed = want.needed && needs(id);
+            want.needed || want.busy || !want.holders.is_empty()
+        });
     }
 
     /// Whether `retry_needed` has something to do.

@@ -5,6 +5,7 @@
 //! claims what we lack is asked again, less and less often.
 
 use alloc::collections::BTreeMap;
+use core::cmp::Reverse;
 
 use crate::conn::{ConnId, RequestTag};
 use crate::id::BlockId;
@@ -25,11 +26,13 @@ struct PeerChain {
     in_vain: u32,
     /// Not asked again before this.
     from: Instant,
+    /// Requests in a row that were of no use, whatever it claimed.
+    fruitless: u32,
 }
 
 impl PeerChain {
-    const fn new(tip: Tip) -> Self {
-        Self { tip, asked: None, in_vain: 0, from: Instant(0) }
+    const fn new(tip: Tip, fruitless: u32) -> Self {
+        Self { tip, asked: None, in_vain: 0, from: Instant(0), fruitless }
     }
 }
 
@@ -42,9 +45,9 @@ pub struct HeaderSync {
 impl HeaderSync {
     /// A peer says that this is its tip.
     pub fn claim(&mut self, conn: ConnId, tip: Tip) {
-        let peer = self.peers.entry(conn).or_insert(PeerChain::new(tip));
+        let peer = self.peers.entry(conn).or_insert(PeerChain::new(tip, 0));
         if peer.tip != tip {
-            *peer = PeerChain { asked: peer.asked, ..PeerChain::new(tip) };
+            *peer = PeerChain { asked: peer.asked, ..PeerChain::new(tip, peer.fruitless) };
         }
     }
 
@@ -58,7 +61,8 @@ impl HeaderSync {
         self.peers.get(&conn).map(|peer| peer.tip)
     }
 
-    /// A peer to ask now: one whose tip is unknown (by `known`), the most claimed work first.
+    /// A peer to ask now: one whose tip is unknown (by `known`), the most claimed work first. Who
+    /// kept us waiting for nothing comes after everybody else, whatever it claims.
     pub fn next(&self, now: Instant, known: impl Fn(&BlockId) -> bool) -> Option<ConnId> {
         if self.peers.values().filter(|peer| peer.asked.is_some()).count() >= FLIGHTS_MAX {
             return None;
@@ -66,7 +70,7 @@ impl HeaderSync {
         self.peers
             .iter()
             .filter(|(_, peer)| peer.asked.is_none() && peer.from <= now && !known(&peer.tip.id))
-            .max_by_key(|(_, peer)| peer.tip.work)
+            .max_by_key(|(_, peer)| (Reverse(peer.fruitless), peer.tip.work))
             .map(|(conn, _)| *conn)
     }
 
@@ -98,6 +102,7 @@ impl HeaderSync {
         {
             peer.asked = None;
             peer.in_vain = if useful { 0 } else { peer.in_vain.saturating_add(1) };
+            peer.fruitless = if useful { 0 } else { peer.fruitless.saturating_add(1) };
             let wait = RETRY.0 << peer.in_vain.saturating_sub(1).min(16);
             peer.from = if useful { now } else { now.after(wait.min(RETRY.1)) };
         }
@@ -111,7 +116,7 @@ impl HeaderSync {
     /// Every peer is worth asking again.
     pub fn unsettle(&mut self) {
         for peer in self.peers.values_mut() {
-            *peer = PeerChain { asked: peer.asked, ..PeerChain::new(peer.tip) };
+            *peer = PeerChain { asked: peer.asked, ..PeerChain::new(peer.tip, peer.fruitless) };
         }
     }
 }
@@ -140,6 +145,8 @@ mod tests {
         sync.claim(ConnId(1), tip(3));
         assert_eq!(sync.next(now, |id| *id == tip(3).id), None);
         sync.claim(ConnId(2), tip(10));
+        assert_eq!(sync.next(now, unknown), Some(ConnId(1)), "who kept nobody waiting is first");
+        sync.sent(ConnId(1), RequestTag(2));
         assert_eq!(sync.next(now, unknown), Some(ConnId(2)), "a new claim is a new chance");
     }
 

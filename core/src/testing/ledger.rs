@@ -35,7 +35,7 @@ pub struct TestLedger {
     pub store: MemStore,
 }
 
-fn sound<T>(read: Result<T, StoreFault>) -> T {
+pub(super) fn sound<T>(read: Result<T, StoreFault>) -> T {
     read.unwrap_or_else(|fault| panic!("{fault}"))
 }
 

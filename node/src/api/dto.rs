@@ -317,6 +317,7 @@ pub fn item(view: &dyn View, name: &str, row: Option<&Custody>) -> Result<Value,
             "height": custody.since.0,
             "fact_id": custody.latest.to_string(),
         })),
+        "pending": query::item_pending(view, name)?,
     }))
 }
 

@@ -41,7 +41,13 @@ fn fields(event: &Event) -> (&'static str, Value) {
         Event::BlockRefused { block, reason } => {
             ("block-refused", json!({"block": block.to_string(), "reason": reason}))
         }
-        Event::PeerConnected(node) => ("peer-connected", json!({"node_id": node.to_string()})),
+        Event::PeerConnected { node, outbound } => {
+            let direction = if *outbound { "outbound" } else { "inbound" };
+            ("peer-connected", json!({"node_id": node.to_string(), "direction": direction}))
+        }
+        Event::PeersHeard { node, count } => {
+            ("peers-heard", json!({"node_id": node.to_string(), "count": count}))
+        }
         Event::PeerClosed { node, code, by_peer } => (
             "peer-closed",
             json!({

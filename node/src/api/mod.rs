@@ -30,7 +30,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use cairn_core::id::ContentHash;
 use cairn_core::store::View;
@@ -126,11 +125,11 @@ fn stopping() -> Problem {
 }
 
 async fn no_route() -> Problem {
-    Problem::new(
-        Code::NotFound,
-        "there is no such route, or not for this method",
-        "see /v1/status for a beginning",
-    )
+    Problem::new(Code::NotFound, "there is no such route", "begin with /v1/status")
+}
+
+async fn no_method() -> Problem {
+    Problem::new(Code::Method, "this route does not know that method", "GET reads, POST writes")
 }
 
 fn routes() -> Router<Context> {
@@ -163,11 +162,7 @@ fn routes() -> Router<Context> {
         .route("/v1/export", get(export::export))
         .merge(seed_routes::routes())
         .fallback(no_route)
-        .method_not_allowed_fallback(async || {
-            let mut response = no_route().await.into_response();
-            *response.status_mut() = axum::http::StatusCode::METHOD_NOT_ALLOWED;
-            response
-        })
+        .method_not_allowed_fallback(no_method)
 }
 
 /// Serves the API until the node stops.
@@ -181,3 +176,6 @@ pub async fn serve(listener: TcpListener, setup: Setup) -> std::io::Result<()> {
     let stopped = async move { context.stopped().await };
     axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
+
+#[cfg(test)]
+mod tests;

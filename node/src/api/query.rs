@@ -17,6 +17,8 @@ pub const PREFIX_CHARS_MIN: usize = 6;
 const SCAN_ROWS_MAX: usize = 4_096;
 /// Rows read at one time.
 const SCAN_STEP: usize = 512;
+/// Custody facts of an item that are looked at for whether they wait.
+const ITEM_FACTS: usize = 8;
 /// Facts of the same content that are looked at to count authors.
 const CORROBORATION_ROWS: usize = 256;
 
@@ -202,6 +204,17 @@ fn same_content(
         }
     }
     Ok(out)
+}
+
+/// How many of the newest custody facts of an item wait to be sealed; counts a few at most.
+///
+/// # Errors
+/// `StoreFault` if the view fails.
+pub fn item_pending(view: &dyn View, item: &str) -> Result<usize, StoreFault> {
+    let prefix = key(&[item.as_bytes(), &[0]]);
+    let seqs = view.seqs_back(Table::ItemFacts, &prefix, Seq(u64::MAX), ITEM_FACTS)?;
+    let waits = |seq: &Seq| view.get(Table::Pending, &seq.key()).map(|row| row.is_some());
+    seqs.iter().map(waits).try_fold(0, |sum, waits| Ok(sum + usize::from(waits?)))
 }
 
 /// Which facts, and in what order.

@@ -1,12 +1,19 @@
 //! `invite`: let others in.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use cairn_core::fact::Role;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::output::field;
 use super::{Context, Outcome, duration};
+use crate::api::addresses::reachable;
+use crate::api::dto;
+use crate::clock::wall;
+use crate::enroll;
+use crate::problem::{Code, Problem};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InviteVerb {
@@ -37,6 +44,34 @@ enum RoleName {
     Sealer,
 }
 
+/// Makes the invite in the data directory of a node that does not run.
+fn offline(args: &CreateArgs, context: &Context) -> Result<Value, Problem> {
+    let role = match args.role {
+        RoleName::Reader => Role::Reader,
+        RoleName::Member => Role::Member,
+        RoleName::Sealer => Role::Sealer,
+    };
+    let addresses = if args.addresses.is_empty() {
+        reachable(SocketAddr::from(([0, 0, 0, 0], super::run::MESH_PORT)))
+    } else {
+        args.addresses.clone()
+    };
+    let expires = wall().after(duration::millis(args.expires));
+    let dir = context.data_dir()?;
+    let (enrollment, invite) = enroll::invite(&dir, addresses, role, args.uses, expires)?;
+    let text = invite.to_text().map_err(|error| Problem::usage(error.to_string()))?;
+    let (params, node) = (&enrollment.params, enrollment.key.node_id());
+    Ok(json!({
+        "schema": "cairn.invite/1",
+        "invite": text,
+        "expires": expires.0,
+        "uses": args.uses,
+        "role": dto::role_name(role),
+        "node_id": node.to_string(),
+        "mesh": dto::mesh(&enroll::mesh_id(params), &params.name),
+    }))
+}
+
 pub(super) fn run(verb: &InviteVerb, context: &Context) -> Outcome {
     let InviteVerb::Create(args) = verb;
     let role = match args.role {
@@ -48,7 +83,13 @@ pub(super) fn run(verb: &InviteVerb, context: &Context) -> Outcome {
         "uses": args.uses, "expires_in": duration::millis(args.expires), "role": role,
         "addresses": args.addresses,
     });
-    let invite = context.client()?.post("/v1/invites", &document)?;
+    let invite = match context.client()?.post("/v1/invites", &document) {
+        // A founder can invite before its node runs.
+        Err(problem) if problem.code == Code::NotReachable && context.global.node.is_none() => {
+            offline(args, context)?
+        }
+        answer => answer?,
+    };
     context.out.data(&invite, |invite| field(invite, "/invite"))?;
     context.out.say("whoever has this line can join: cairn join INVITE");
     Ok(0)

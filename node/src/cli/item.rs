@@ -71,6 +71,11 @@ fn change(args: &ChangeArgs, verb: &str, to: Option<&str>, context: &Context) ->
 }
 
 fn holder(item: &Value) -> String {
+    let waiting = item["pending"].as_u64() > Some(0);
+    format!("{}{}", settled(item), if waiting { " (a change waits to be sealed)" } else { "" })
+}
+
+fn settled(item: &Value) -> String {
     match (item["holder"].as_str(), item["holder_name"].as_str()) {
         (None, _) => "free".into(),
         (Some(_), Some(_)) => {

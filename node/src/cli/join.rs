@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use cairn_core::fact::is_name;
 use cairn_core::invite::{INVITE_CHARS_MAX, Invite};
-use cairn_core::params::NAME_BYTES_MAX;
+use cairn_core::text::NAME_BYTES_MAX;
 use clap::Args;
 use serde_json::json;
 

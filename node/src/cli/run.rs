@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::output::Output;
 use super::{Context, Outcome, logging, seeds};
 use crate::api;
-use crate::app::{Node, NodeConfig, StartError};
+use crate::app::{Node, NodeConfig};
 use crate::problem::{Code, Problem};
 use crate::shutdown;
 use crate::store::Profile;
@@ -116,20 +116,6 @@ impl RunArgs {
             config.profile = profile;
         }
         Ok(config)
-    }
-}
-
-impl From<StartError> for Problem {
-    fn from(error: StartError) -> Self {
-        let code = match error.exit_code() {
-            crate::exit::USAGE => Code::Usage,
-            crate::exit::REFUSED => Code::Malformed,
-            crate::exit::STORAGE => Code::Storage,
-            crate::exit::NETWORK => Code::Network,
-            crate::exit::CONFIG => Code::Config,
-            _ => Code::Failed,
-        };
-        Self::new(code, error.to_string(), error.hint())
     }
 }
 

@@ -66,10 +66,10 @@ pub(super) fn wait(
     context: &Context,
     mut came: impl FnMut(&Value) -> bool,
 ) -> Result<Value, Problem> {
-    let client = context.client()?;
     let deadline = Instant::now() + context.patience();
     loop {
-        let last = client.get("/v1/status");
+        // Found anew each time: a node that starts says only then where it listens.
+        let last = context.client()?.get("/v1/status");
         match last {
             Ok(status) if came(&status) => return Ok(status),
             Err(problem) if !matches!(problem.code, Code::NotReachable | Code::TimedOut) => {

@@ -20,6 +20,12 @@ pub enum EnrollError {
     /// The directory holds a node of a mesh already.
     #[error("this data directory belongs to the mesh \"{0}\" already")]
     Enrolled(String),
+    /// The directory holds no node of a mesh.
+    #[error("this data directory belongs to no mesh yet")]
+    NoMesh,
+    /// Only founders can invite while their node does not run.
+    #[error("only a founder can invite while the node is not running")]
+    NotFounder,
     /// The rules are not permitted.
     #[error("the mesh's rules: {0}")]
     Params(#[from] ParamsError),
@@ -48,7 +54,8 @@ impl EnrollError {
         match self {
             Self::DataDir(e) => e.exit_code(),
             Self::Key(e) => e.exit_code(),
-            Self::Enrolled(_) => exit::CONFIG,
+            Self::Enrolled(_) | Self::NoMesh => exit::CONFIG,
+            Self::NotFounder => exit::UNREACHABLE,
             Self::Params(_) | Self::Fact(_) | Self::Invite(_) => exit::USAGE,
             Self::Expired => exit::REFUSED,
             Self::Damaged { .. } => exit::STORAGE,
@@ -60,6 +67,10 @@ impl EnrollError {
         match self {
             Self::DataDir(e) => e.hint(),
             Self::Key(e) => e.hint(),
+            Self::NoMesh => {
+                "found one with `cairn init NAME`, or join with `cairn join INVITE`".into()
+            }
+            Self::NotFounder => "start it first: `cairn run`".into(),
             Self::Enrolled(_) => "use another --data-dir for another mesh".into(),
             Self::Params(_) | Self::Fact(_) => "see `cairn init --help`".into(),
             Self::Invite(_) => "copy the whole invite, or ask for another".into(),

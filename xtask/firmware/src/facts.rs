@@ -74,8 +74,7 @@ pub fn hostile_length_is_refused() -> bool {
     let good = field(RECORD, "bytes");
     let head = 32 + 6 + 1;
     let mut bad = crate::golden::Bytes::from_slice(&good[..head]).expect("a part fits");
-    bad.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f])
-        .expect("fits");
+    bad.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x0f]).expect("fits");
     bad.extend_from_slice(&good[head + 1..]).expect("fits");
     SignedFact::decode(&bad).is_err()
 }

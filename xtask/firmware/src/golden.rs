@@ -36,8 +36,5 @@ pub fn field(text: &str, key: &str) -> Bytes {
 
 /// The 32-byte value of `key`.
 pub fn digest(text: &str, key: &str) -> [u8; 32] {
-    field(text, key)
-        .as_slice()
-        .try_into()
-        .expect("the field is 32 bytes")
+    field(text, key).as_slice().try_into().expect("the field is 32 bytes")
 }

@@ -9,19 +9,11 @@ use crate::golden::{digest, field};
 
 macro_rules! accepted {
     ($name:literal) => {
-        include_str!(concat!(
-            "../../../tests/golden/header/accept/",
-            $name,
-            ".txt"
-        ))
+        include_str!(concat!("../../../tests/golden/header/accept/", $name, ".txt"))
     };
 }
 
-const ALL: [&str; 3] = [
-    accepted!("genesis"),
-    accepted!("authority"),
-    accepted!("pow"),
-];
+const ALL: [&str; 3] = [accepted!("genesis"), accepted!("authority"), accepted!("pow")];
 
 fn decode(text: &str) -> Option<Header> {
     codec::decode(&field(text, "bytes"), HEADER_BYTES_MAX).ok()

@@ -22,35 +22,14 @@ type Check = (&'static str, fn() -> bool);
 
 const CHECKS: &[Check] = &[
     ("golden facts of every kind verify", facts::golden_verify),
-    (
-        "a fact in another mesh is refused",
-        facts::wrong_mesh_is_refused,
-    ),
-    (
-        "a fact made here is the node's, byte for byte",
-        facts::made_here_is_golden,
-    ),
+    ("a fact in another mesh is refused", facts::wrong_mesh_is_refused),
+    ("a fact made here is the node's, byte for byte", facts::made_here_is_golden),
     ("one flipped bit is noticed", facts::flipped_bit_is_noticed),
-    (
-        "a hostile length is refused",
-        facts::hostile_length_is_refused,
-    ),
-    (
-        "golden headers have their ids",
-        headers::golden_have_their_ids,
-    ),
-    (
-        "golden seals hold: signature and work",
-        headers::golden_seals_hold,
-    ),
-    (
-        "another nonce has no work",
-        headers::work_is_not_there_for_the_asking,
-    ),
-    (
-        "a header chain is followed and proves a fact",
-        light::follows_and_is_shown,
-    ),
+    ("a hostile length is refused", facts::hostile_length_is_refused),
+    ("golden headers have their ids", headers::golden_have_their_ids),
+    ("golden seals hold: signature and work", headers::golden_seals_hold),
+    ("another nonce has no work", headers::work_is_not_there_for_the_asking),
+    ("a header chain is followed and proves a fact", light::follows_and_is_shown),
     ("bad headers are refused", light::refuses_bad_headers),
 ];
 

@@ -11,10 +11,6 @@ use super::{File, Violation};
 /// What core has no business with: it would be std, a clock, a thread, or not deterministic.
 const OUTSIDE: [&str; 7] = ["std::", "async fn", "SystemTime", "thread::", "HashMap", "f32", "f64"];
 
-/// Modules that are words for those below and checked things for those above. `params` holds the
-/// bounds that everything names *and* the rules of a mesh, which hash and check themselves.
-const BOTH: [&str; 1] = ["params"];
-
 pub(super) fn check(files: &[File]) -> Vec<Violation> {
     let path = |file: &File| file.path.strip_prefix("core/src/").map(str::to_owned);
     let lib = files.iter().find(|file| file.path == "core/src/lib.rs");
@@ -35,7 +31,7 @@ pub(super) fn check(files: &[File]) -> Vec<Violation> {
         let Some(layer) = layers.get(module) else {
             continue;
         };
-        if BOTH.contains(&module) || module == "testing" {
+        if module == "testing" {
             continue;
         }
         for (number, named) in named_modules(&code) {

@@ -176,8 +176,9 @@ fn in_turn_blocks_weigh_two_and_targets_give_work() {
     assert_eq!(end.work, Work::from_u64(40));
     assert_eq!(end.history.size(), 21);
     assert_eq!(end.times.len(), MEDIAN_TIME_SPAN);
-    let bytes = crate::codec::encode(&end);
-    assert_eq!(crate::codec::decode(&bytes, 4096), Ok(end));
+    let mut buffer = [0; 4096];
+    let bytes = crate::codec::encode_into(&end, &mut buffer).unwrap();
+    assert_eq!(crate::codec::decode(bytes, 4096), Ok(end));
     let mesh = pow_mesh();
     let mut end = ChainEnd::genesis(&mesh.params);
     mesh.extend(&mut end, 5);

@@ -12,7 +12,7 @@ use crate::seal::authority;
 use crate::signature::check_batch;
 use crate::time::{Millis, Now};
 use crate::verified::Unverified;
-use crate::work::Height;
+use crate::work::{Height, Work};
 
 use super::{EVIDENCE_MAX, Entry, Evidence, HeaderTree, Status, candidate, leaf_key, skip_height};
 
@@ -121,10 +121,13 @@ impl HeaderTree {
             passed.iter().filter_map(|passed| authority::claim(&passed.entry.header)).collect();
         // Proof of work has no signatures, so no verdicts: nothing to wait for.
         let signed = check_batch(&claims, seed);
+        // What comes together is worth as much as its end: the beginning of a heavy chain finds
+        // room among light branches.
+        let worth = passed.last().map(|last| last.entry.work).unwrap_or_default();
         for (n, Passed { at, id, entry }) in passed.into_iter().enumerate() {
             let taken = match signed.get(n) {
                 Some(false) => Err(InsertError::Invalid(HeaderReject::Signature)),
-                _ => self.add(id, entry),
+                _ => self.add(id, entry, worth),
             };
             if let Err(error) = taken {
                 inserted.stopped = Some(Stopped { at, id, error });
@@ -146,7 +149,9 @@ impl HeaderTree {
         let (id, parent) = (next.id(), next.parent);
         let (mut end, sealers) = self.start(&parent)?;
         let after = step(&mut end, &self.params, &sealers, next, id, header.sealers)?;
-        self.add(id, Entry::new(&end, after, Status::HeaderOnly))?;
+        let entry = Entry::new(&end, after, Status::HeaderOnly);
+        let worth = entry.work;
+        self.add(id, entry, worth)?;
         self.set_body_held(&id);
         self.last = Some(end);
         Ok(id)
@@ -219,10 +224,11 @@ impl HeaderTree {
         Ok((Box::new(end), entry.sealers.clone()))
     }
 
-    /// Adds a verified entry whose parent is in the tree.
-    fn add(&mut self, id: BlockId, mut entry: Entry) -> Result<(), InsertError> {
+    /// Adds a verified entry whose parent is in the tree; `worth` is the work of the chain that it
+    /// came with.
+    fn add(&mut self, id: BlockId, mut entry: Entry, worth: Work) -> Result<(), InsertError> {
         let parent = entry.header.parent;
-        if self.entries.len() >= self.limit && !self.give_up_lighter(entry.work, &parent) {
+        if self.entries.len() >= self.limit && !self.give_up_lighter(worth, &parent) {
             return Err(InsertError::Full);
         }
         self.note_equivocation(id, &entry);

@@ -79,6 +79,7 @@ fn a_conflict_says_why_and_an_item_who_holds_it() {
     let got = item(&ledger.store, "saw", custody.as_ref()).unwrap();
     assert_eq!(got["holder"], founder.id().to_string());
     assert_eq!(got["since"], json!({"height": 1, "fact_id": won.id().to_string()}));
+    assert_eq!(got["pending"], 1, "the lost request is not judged in this store");
     let never = item(&ledger.store, "axe", None).unwrap();
     assert_eq!((&never["holder"], &never["since"]), (&Value::Null, &Value::Null));
 }

@@ -3,6 +3,7 @@
 use cairn_core::id::MeshId;
 use cairn_core::ledger::rows::HeaderRow;
 use cairn_core::seal::authority;
+use cairn_core::seal::pow::EffectiveTime;
 use cairn_core::store::{Batch, Table};
 use cairn_core::testing::{MemStore, TestLedger, TestNode, params};
 
@@ -25,11 +26,8 @@ fn sealed() -> (TestLedger, MeshId, Vec<FactId>) {
         block.header = authority::seal(block.header, &founder.key);
         let work = ledger.tip().work + authority::work(0);
         ledger.connect(&block).unwrap();
-        let row = HeaderRow {
-            header: block.header.clone(),
-            work,
-            effective_time: cairn_core::seal::pow::EffectiveTime(0),
-        };
+        let row =
+            HeaderRow { header: block.header.clone(), work, effective_time: EffectiveTime(0) };
         put(&mut ledger.store, Table::Header, &block.header.id().0, &row);
         facts.push(fact.id());
     }

@@ -70,8 +70,13 @@ fn ledger(seen: &Value) -> [&Value; 5] {
     ["facts", "pending", "height", "tip", "since"].map(|name| &seen[name])
 }
 
-/// Looks at all nodes until they have the same ledger with nothing left to seal, and it is as
-/// wanted.
+/// Whether a node has nothing left to seal or to fetch.
+fn is_settled(seen: &Value) -> bool {
+    seen["pending"] == 0 && seen["state"] == "synced"
+}
+
+/// Looks at all nodes until they have the same ledger with nothing left to seal, know that they
+/// have, and it is as wanted.
 async fn agree(clients: &[Client], wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>, Problem> {
     loop {
         let mut seen = Vec::with_capacity(clients.len());
@@ -79,7 +84,7 @@ async fn agree(clients: &[Client], wanted: impl Fn(&Value) -> bool) -> Result<Ve
             seen.push(look(client, index + 1).await?);
         }
         let same = seen.windows(2).all(|pair| ledger(&pair[0]) == ledger(&pair[1]));
-        let settled = seen.iter().all(|node| node["pending"] == 0 && wanted(node));
+        let settled = seen.iter().all(|node| is_settled(node) && wanted(node));
         if same && settled {
             return Ok(seen);
         }
@@ -114,6 +119,13 @@ pub(super) async fn story(clients: &[Client], out: &Output) -> Result<Value, Pro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_node_that_still_fetches_or_seals_has_not_settled() {
+        assert!(is_settled(&json!({"pending": 0, "state": "synced"})));
+        assert!(!is_settled(&json!({"pending": 0, "state": "syncing"})));
+        assert!(!is_settled(&json!({"pending": 1, "state": "synced"})));
+    }
 
     #[test]
     fn nodes_differ_if_any_part_of_the_ledger_does() {

@@ -1,0 +1,207 @@
+//! One engine with a store in memory, and peers that are whatever a test makes of them.
+
+mod bytes;
+mod order;
+mod peers;
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use std::format;
+
+use super::*;
+use crate::codec;
+use crate::fact::verify_batch;
+use crate::ledger::create::genesis_batch;
+use crate::ledger::read::Read;
+use crate::limits::Limits;
+use crate::params::{Params, RULES_VERSION};
+use crate::signature::SigningKey;
+use crate::testing::{MemStore, TestChain, TestNode};
+use crate::time::UnixTime;
+use crate::wire::{Announce, Class, CloseCode, Control, Hello, PROTOCOL_VERSION, SetSummary, Tip};
+
+/// The wall clock at instant 0: later than any time that these tests seal.
+const EPOCH: u64 = 100_000_000;
+
+/// Four founders of a mesh with blocks every five seconds.
+fn founders() -> ([TestNode; 4], Params) {
+    let keys = [1, 2, 3, 4].map(|n| TestNode::new(n, MeshId::ZERO));
+    let params = crate::testing::params(&keys.each_ref());
+    let mesh = crate::block::mesh_id(&params);
+    (keys.map(|key| key.in_mesh(mesh)), params)
+}
+
+/// An engine, and everything around it that is not the world.
+struct Sole {
+    engine: Engine,
+    store: MemStore,
+    now: u64,
+    commands: u64,
+    /// Everything that came out.
+    out: Vec<Output>,
+    /// Its requests that nobody has answered.
+    asked: Vec<(ConnId, RequestTag, Class, Vec<u8>)>,
+    jobs: Vec<(JobId, Job)>,
+    batches: Vec<BatchId>,
+}
+
+impl Sole {
+    fn new(params: &Params, key: SigningKey, limits: Limits, seals: bool) -> Self {
+        let mut store = MemStore::new();
+        store.apply(&genesis_batch(params, &crate::block::genesis(params)));
+        let config = Config {
+            params: params.clone(),
+            key,
+            limits,
+            seed: [7; 32],
+            seal_blocks: seals,
+            port: 7071,
+            agent: "test".into(),
+            dial: Vec::new(),
+            seeds: Vec::new(),
+        };
+        let engine = Engine::new(config, &store, clocks(0)).unwrap();
+        Self {
+            engine,
+            store,
+            now: 0,
+            commands: 0,
+            out: Vec::new(),
+            asked: Vec::new(),
+            jobs: Vec::new(),
+            batches: Vec::new(),
+        }
+    }
+
+    /// One input; holds the engine to its contract. Jobs and batches wait for `settle`.
+    fn input(&mut self, input: Input<'_>) {
+        self.engine.handle_input(clocks(self.now), input, &self.store).unwrap();
+        let mut commits = 0;
+        while let Some(output) = self.engine.poll_output() {
+            match &output {
+                Output::Commit(id, batch) => {
+                    commits += 1;
+                    self.store.apply(batch);
+                    self.batches.push(*id);
+                }
+                Output::Work(job, work) => self.jobs.push((*job, work.clone())),
+                Output::Send(conn, Frame::Request { tag, class, bytes }) => {
+                    assert!(bytes.len() <= class.request_bytes_max());
+                    self.asked.push((*conn, *tag, *class, bytes.clone()));
+                }
+                Output::Send(_, Frame::Forget(tag)) => {
+                    self.asked.retain(|(_, other, ..)| other != tag);
+                }
+                _ => {}
+            }
+            self.out.push(output);
+        }
+        assert!(commits <= 1, "{commits} commits by one input");
+    }
+
+    fn conn(&mut self, conn: u64, input: ConnInput<'_>) {
+        self.input(Input::Conn(ConnId(conn), input));
+    }
+
+    /// Does all the work and all that is due now.
+    fn settle(&mut self) {
+        loop {
+            if let Some((job, work)) = self.jobs.pop() {
+                if let Job::Verify(facts) = work {
+                    self.input(Input::Verified(job, verify_batch(facts, &[7; 32])));
+                }
+            } else if !self.batches.is_empty() {
+                let batch = self.batches.remove(0);
+                self.input(Input::Durable(batch));
+            } else if self.engine.poll_timeout().is_some_and(|at| at.0 <= self.now) {
+                self.input(Input::Tick);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass, waking the engine as it wants.
+    fn pass(&mut self, span: u64) {
+        let end = self.now + span;
+        self.settle();
+        while let Some(at) = self.engine.poll_timeout().filter(|at| at.0 <= end) {
+            self.now = self.now.max(at.0);
+            self.settle();
+        }
+        self.now = end;
+        self.input(Input::Tick);
+        self.settle();
+    }
+
+    /// A peer connects and says a hello that its facts and tip go with.
+    fn join(&mut self, conn: u64, node: NodeId, chain: &TestChain) {
+        let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
+        self.conn(conn, ConnInput::Opened { node, address, dial: None });
+        self.control(conn, &Control::Hello(hello(chain)));
+        self.settle();
+    }
+
+    fn control(&mut self, conn: u64, message: &Control) {
+        self.conn(conn, ConnInput::Control(&codec::encode(message)));
+    }
+
+    fn announce(&mut self, conn: u64, message: &Announce) {
+        self.conn(conn, ConnInput::Announce(&codec::encode(message)));
+    }
+
+    /// Answers everything that is asked of a connection from a chain, until nothing more is asked.
+    fn serve(&mut self, conn: u64, chain: &TestChain) {
+        self.settle();
+        while let Some(at) = self.asked.iter().position(|(to, ..)| to.0 == conn) {
+            let (_, tag, class, bytes) = self.asked.remove(at);
+            let answer = chain.answer(class, &bytes).unwrap();
+            self.conn(conn, ConnInput::Answer { tag, bytes: &answer });
+            self.settle();
+        }
+    }
+
+    fn publish(&mut self, fact: Verified<EncodedFact>) {
+        self.commands += 1;
+        let command = Command::Publish(alloc::vec![fact]);
+        self.input(Input::Command(CommandId(self.commands), command));
+        self.settle();
+    }
+
+    /// Replies to commands so far.
+    fn replies(&self) -> usize {
+        self.out.iter().filter(|output| matches!(output, Output::Reply(..))).count()
+    }
+
+    /// Connections it closed, and why.
+    fn closed(&self) -> BTreeMap<u64, CloseCode> {
+        let close = |output: &Output| match output {
+            Output::Close(conn, code) => Some((conn.0, *code)),
+            _ => None,
+        };
+        self.out.iter().filter_map(close).collect()
+    }
+
+    fn tip(&self) -> Tip {
+        self.engine.status().tip
+    }
+}
+
+fn clocks(now: u64) -> Now {
+    Now { instant: Instant(now), wall: UnixTime(EPOCH + now), wall_confirmed: true }
+}
+
+fn hello(chain: &TestChain) -> Hello {
+    Hello {
+        protocol: (PROTOCOL_VERSION, PROTOCOL_VERSION),
+        rules: RULES_VERSION,
+        mesh: chain.mesh(),
+        tip: chain.tip(),
+        facts: chain.set(),
+        agent: String::from("peer"),
+        clock: UnixTime(EPOCH),
+        port: 0,
+        introduction: Vec::new(),
+    }
+}

@@ -1,0 +1,41 @@
+//! What an operator reads in the log. Some lines are part of the surface and stay word for word.
+
+use cairn_core::event::Event;
+
+/// A dial begins.
+pub(super) fn dialing(address: &str) {
+    tracing::info!(address, "Attempting to establish outbound connections");
+}
+
+/// Something happened that is worth a line. Single facts are not.
+pub(super) fn tell(event: &Event) {
+    match event {
+        Event::FactAdded(id) => tracing::trace!(%id, "fact"),
+        Event::BlockConnected { tip, facts, .. } => {
+            tracing::info!(height = tip.height.0, id = %tip.id, facts, "block connected");
+        }
+        Event::Reorged(reorg) => tracing::warn!(
+            depth = reorg.depth,
+            from = %reorg.from.id,
+            to = %reorg.to.id,
+            moved = reorg.moved,
+            requeued = reorg.requeued,
+            lost = reorg.lost,
+            "the best chain changed"
+        ),
+        Event::Conflicted { fact, reason } => tracing::info!(%fact, reason, "fact in conflict"),
+        Event::BlockRefused { block, reason } => tracing::warn!(%block, reason, "block refused"),
+        Event::PeerConnected { node, outbound: true } => {
+            tracing::info!(%node, "Successfully established outbound connection");
+        }
+        Event::PeerConnected { node, outbound: false } => tracing::info!(%node, "peer connected"),
+        Event::PeersHeard { node, count } => {
+            tracing::info!(%node, count, "Received peer list from peer");
+        }
+        Event::PeerClosed { node, code, by_peer } => {
+            let reason = code.map_or_else(|| "no reason given".into(), |code| code.to_string());
+            tracing::info!(%node, reason, by_peer, "peer disconnected");
+        }
+        Event::Synced(tip) => tracing::info!("Synced to tip (height={})", tip.height),
+    }
+}
