@@ -1,6 +1,7 @@
 //! Bodies on the way to the best header chain: fetched in parallel, kept until their facts are here
 //! and the block is connected. Bounded by how far ahead of the tip the engine asks.
 
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -40,13 +41,15 @@ impl BodySync {
         for id in blocks {
             self.bodies.entry(*id).or_insert_with(|| Body::Wanted(Vec::new()));
         }
+        // Called after every input: the cost must be that of the bodies, not of their facts.
         let keep: BTreeSet<&BlockId> = blocks.iter().collect();
-        self.bodies
-            .retain(|id, body| keep.contains(id) || matches!(body, Body::Got { missing: 0, .. }));
-        let bodies = &self.bodies;
-        self.waiting.retain(|_, blocks| {
-            blocks.retain(|id| bodies.contains_key(id));
-            !blocks.is_empty()
+        let waiting = &mut self.waiting;
+        self.bodies.retain(|id, body| {
+            let stays = keep.contains(id) || matches!(body, Body::Got { missing: 0, .. });
+            if !stays {
+                forget(waiting, id, body);
+            }
+            stays
         });
     }
 
@@ -179,7 +182,9 @@ impl BodySync {
 
     /// The block is connected or refused; forget its body.
     pub fn remove(&mut self, id: &BlockId) {
-        self.bodies.remove(id);
+        if let Some(body) = self.bodies.remove(id) {
+            forget(&mut self.waiting, id, &body);
+        }
     }
 
     /// Bodies remembered.
@@ -190,6 +195,21 @@ impl BodySync {
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.bodies.is_empty()
+    }
+}
+
+/// A body leaves: it waits for none of its facts any more.
+fn forget(waiting: &mut BTreeMap<FactId, Vec<BlockId>>, id: &BlockId, body: &Body) {
+    let Body::Got { ids, missing, .. } = body else {
+        return;
+    };
+    for fact in ids.iter().filter(|_| *missing > 0) {
+        if let Entry::Occupied(mut blocks) = waiting.entry(*fact) {
+            blocks.get_mut().retain(|block| block != id);
+            if blocks.get().is_empty() {
+                blocks.remove();
+            }
+        }
     }
 }
 
@@ -244,5 +264,19 @@ mod tests {
         assert_eq!(sync.fact_arrived(&fact(2)), [block(1), block(2)]);
         sync.focus(&[]);
         assert!(sync.has(&block(1)), "complete bodies stay until they are connected");
+    }
+
+    #[test]
+    fn a_body_that_leaves_waits_for_nothing_and_others_go_on_waiting() {
+        let mut sync = BodySync::default();
+        sync.focus(&[block(1), block(2), block(3)]);
+        sync.got(block(1), [fact(1), fact(2)].into(), &[fact(1), fact(2)], Some(A));
+        sync.got(block(2), [fact(2)].into(), &[fact(2)], Some(A));
+        sync.got(block(3), [fact(3)].into(), &[fact(3)], Some(A));
+        sync.focus(&[block(2), block(3)]);
+        assert!(!sync.needs(&fact(1)));
+        assert_eq!(sync.fact_arrived(&fact(2)), [block(2)]);
+        sync.remove(&block(3));
+        assert!(!sync.needs(&fact(3)));
     }
 }

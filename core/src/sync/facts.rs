@@ -31,12 +31,20 @@ pub struct FactSync {
     queues: BTreeMap<ConnId, VecDeque<FactId>>,
     flights: BTreeMap<RequestTag, (ConnId, Vec<FactId>)>,
     max: usize,
+    /// Some needed fact may be without a holder; set too often rather than too seldom.
+    stuck: bool,
 }
 
 impl FactSync {
     /// Wants at most `max` facts at a time.
     pub const fn new(max: usize) -> Self {
-        Self { wants: BTreeMap::new(), queues: BTreeMap::new(), flights: BTreeMap::new(), max }
+        Self {
+            wants: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            max,
+            stuck: false,
+        }
     }
 
     /// A peer that can be asked. It is at once asked for needed facts that nobody else has.
@@ -55,6 +63,7 @@ impl FactSync {
             want.holders.retain(|holder| *holder != conn);
             want.busy || want.needed || !want.holders.is_empty()
         });
+        self.stuck = true;
     }
 
     /// Facts wanted now.
@@ -89,7 +98,10 @@ impl FactSync {
         }
         let want = self.wants.entry(id).or_default();
         want.needed |= needed;
-        let Some(holder) = holder else { return };
+        let Some(holder) = holder else {
+            self.stuck = true;
+            return;
+        };
         let known = want.holders.contains(&holder);
         if known || want.holders.push(holder).is_err() {
             return;
@@ -166,6 +178,7 @@ impl FactSync {
             self.wants.remove(&id);
             return;
         }
+        self.stuck |= want.holders.is_empty();
         for holder in &want.holders {
             if let Some(queue) = self.queues.get_mut(holder) {
                 queue.push_back(id);
@@ -181,10 +194,15 @@ impl FactSync {
     /// Needed facts that nobody is known to hold are asked of everybody again. The engine calls
     /// this now and then.
     pub fn retry_needed(&mut self) {
+        if !core::mem::take(&mut self.stuck) {
+            return;
+        }
         for (id, want) in &mut self.wants {
             if want.busy || !want.holders.is_empty() {
                 continue;
             }
+            // Without anybody to ask it stays so.
+            self.stuck |= self.queues.is_empty();
             for (conn, queue) in &mut self.queues {
                 if want.holders.push(*conn).is_err() {
                     break;
@@ -194,9 +212,10 @@ impl FactSync {
         }
     }
 
-    /// Whether `retry_needed` has something to do.
-    pub fn is_stuck(&self) -> bool {
-        self.wants.values().any(|want| !want.busy && want.holders.is_empty())
+    /// Whether `retry_needed` may have something to do. Asked after every input, so it does not
+    /// look at the wants.
+    pub const fn is_stuck(&self) -> bool {
+        self.stuck
     }
 
     /// The fact is held now, or proved to be bad: no longer wanted.
@@ -260,7 +279,13 @@ mod tests {
         assert_eq!(sync.len(), 1);
         assert!(sync.is_stuck());
         sync.retry_needed();
+        assert!(!sync.is_stuck(), "somebody can be asked");
         assert_eq!(sync.next_request(B, RequestTag(2), 10), [id(2)]);
+        sync.remove_conn(B);
+        sync.retry_needed();
+        assert!(sync.is_stuck(), "nobody is there to ask");
+        sync.add_conn(A);
+        assert_eq!(sync.next_request(A, RequestTag(3), 10), [id(2)]);
     }
 
     #[test]
