@@ -170,7 +170,7 @@ impl Engine {
             self.outbox.push_back(Output::Event(Event::Reorged(reorg)));
         }
         self.chain.set_tip(row);
-        batch.append(&overlay.into_batch());
+        batch.append(overlay.into_batch());
         self.told_tip(disconnected.is_empty(), connected);
         self.tip_since = self.now.instant;
         self.sealing.retry();
@@ -277,7 +277,7 @@ impl Engine {
         if let Some(row) = overlay.tip_row()? {
             self.chain.row = row;
         }
-        batch.append(&overlay.into_batch());
+        batch.append(overlay.into_batch());
         Ok(true)
     }
 }

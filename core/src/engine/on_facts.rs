@@ -87,6 +87,8 @@ impl Engine {
         batch: &mut Batch,
     ) -> Result<Vec<Arrived>, StoreFault> {
         let mut arrival = Arrival::new(&self.config.params, view)?;
+        let bytes = facts.iter().map(|fact| fact.bytes().len()).sum();
+        arrival.reserve(facts.len(), bytes);
         let mut outcomes = Vec::with_capacity(facts.len());
         for fact in facts {
             let id = fact.id();
@@ -111,7 +113,7 @@ impl Engine {
             self.ping_soon();
             self.sealing.retry();
         }
-        batch.append(&entry.batch);
+        batch.append(entry.batch);
         self.release_strangers(&entry.risen);
         Ok(outcomes)
     }

@@ -135,3 +135,29 @@ pub fn verify_batch(facts: Vec<Unverified<EncodedFact>>, seed: &[u8; 32]) -> Vec
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fact::Role;
+    use crate::testing::TestNode;
+
+    #[test]
+    fn a_fact_reads_the_same_with_and_without_its_signature() {
+        let node = TestNode::new(1, MeshId([7; 32]));
+        let other = TestNode::new(2, node.mesh);
+        let id = FactId([9; 32]);
+        for fact in [
+            node.record("topic", "text"),
+            node.relate(id, id),
+            node.request("saw", None),
+            node.request("saw", Some(id)),
+            node.release("saw", id),
+            node.transfer("saw", id, other.id()),
+            node.admit(other.id(), Role::Sealer),
+            node.fact(u64::MAX, node.record("topic", "").fact().body),
+        ] {
+            assert_eq!(fact.fact(), fact.signed().fact);
+        }
+    }
+}

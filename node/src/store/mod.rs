@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use cairn_core::store::{Batch, KEY_BYTES_MAX, Op, Table};
-use fjall::{Database, Keyspace, PersistMode};
+use fjall::{Database, Keyspace, OwnedWriteBatch as WriteBatch, PersistMode};
 
 pub use boot::quarantine;
 pub(crate) use boot::sync_directory;
@@ -145,9 +145,11 @@ impl Store {
     /// `StoreError`; nothing can be written afterwards.
     pub fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut since_heartbeat = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writes = self.db.batch();
+        let rows = last_writes(batch);
+        let mut writes = WriteBatch::with_capacity(self.db.clone(), rows.len() + 2)
+            .durability(Some(PersistMode::Buffer));
         let mut physical = Vec::with_capacity(1 + KEY_BYTES_MAX);
-        for (table, key, value) in last_writes(batch) {
+        for (table, key, value) in rows {
             let keyspace = match table {
                 Table::Fact => &self.facts,
                 _ => &self.index,
@@ -184,9 +186,12 @@ impl Store {
     }
 }
 
+/// What becomes of a row; no value if it is removed.
+type Write<'b> = (Table, &'b [u8], Option<&'b [u8]>);
+
 /// The last write to each key, in the order of tables and keys: within one fjall batch the order of
 /// two writes to one key is not defined.
-fn last_writes(batch: &Batch) -> Vec<(Table, &[u8], Option<&[u8]>)> {
+fn last_writes(batch: &Batch) -> Vec<Write<'_>> {
     let mut writes = Vec::with_capacity(batch.len());
     writes.extend(batch.iter().map(|op| match op {
         Op::Put(table, key, value) => (table, key, Some(value)),

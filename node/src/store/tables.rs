@@ -79,7 +79,7 @@ impl Profile {
     const fn sizes(self) -> Sizes {
         let (cache, memtable, journals, files, workers) = match self {
             Self::Tiny => (2, 1, 64, 64, 1),
-            Self::Small => (8, 4, 128, 256, 1),
+            Self::Small => (8, 8, 128, 256, 1),
             Self::Server => (64, 32, 512, 800, 2),
         };
         Sizes {
