@@ -1,5 +1,5 @@
-//! The choice of the best tip over 100,000 blocks: one chain, and a chain with a short fork at every
-//! two-thousandth block (a block costs a step for each fork below it).
+//! The choice of the best tip over 100,000 blocks: one chain, and chains with a short fork at every
+//! two-thousandth and every hundredth block (a block costs a small step for each fork below it).
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -52,7 +52,8 @@ fn fork_choice(c: &mut Criterion) {
     let pow = SealRule::Pow { initial: cairn_core::work::Target::MAX, half_life: 0 };
     let mut group = c.benchmark_group("fork choice, 100,000 blocks");
     group.sample_size(10);
-    let shapes = [("one chain", u64::MAX), ("a fork every 2,000", 2_000)];
+    let shapes =
+        [("one chain", u64::MAX), ("a fork every 2,000", 2_000), ("a fork every 100", 100)];
     for (seal, seal_name) in [(SealRule::Authority, "authority"), (pow, "pow")] {
         for (shape, fork_every) in shapes {
             let arriving = blocks(fork_every);
@@ -71,5 +72,9 @@ fn fork_choice(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, fork_choice);
+criterion_group! {
+    name = benches;
+    config = cairn_benches::quick();
+    targets = fork_choice
+}
 criterion_main!(benches);

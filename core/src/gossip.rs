@@ -2,6 +2,9 @@
 //!
 //! An announcement is a hint: it may be dropped at any point without harm, because reconciliation
 //! finds what was missed. So the queues are short and a full one forgets its oldest ids.
+//!
+//! The first id after a pause goes out at once; those that follow gather for a moment, so that a
+//! lone fact travels without delay and a stream of them costs few announcements.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -20,13 +23,15 @@ pub struct Gossip {
     queues: BTreeMap<ConnId, VecDeque<FactId>>,
     /// When waiting ids go out though no announcement is full.
     due: Option<Instant>,
+    /// Not due before this.
+    quiet_until: Instant,
     delay: Millis,
 }
 
 impl Gossip {
-    /// Gathers ids for `delay` before they are announced.
+    /// Leaves `delay` between announcements that are not full.
     pub const fn new(delay: Millis) -> Self {
-        Self { queues: BTreeMap::new(), due: None, delay }
+        Self { queues: BTreeMap::new(), due: None, quiet_until: Instant(0), delay }
     }
 
     /// A peer that wants to hear.
@@ -46,7 +51,7 @@ impl Gossip {
                 queue.pop_front();
             }
             queue.push_back(id);
-            self.due.get_or_insert(now.after(self.delay));
+            self.due.get_or_insert(self.quiet_until.max(now));
         }
     }
 
@@ -59,6 +64,7 @@ impl Gossip {
         let Some((conn, queue)) = found else {
             if late {
                 self.due = None;
+                self.quiet_until = now.after(self.delay);
             }
             return None;
         };
@@ -83,11 +89,15 @@ mod tests {
     }
 
     #[test]
-    fn ids_wait_for_company_and_skip_who_told_us() {
+    fn the_first_id_goes_at_once_and_the_next_wait_for_company_and_skip_who_told_us() {
         let mut gossip = Gossip::new(50);
         gossip.add_conn(ConnId(1));
         gossip.add_conn(ConnId(2));
-        gossip.announce(Instant(0), id(1), &[ConnId(2)]);
+        gossip.announce(Instant(0), id(0), &[ConnId(2)]);
+        assert_eq!(gossip.timeout(), Some(Instant(0)));
+        assert_eq!(gossip.poll(Instant(0)), Some((ConnId(1), [id(0)].into())));
+        assert_eq!(gossip.poll(Instant(0)), None);
+        gossip.announce(Instant(1), id(1), &[ConnId(2)]);
         gossip.announce(Instant(10), id(2), &[]);
         assert_eq!(gossip.poll(Instant(49)), None);
         assert_eq!(gossip.timeout(), Some(Instant(50)));
@@ -95,6 +105,8 @@ mod tests {
         assert_eq!(gossip.poll(Instant(50)), Some((ConnId(2), [id(2)].into())));
         assert_eq!(gossip.poll(Instant(50)), None);
         assert_eq!(gossip.timeout(), None);
+        gossip.announce(Instant(200), id(3), &[ConnId(2)]);
+        assert_eq!(gossip.timeout(), Some(Instant(200)));
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub struct Limits {
     pub request_timeout: Millis,
     /// How long a peer may take to say hello.
     pub hello_timeout: Millis,
-    /// Fact ids are gathered this long before they are announced.
+    /// Between two announcements of fact ids that are not full.
     pub announce_delay: Millis,
     /// Between pings.
     pub ping_interval: Millis,

@@ -200,14 +200,26 @@ impl Batch {
         self.bytes.len()
     }
 
-    /// Adds the changes of another batch after these.
-    pub fn append(&mut self, other: &Batch) {
-        for op in other.iter() {
-            match op {
-                Op::Put(table, key, value) => self.put(table, key, value),
-                Op::Delete(table, key) => self.delete(table, key),
-            }
+    /// Room for so many changes with so many bytes of keys and values, so that a large batch is not
+    /// copied while it grows.
+    pub fn reserve(&mut self, changes: usize, bytes: usize) {
+        self.entries.reserve(changes);
+        self.bytes.reserve(bytes);
+    }
+
+    /// Adds all changes of another batch after its own.
+    pub fn append(&mut self, other: Self) {
+        if self.is_empty() {
+            *self = other;
+            return;
         }
+        let base = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.entries.extend(other.entries.into_iter().map(|entry| Entry {
+            table: entry.table,
+            key_end: base + entry.key_end,
+            value_end: entry.value_end.map(|end| base + end),
+        }));
     }
 
     /// The changes in order.
@@ -221,5 +233,33 @@ impl Batch {
                 None => Op::Delete(entry.table, key),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_appended_batch_reads_as_if_it_had_been_written_there() {
+        let first = |batch: &mut Batch| {
+            batch.put(Table::Item, b"saw", b"held");
+            batch.delete(Table::Item, b"drill");
+        };
+        let second = |batch: &mut Batch| {
+            batch.delete(Table::Member, b"");
+            batch.put(Table::Meta, b"key", b"");
+        };
+        let (mut whole, mut joined, mut part) = (Batch::new(), Batch::new(), Batch::new());
+        first(&mut whole);
+        second(&mut whole);
+        let mut start = Batch::new();
+        first(&mut start);
+        joined.append(start);
+        second(&mut part);
+        joined.append(part);
+        joined.append(Batch::new());
+        assert_eq!(joined.iter().collect::<Vec<_>>(), whole.iter().collect::<Vec<_>>());
+        assert_eq!((joined.len(), joined.bytes()), (4, whole.bytes()));
     }
 }

@@ -212,6 +212,7 @@ impl<M: Machine, T: Transport> Driver<M, T> {
 
     fn drain(&mut self, state: &mut Running) -> Result<(), StoreError> {
         let mut published = false;
+        let mut news = Vec::new();
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Commit(id, batch) => self.commit(state, id, &batch)?,
@@ -235,10 +236,11 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 }
                 Output::Event(event) => {
                     journal::tell(&event);
-                    self.events.push(state.now.wall, event);
+                    news.push(event);
                 }
             }
         }
+        self.events.push(state.now.wall, news);
         Ok(())
     }
 

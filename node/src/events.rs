@@ -58,17 +58,24 @@ impl EventLog {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds an event; the oldest goes when there are `EVENTS_KEPT`.
-    pub(crate) fn push(&self, time: UnixTime, event: Event) {
+    /// Adds events that happened together and wakes the followers once; the oldest go when there
+    /// are more than `EVENTS_KEPT`.
+    pub(crate) fn push(&self, time: UnixTime, events: impl IntoIterator<Item = Event>) {
         let mut ring = self.lock();
-        let number = ring.next;
-        ring.next += 1;
-        if ring.kept.len() == EVENTS_KEPT {
-            ring.kept.pop_front();
+        let before = ring.next;
+        for event in events {
+            let number = ring.next;
+            ring.next += 1;
+            if ring.kept.len() == EVENTS_KEPT {
+                ring.kept.pop_front();
+            }
+            ring.kept.push_back(Arc::new(Numbered { number, time, event }));
         }
-        ring.kept.push_back(Arc::new(Numbered { number, time, event }));
+        let next = ring.next;
         drop(ring);
-        self.last.send_replace(number);
+        if next > before {
+            self.last.send_replace(next - 1);
+        }
     }
 
     /// Up to `max` events with numbers above `after`; all that are kept for 0.
@@ -98,7 +105,7 @@ mod tests {
     fn log(events: usize) -> EventLog {
         let log = EventLog::new(UnixTime(100));
         for _ in 0..events {
-            log.push(UnixTime(5), Event::FactAdded(FactId::ZERO));
+            log.push(UnixTime(5), [Event::FactAdded(FactId::ZERO)]);
         }
         log
     }

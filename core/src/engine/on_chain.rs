@@ -161,7 +161,7 @@ impl Engine {
             self.outbox.push_back(Output::Event(Event::Reorged(reorg)));
         }
         self.chain.set_tip(row);
-        batch.append(&overlay.into_batch());
+        batch.append(overlay.into_batch());
         for id in self.bodies.retain(|id| self.chain.knows(id)) {
             batch.delete(Table::Body, id.as_bytes());
         }
@@ -271,7 +271,7 @@ impl Engine {
         if let Some(row) = overlay.tip_row()? {
             self.chain.row = row;
         }
-        batch.append(&overlay.into_batch());
+        batch.append(overlay.into_batch());
         Ok(true)
     }
 }

@@ -87,6 +87,8 @@ impl Engine {
         batch: &mut Batch,
     ) -> Result<Vec<Arrived>, StoreFault> {
         let mut arrival = Arrival::new(&self.config.params, view)?;
+        let bytes = facts.iter().map(|fact| fact.bytes().len()).sum();
+        arrival.reserve(facts.len(), bytes);
         let mut outcomes = Vec::with_capacity(facts.len());
         let mut lost = Vec::new();
         for fact in facts {
@@ -116,7 +118,7 @@ impl Engine {
             self.ping_soon();
             self.sealing.retry();
         }
-        batch.append(&entry.batch);
+        batch.append(entry.batch);
         self.release_strangers(&entry.risen);
         Ok(outcomes)
     }

@@ -31,6 +31,10 @@ pub enum Arrived {
     Stranger(NodeId),
 }
 
+/// Rows that a record becomes, and about as many bytes of keys and values beside its own.
+const ROWS_PER_FACT: usize = 6;
+const INDEX_BYTES_PER_FACT: usize = 200;
+
 /// Facts on their way into the set.
 pub struct Arrival<'v> {
     view: &'v dyn View,
@@ -69,6 +73,11 @@ impl<'v> Arrival<'v> {
             known: BTreeMap::new(),
             risen: BTreeSet::new(),
         })
+    }
+
+    /// Room for so many facts that are so long together.
+    pub fn reserve(&mut self, facts: usize, bytes: usize) {
+        self.batch.reserve(ROWS_PER_FACT * facts, bytes + INDEX_BYTES_PER_FACT * facts);
     }
 
     /// Takes a fact in, if the set lets it.

@@ -1,6 +1,7 @@
 //! Bodies on the way to the best header chain: fetched in parallel, kept until their facts are here
 //! and the block is connected. Bounded by how far ahead of the tip the engine asks.
 
+use alloc::collections::btree_map::Entry;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -57,12 +58,15 @@ impl BodySync {
         for id in blocks.iter().filter(|id| !self.complete.contains_key(*id)) {
             self.bodies.entry(*id).or_insert_with(|| Body::Wanted(Vec::new()));
         }
+        // Called after every input: the cost must be that of the bodies, not of their facts.
         let keep: BTreeSet<&BlockId> = blocks.iter().collect();
-        self.bodies.retain(|id, _| keep.contains(id));
-        let bodies = &self.bodies;
-        self.waiting.retain(|_, blocks| {
-            blocks.retain(|id| bodies.contains_key(id));
-            !blocks.is_empty()
+        let waiting = &mut self.waiting;
+        self.bodies.retain(|id, body| {
+            let stays = keep.contains(id);
+            if !stays {
+                forget(waiting, id, body);
+            }
+            stays
         });
     }
 
@@ -231,13 +235,30 @@ impl BodySync {
 
     /// The block is connected or refused; forget its body.
     pub fn remove(&mut self, id: &BlockId) {
-        self.bodies.remove(id);
+        if let Some(body) = self.bodies.remove(id) {
+            forget(&mut self.waiting, id, &body);
+        }
         self.remove_complete(id);
     }
 
     /// Whether every body of interest is complete.
     pub fn is_idle(&self) -> bool {
         self.bodies.is_empty()
+    }
+}
+
+/// A body leaves: it waits for none of its facts any more.
+fn forget(waiting: &mut BTreeMap<FactId, Vec<BlockId>>, id: &BlockId, body: &Body) {
+    let Body::Got { ids, missing, .. } = body else {
+        return;
+    };
+    for fact in ids.iter().filter(|_| *missing > 0) {
+        if let Entry::Occupied(mut blocks) = waiting.entry(*fact) {
+            blocks.get_mut().retain(|block| block != id);
+            if blocks.get().is_empty() {
+                blocks.remove();
+            }
+        }
     }
 }
 
@@ -317,5 +338,19 @@ mod tests {
         assert_eq!(sync.retain(|id| *id == block(1)), [block(2), block(3)]);
         sync.remove(&block(1));
         assert!(sync.spill(0).is_empty() && sync.is_idle());
+    }
+
+    #[test]
+    fn a_body_that_leaves_waits_for_nothing_and_others_go_on_waiting() {
+        let mut sync = BodySync::default();
+        sync.focus(&[block(1), block(2), block(3)]);
+        sync.got(block(1), [fact(1), fact(2)].into(), &[fact(1), fact(2)], Some(A));
+        sync.got(block(2), [fact(2)].into(), &[fact(2)], Some(A));
+        sync.got(block(3), [fact(3)].into(), &[fact(3)], Some(A));
+        sync.focus(&[block(2), block(3)]);
+        assert!(!sync.needs(&fact(1)));
+        assert_eq!(sync.fact_arrived(&fact(2)), [block(2)]);
+        sync.remove(&block(3));
+        assert!(!sync.needs(&fact(3)));
     }
 }

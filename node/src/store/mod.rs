@@ -15,14 +15,13 @@ mod tables;
 mod view;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
-use cairn_core::store::{Batch, Op, Table};
-use fjall::{Database, Keyspace, PersistMode};
+use cairn_core::store::{Batch, KEY_BYTES_MAX, Op, Table};
+use fjall::{Database, Keyspace, OwnedWriteBatch as WriteBatch, PersistMode};
 
 pub use boot::quarantine;
 pub(crate) use boot::sync_directory;
@@ -31,7 +30,7 @@ pub use tables::Profile;
 pub use view::StoreView;
 pub use writer::{Durability, DurableSink, FLUSH_INTERVAL};
 
-use tables::{HEARTBEAT_KEY, physical};
+use tables::{HEARTBEAT_KEY, push_physical};
 
 /// Bytes committed between two heartbeats; several go into one journal of 64 MB.
 const HEARTBEAT_BYTES: u64 = 8 * 1024 * 1024;
@@ -146,23 +145,20 @@ impl Store {
     /// `StoreError`; nothing can be written afterwards.
     pub fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut since_heartbeat = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Within one fjall batch the order of two writes to one key is not defined.
-        let mut rows = BTreeMap::new();
-        for op in batch.iter() {
-            match op {
-                Op::Put(table, key, value) => rows.insert((table, key), Some(value)),
-                Op::Delete(table, key) => rows.insert((table, key), None),
-            };
-        }
-        let mut writes = self.db.batch();
-        for ((table, key), value) in rows {
+        let rows = last_writes(batch);
+        let mut writes = WriteBatch::with_capacity(self.db.clone(), rows.len() + 2)
+            .durability(Some(PersistMode::Buffer));
+        let mut physical = Vec::with_capacity(1 + KEY_BYTES_MAX);
+        for (table, key, value) in rows {
             let keyspace = match table {
                 Table::Fact => &self.facts,
                 _ => &self.index,
             };
+            physical.clear();
+            push_physical(&mut physical, table, key);
             match value {
-                Some(value) => writes.insert(keyspace, physical(table, key), value),
-                None => writes.remove(keyspace, physical(table, key)),
+                Some(value) => writes.insert(keyspace, &physical[..], value),
+                None => writes.remove(keyspace, &physical[..]),
             }
         }
         let bytes = batch.bytes() as u64;
@@ -188,6 +184,29 @@ impl Store {
     pub fn persist(&self) -> Result<(), StoreError> {
         self.db.persist(PersistMode::SyncData).map_err(|e| StoreError::fjall(&self.path, e))
     }
+}
+
+/// What becomes of a row; no value if it is removed.
+type Write<'b> = (Table, &'b [u8], Option<&'b [u8]>);
+
+/// The last write to each key, in the order of tables and keys: within one fjall batch the order of
+/// two writes to one key is not defined.
+fn last_writes(batch: &Batch) -> Vec<Write<'_>> {
+    let mut writes = Vec::with_capacity(batch.len());
+    writes.extend(batch.iter().map(|op| match op {
+        Op::Put(table, key, value) => (table, key, Some(value)),
+        Op::Delete(table, key) => (table, key, None),
+    }));
+    // Stable, so of equal keys the last one written comes last, and is kept.
+    writes.sort_by_key(|(table, key, _)| (*table, *key));
+    writes.dedup_by(|later, kept| {
+        let same = (later.0, later.1) == (kept.0, kept.1);
+        if same {
+            *kept = *later;
+        }
+        same
+    });
+    writes
 }
 
 #[cfg(test)]

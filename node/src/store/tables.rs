@@ -22,11 +22,16 @@ pub(super) type PhysicalKey = Vec<u8>;
 
 /// The physical key of a row.
 pub(super) fn physical(table: Table, key: &[u8]) -> PhysicalKey {
-    debug_assert!(key.len() <= KEY_BYTES_MAX + 1, "no table has such long keys");
     let mut physical = Vec::with_capacity(1 + key.len());
+    push_physical(&mut physical, table, key);
+    physical
+}
+
+/// Appends the physical key of a row.
+pub(super) fn push_physical(physical: &mut PhysicalKey, table: Table, key: &[u8]) {
+    debug_assert!(key.len() <= KEY_BYTES_MAX + 1, "no table has such long keys");
     physical.push(table as u8);
     physical.extend_from_slice(key);
-    physical
 }
 
 /// How much memory and how many threads the store takes. Memtable sizes are fixed when a store is
@@ -74,7 +79,7 @@ impl Profile {
     const fn sizes(self) -> Sizes {
         let (cache, memtable, journals, files, workers) = match self {
             Self::Tiny => (2, 1, 64, 64, 1),
-            Self::Small => (8, 4, 128, 256, 1),
+            Self::Small => (8, 8, 128, 256, 1),
             Self::Server => (64, 32, 512, 800, 2),
         };
         Sizes {

@@ -1,10 +1,11 @@
 //! The rule of authority: at each fork from the root down, more distinct sealers in the subtree,
 //! then more work on its heaviest chain, then the lower id.
 //!
-//! Blocks are grouped into *runs*: maximal chains without a fork inside. Each run counts the blocks
-//! of each sealer in its whole subtree and remembers the best of its child runs, so a new block
-//! costs one step for each fork above it and none for each block. A fork inside a run splits it and
-//! relabels the shorter part; the end of a fork joins two runs the same way.
+//! Blocks are grouped into *runs*: maximal chains without a fork inside. Each run knows the sealers
+//! in its whole subtree and the best of its child runs, so a new block costs at most one small step
+//! for each fork above it and none for each block, and the walk up ends where nothing changes. A
+//! fork inside a run splits it and relabels the shorter part; the end of a fork joins two runs the
+//! same way.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -16,8 +17,8 @@ use crate::work::{Height, Work};
 
 use super::Candidate;
 
-type RunId = u64;
-/// Blocks of each sealer.
+type RunId = usize;
+/// For each sealer, how many reasons there are to count it.
 type Tally = BTreeMap<NodeId, u32>;
 
 #[derive(Debug, Clone)]
@@ -42,7 +43,8 @@ struct Run {
     children: Vec<RunId>,
     /// The child run to go on into.
     best: Option<RunId>,
-    /// Every block of the subtree, by sealer.
+    /// Whom the subtree counts for: a reason is a block of this run, or a child run that has the
+    /// sealer. So only a sealer that is new to a run, or gone from it, concerns the runs above.
     tally: Tally,
     /// Sealers in `tally` that were allowed at the fork above.
     distinct: usize,
@@ -53,9 +55,12 @@ struct Run {
 #[derive(Debug, Clone)]
 pub(super) struct Distinct {
     blocks: BTreeMap<BlockId, Block>,
-    runs: BTreeMap<RunId, Run>,
+    /// By number, with gaps to be filled again.
+    runs: Vec<Option<Run>>,
+    gaps: Vec<RunId>,
     root: RunId,
-    next_run: RunId,
+    /// The best tip.
+    best: BlockId,
 }
 
 /// Everything named by a run or block is there; a miss is a bug of this file.
@@ -74,19 +79,25 @@ impl Distinct {
             heaviest: root.work,
         };
         Self {
+            best: root.id,
             blocks: BTreeMap::from([(root.id, block_of(root, 0))]),
-            runs: BTreeMap::from([(0, run)]),
+            runs: Vec::from([Some(run)]),
+            gaps: Vec::new(),
             root: 0,
-            next_run: 1,
         }
     }
 
-    pub(super) fn best(&self) -> BlockId {
+    pub(super) const fn best(&self) -> BlockId {
+        self.best
+    }
+
+    /// Goes from the root down into the winner of each fork.
+    fn find_best(&mut self) {
         let mut run = self.run(self.root);
         while let Some(next) = run.best {
             run = self.run(next);
         }
-        run.last
+        self.best = run.last;
     }
 
     pub(super) fn contains(&self, id: &BlockId) -> bool {
@@ -96,6 +107,7 @@ impl Distinct {
     pub(super) fn insert(&mut self, block: Candidate) {
         let above = self.block(&block.parent).run;
         let (id, sealer, work) = (block.id, block.sealer, block.work);
+        let extends_best = block.parent == self.best;
         let run = if self.run(above).last != block.parent {
             self.split(&block.parent);
             let fork = self.block(&block.parent).run;
@@ -108,7 +120,11 @@ impl Distinct {
             self.branch(above, id)
         };
         self.blocks.insert(id, block_of(block, run));
-        self.count(run, sealer, work);
+        if self.count(run, sealer, work) {
+            self.find_best();
+        } else if extends_best {
+            self.best = id;
+        }
     }
 
     pub(super) fn remove(&mut self, id: &BlockId) {
@@ -121,16 +137,17 @@ impl Distinct {
             let removed = self.drop_below(run, *id);
             self.run_mut(run).last = parent;
             self.block_mut(&parent).next = None;
-            self.discount(run, &removed);
+            self.discount(run, removed);
         } else if let Some(above) = self.run(run).parent {
-            let removed = self.drop_below(run, *id);
-            self.runs.remove(&run);
+            self.drop_below(run, *id);
+            let removed = self.take_run(run).map(|run| presence(&run.tally)).unwrap_or_default();
             self.run_mut(above).children.retain(|child| *child != run);
-            self.discount(above, &removed);
+            self.discount(above, removed);
             if self.run(above).children.len() == 1 {
                 self.join(above);
             }
         }
+        self.find_best();
     }
 
     pub(super) fn set_root(&mut self, id: &BlockId) {
@@ -147,11 +164,11 @@ impl Distinct {
             for sibling in siblings.into_iter().filter(|run| *run != next) {
                 let first = self.run(sibling).first;
                 self.drop_below(sibling, first);
-                self.runs.remove(&sibling);
+                self.take_run(sibling);
             }
             let first = self.run(top).first;
             self.drop_chain(first, None, &mut Tally::new());
-            self.runs.remove(&top);
+            self.take_run(top);
             let run = self.run_mut(next);
             (run.parent, run.distinct) = (None, 0);
             self.root = next;
@@ -164,6 +181,7 @@ impl Distinct {
             run.first = *id;
             subtract(&mut run.tally, &removed);
         }
+        self.find_best();
     }
 
     fn block(&self, id: &BlockId) -> &Block {
@@ -175,25 +193,37 @@ impl Distinct {
     }
 
     fn run(&self, run: RunId) -> &Run {
-        self.runs.get(&run).expect(BROKEN)
+        self.runs.get(run).and_then(Option::as_ref).expect(BROKEN)
     }
 
     fn run_mut(&mut self, run: RunId) -> &mut Run {
-        self.runs.get_mut(&run).expect(BROKEN)
+        self.runs.get_mut(run).and_then(Option::as_mut).expect(BROKEN)
+    }
+
+    fn take_run(&mut self, run: RunId) -> Option<Run> {
+        self.gaps.push(run);
+        self.runs.get_mut(run).and_then(Option::take)
+    }
+
+    /// A number for a new run, whose place is empty.
+    fn new_run(&mut self) -> RunId {
+        self.gaps.pop().unwrap_or_else(|| {
+            self.runs.push(None);
+            self.runs.len() - 1
+        })
     }
 
     /// Who was allowed to seal at the fork above a run; nobody above the root.
-    fn allowed(&self, run: RunId) -> Arc<[NodeId]> {
+    fn allowed(&self, run: RunId) -> &[NodeId] {
         match self.run(run).parent {
-            Some(above) => self.block(&self.run(above).last).sealers.clone(),
-            None => Arc::from([]),
+            Some(above) => &self.block(&self.run(above).last).sealers,
+            None => &[],
         }
     }
 
     /// Starts a run with the block that is about to be inserted.
     fn branch(&mut self, above: RunId, first: BlockId) -> RunId {
-        let id = self.next_run;
-        self.next_run += 1;
+        let id = self.new_run();
         let run = Run {
             first,
             last: first,
@@ -204,42 +234,52 @@ impl Distinct {
             distinct: 0,
             heaviest: Work::ZERO,
         };
-        self.runs.insert(id, run);
+        self.runs[id] = Some(run);
         self.run_mut(above).children.push(id);
         id
     }
 
-    /// Counts a block in its run and all runs above, and lets each challenge its siblings. Counts
-    /// only grow here, so no other sibling can become the best.
-    fn count(&mut self, mut run: RunId, sealer: NodeId, work: Work) {
+    /// Counts a block in its run and in the runs above that it makes a difference to, and lets
+    /// each challenge its siblings. Counts only grow here, so no other sibling can become the best.
+    /// Returns whether a fork has another winner now.
+    fn count(&mut self, mut run: RunId, sealer: NodeId, work: Work) -> bool {
+        let (mut new_sealer, mut turned) = (true, false);
         loop {
-            let allowed = self.allowed(run);
-            let entry = self.run_mut(run);
-            let blocks = entry.tally.entry(sealer).or_insert(0);
-            *blocks += 1;
-            if *blocks == 1 && allowed.binary_search(&sealer).is_ok() {
-                entry.distinct += 1;
+            let mut heavier = false;
+            if new_sealer {
+                let reasons = self.run_mut(run).tally.entry(sealer).or_insert(0);
+                *reasons += 1;
+                new_sealer = *reasons == 1;
+                heavier = new_sealer && self.allowed(run).binary_search(&sealer).is_ok();
             }
+            let entry = self.run_mut(run);
+            entry.distinct += usize::from(heavier);
+            heavier |= work > entry.heaviest;
             entry.heaviest = entry.heaviest.max(work);
-            let Some(above) = entry.parent else { return };
+            let Some(above) = entry.parent.filter(|_| heavier || new_sealer) else {
+                return turned;
+            };
             let best = self.run(above).best;
-            if best.is_none_or(|best| self.weight(run) > self.weight(best)) {
+            let wins = |best: RunId| best != run && self.weight(run) > self.weight(best);
+            if best.is_none_or(wins) {
                 self.run_mut(above).best = Some(run);
+                turned = true;
             }
             run = above;
         }
     }
 
-    /// Takes removed blocks out of a run's counts and of all runs above.
-    fn discount(&mut self, run: RunId, removed: &Tally) {
+    /// Takes removed reasons out of a run's counts, and what follows from it out of those above.
+    fn discount(&mut self, run: RunId, mut removed: Tally) {
         let mut next = Some(run);
         while let Some(run) = next {
-            let allowed = self.allowed(run);
-            let entry = self.run_mut(run);
-            subtract(&mut entry.tally, removed);
-            entry.distinct = distinct(&entry.tally, &allowed);
+            let before = self.weight(run);
+            removed = subtract(&mut self.run_mut(run).tally, &removed);
+            let distinct = distinct(&self.run(run).tally, self.allowed(run));
+            self.run_mut(run).distinct = distinct;
             self.settle(run);
-            next = self.run(run).parent;
+            let same = removed.is_empty() && self.weight(run) == before;
+            next = self.run(run).parent.filter(|_| !same);
         }
     }
 
@@ -262,7 +302,7 @@ impl Distinct {
     }
 
     /// Splits the run of `at` below it, so that a second child can be added there. The shorter
-    /// part moves to the new run; the tally of the lower part is counted on whichever is shorter.
+    /// part moves to the new run.
     fn split(&mut self, at: &BlockId) {
         let old = self.block(at).run;
         let whole = self.run(old).clone();
@@ -271,20 +311,23 @@ impl Distinct {
         let first = fork.next.take().expect(BROKEN);
         let above = middle.above(self.block(&whole.first).height);
         let below = self.block(&whole.last).height.above(middle);
-        let new = self.next_run;
-        self.next_run += 1;
-        let (upper, lower, tally) = if above < below {
-            let moved = self.relabel(whole.first, new);
+        let new = self.new_run();
+        // Whatever the upper part has no block for, it has because the lower part has.
+        let (upper, lower, mut own, tally) = if above < below {
+            let own = self.relabel(whole.first, new);
             let mut tally = whole.tally.clone();
-            subtract(&mut tally, &moved);
-            (new, old, tally)
+            subtract(&mut tally, &own);
+            (new, old, own, tally)
         } else {
             let mut tally = self.relabel(first, new);
             for child in &whole.children {
-                add(&mut tally, &self.run(*child).tally);
+                add(&mut tally, &presence(&self.run(*child).tally));
             }
-            (old, new, tally)
+            let mut own = whole.tally.clone();
+            subtract(&mut own, &tally);
+            (old, new, own, tally)
         };
+        add(&mut own, &presence(&tally));
         for child in &whole.children {
             self.run_mut(*child).parent = Some(lower);
         }
@@ -296,14 +339,15 @@ impl Distinct {
             tally,
             ..whole.clone()
         };
-        let upper_run = Run { last: *at, children: Vec::from([lower]), best: Some(lower), ..whole };
-        self.runs.insert(lower, lower_run);
-        self.runs.insert(upper, upper_run);
+        let (children, best) = (Vec::from([lower]), Some(lower));
+        let upper_run = Run { last: *at, children, best, tally: own, ..whole };
+        self.runs[lower] = Some(lower_run);
+        self.runs[upper] = Some(upper_run);
     }
 
     /// Joins a run with its only child.
     fn join(&mut self, upper: RunId) {
-        let top = self.run(upper).clone();
+        let mut top = self.run(upper).clone();
         let lower = *top.children.first().expect(BROKEN);
         let low = self.run(lower).clone();
         let middle = self.block(&low.first).height;
@@ -321,9 +365,11 @@ impl Distinct {
             self.run_mut(*child).parent = Some(kept);
         }
         self.rename(&top, upper, kept);
-        self.runs.remove(&gone);
+        self.take_run(gone);
+        subtract(&mut top.tally, &presence(&low.tally));
+        add(&mut top.tally, &low.tally);
         let joined = Run { last: low.last, children: low.children, best: low.best, ..top };
-        self.runs.insert(kept, joined);
+        self.runs[kept] = Some(joined);
     }
 
     /// Lets whoever names the run `from` (its parent, or the root) name `to`.
@@ -360,14 +406,17 @@ impl Distinct {
         }
     }
 
-    /// Takes a block and everything below it out, and counts them. Its run stays, without children
-    /// and with a wrong end; the runs below go.
+    /// Takes a block and everything below it out. Its run stays, without children and with a wrong
+    /// end; the runs below go. Returns what its run has no reason for any more.
     fn drop_below(&mut self, run: RunId, first: BlockId) -> Tally {
         let mut tally = Tally::new();
         self.drop_chain(first, None, &mut tally);
         let mut runs = core::mem::take(&mut self.run_mut(run).children);
-        while let Some(run) = runs.pop().and_then(|run| self.runs.remove(&run)) {
-            self.drop_chain(run.first, None, &mut tally);
+        for child in &runs {
+            add(&mut tally, &presence(&self.run(*child).tally));
+        }
+        while let Some(run) = runs.pop().and_then(|run| self.take_run(run)) {
+            self.drop_chain(run.first, None, &mut Tally::new());
             runs.extend(run.children);
         }
         tally
@@ -392,18 +441,27 @@ fn distinct(tally: &Tally, allowed: &[NodeId]) -> usize {
 }
 
 fn add(tally: &mut Tally, more: &Tally) {
-    for (sealer, blocks) in more {
-        *tally.entry(*sealer).or_insert(0) += blocks;
+    for (sealer, reasons) in more {
+        *tally.entry(*sealer).or_insert(0) += reasons;
     }
 }
 
-fn subtract(tally: &mut Tally, fewer: &Tally) {
-    for (sealer, blocks) in fewer {
+/// Everyone who is in a tally, for one reason.
+fn presence(tally: &Tally) -> Tally {
+    tally.keys().map(|sealer| (*sealer, 1)).collect()
+}
+
+/// Returns who is not in the tally any more, for one reason.
+fn subtract(tally: &mut Tally, fewer: &Tally) -> Tally {
+    let mut gone = Tally::new();
+    for (sealer, reasons) in fewer {
         if let Some(count) = tally.get_mut(sealer) {
-            *count -= blocks;
+            *count -= reasons;
             if *count == 0 {
                 tally.remove(sealer);
+                gone.insert(*sealer, 1);
             }
         }
     }
+    gone
 }
