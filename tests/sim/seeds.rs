@@ -6,4 +6,5 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
     (3, "the wait of a linked address hid that of one that was to be dialled"),
     (32, "as 0, on a node that was fetching facts"),
     (175, "blocks beside the chain decided for some and were unknown to others: no agreement"),
+    (2082, "nobody asked for a tick when a branch of withheld blocks was to be given up"),
 ];

@@ -258,6 +258,8 @@ impl Engine {
             session.map(|at| at.max(self.quiet_from())),
             self.next_dial,
             headers,
+            // What is shown changes when a withheld branch is not waited for any more.
+            (!self.is_caught_up()).then(|| self.withheld_at()),
             sealing,
             stuck,
         ]

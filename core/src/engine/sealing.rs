@@ -79,7 +79,7 @@ impl Engine {
 
     /// When a better header chain no longer keeps us from sealing, because nobody has given us what
     /// it lacks for so long: its blocks are withheld or lost, and the mesh must go on without them.
-    fn withheld_at(&self) -> Instant {
+    pub(super) fn withheld_at(&self) -> Instant {
         self.progress.after(self.config.limits.request_timeout.saturating_mul(WITHHELD_TIMEOUTS))
     }
 
