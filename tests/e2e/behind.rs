@@ -29,7 +29,9 @@ fn grow(node: &Cairn, height: u64) {
             })
         })
         .collect();
-    eventually("the chain is high enough", 280, || (node.height() >= height).then_some(()));
+    eventually("the chain is high enough", 120 + height / 10, || {
+        (node.height() >= height).then_some(())
+    });
     done.store(true, Ordering::Relaxed);
     writers.into_iter().for_each(|writer| writer.join().unwrap());
 }

@@ -34,7 +34,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     steps.step("tidy", || tidy::run(&[]));
     steps.step("clippy", clippy);
     steps.step("purity", || purity::run(&[]));
-    steps.step("test", || test::run(&["--no-fail-fast".into()]));
+    let tests = if full { test::thorough } else { test::run };
+    steps.step("test", || tests(&["--no-fail-fast".into()]));
     steps.step("doc", documentation);
     steps.step("bare", || bare::run(&[]));
     if full {

@@ -9,11 +9,24 @@ use std::process::Command;
 
 use crate::process::{self, Failure, cargo, has_nextest, target_dir};
 
+/// What makes the end-to-end tests try harder: times that all nodes are killed, and blocks to be
+/// behind.
+const THOROUGH: [(&str, &str); 2] = [("CAIRN_KILLS", "20"), ("CAIRN_BEHIND", "10000")];
+
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
+    run_with(args, &[])
+}
+
+/// The same, with the longest end-to-end tests there are.
+pub(crate) fn thorough(args: &[String]) -> Result<(), Failure> {
+    run_with(args, &THOROUGH)
+}
+
+fn run_with(args: &[String], environment: &[(&str, &str)]) -> Result<(), Failure> {
     let chosen = args.iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"));
     let scope: &[&str] = if chosen { &[] } else { &["--workspace"] };
     let mut command = tests(scope);
-    command.args(args);
+    command.args(args).envs(environment.iter().copied());
     if env::var_os("CAIRN_BIN").is_none() {
         let build: &[&str] = match chosen {
             false => &["build", "--workspace", "--bins", "--tests"],
