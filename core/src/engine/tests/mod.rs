@@ -44,6 +44,7 @@ struct Sole {
     asked: Vec<(ConnId, RequestTag, Class, Vec<u8>)>,
     jobs: Vec<(JobId, Job)>,
     batches: Vec<BatchId>,
+    pings: Vec<(u64, u64)>,
 }
 
 impl Sole {
@@ -71,6 +72,7 @@ impl Sole {
             asked: Vec::new(),
             jobs: Vec::new(),
             batches: Vec::new(),
+            pings: Vec::new(),
         }
     }
 
@@ -89,6 +91,12 @@ impl Sole {
                 Output::Send(conn, Frame::Request { tag, class, bytes }) => {
                     assert!(bytes.len() <= class.request_bytes_max());
                     self.asked.push((*conn, *tag, *class, bytes.clone()));
+                }
+                // Whatever else they do, these peers are alive.
+                Output::Send(conn, Frame::Control(bytes)) => {
+                    if let Ok(Control::Ping { nonce, .. }) = codec::decode(bytes, bytes.len()) {
+                        self.pings.push((conn.0, nonce));
+                    }
                 }
                 Output::Send(_, Frame::Forget(tag)) => {
                     self.asked.retain(|(_, other, ..)| other != tag);
@@ -111,6 +119,8 @@ impl Sole {
                 if let Job::Verify(facts) = work {
                     self.input(Input::Verified(job, verify_batch(facts, &[7; 32])));
                 }
+            } else if let Some((conn, nonce)) = self.pings.pop() {
+                self.control(conn, &Control::Pong { nonce });
             } else if !self.batches.is_empty() {
                 let batch = self.batches.remove(0);
                 self.input(Input::Durable(batch));
