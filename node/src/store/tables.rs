@@ -6,6 +6,7 @@
 
 use cairn_core::ledger::rows::Meta;
 use cairn_core::store::{KEY_BYTES_MAX, Table};
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, KeyspaceCreateOptions};
 
 /// First byte of rows that belong to the store itself, in no table of core's.
@@ -101,7 +102,13 @@ impl Profile {
     }
 
     pub(super) fn keyspace(self) -> KeyspaceCreateOptions {
-        KeyspaceCreateOptions::default().max_memtable_size(self.sizes().memtable)
+        // Whole filters and indexes of large tables outgrow the cache, and then every look-up of an
+        // unknown id reads and checks a megabyte. Those of fresh tables are small, and kept.
+        let partitioned = || PartitioningPolicy::new([false, true]);
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(self.sizes().memtable)
+            .filter_block_partitioning_policy(partitioned())
+            .index_block_partitioning_policy(partitioned())
     }
 }
 
