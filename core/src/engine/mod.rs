@@ -238,7 +238,8 @@ impl Engine {
         if self.wake {
             return Some(self.now.instant);
         }
-        let stuck = (self.wanted.is_stuck() || !self.bodies.is_empty()).then_some(self.next_retry);
+        let stuck = self.wanted.is_stuck() || self.headers.is_stuck() || !self.bodies.is_empty();
+        let stuck = stuck.then_some(self.next_retry);
         let session = self.schedule.timeout(&self.set.summary);
         let dialing = self.dialing_timeout();
         let sealing = self.sealing.timeout();
@@ -322,6 +323,7 @@ impl Engine {
             self.wanted.review_needed(|fact| bodies.needs(fact));
             self.wanted.retry_needed();
             self.bodies.retry();
+            self.headers.retry();
         }
         while let Some((conn, tag)) = self.requests.expired(now) {
             self.outbox.push_back(Output::Send(conn, Frame::Forget(tag)));

@@ -124,10 +124,13 @@ impl Engine {
     /// A request came to nothing; it is made again elsewhere or later.
     pub(super) fn no_answer(&mut self, conn: ConnId, tag: RequestTag, class: Class) {
         match class {
-            Class::Headers => self.headers.ended(conn, tag, false),
+            Class::Headers => self.headers.failed(conn, tag),
             Class::Blocks => self.bodies.failed(tag),
             Class::Facts => self.wanted.failed(tag),
-            Class::Reconcile => self.end_session(),
+            Class::Reconcile => {
+                self.session = None;
+                self.schedule.failed(self.now.instant);
+            }
             Class::Peers | Class::Control | Class::Announce => {}
         }
     }

@@ -19,6 +19,8 @@ struct PeerChain {
     settled: bool,
     /// Requests in a row that were of no use.
     fruitless: u32,
+    /// The last request got no answer (the peer may not have been ready): try again soon.
+    failed: bool,
 }
 
 /// What the peers claim and what they were asked.
@@ -30,7 +32,7 @@ pub struct HeaderSync {
 impl HeaderSync {
     /// A peer says that this is its tip.
     pub fn claim(&mut self, conn: ConnId, tip: Tip) {
-        let new = PeerChain { tip, asked: None, settled: false, fruitless: 0 };
+        let new = PeerChain { tip, asked: None, settled: false, fruitless: 0, failed: false };
         let peer = self.peers.entry(conn).or_insert(new);
         if peer.tip != tip {
             peer.tip = tip;
@@ -56,7 +58,8 @@ impl HeaderSync {
         }
         self.peers
             .iter()
-            .filter(|(_, peer)| peer.asked.is_none() && !peer.settled && !known(&peer.tip.id))
+            .filter(|(_, peer)| peer.asked.is_none() && !peer.settled && !peer.failed)
+            .filter(|(_, peer)| !known(&peer.tip.id))
             .max_by_key(|(_, peer)| (Reverse(peer.fruitless), peer.tip.work))
             .map(|(conn, _)| *conn)
     }
@@ -84,6 +87,28 @@ impl HeaderSync {
         }
     }
 
+    /// The request got no answer. What the peer claims may be true all the same, so it is asked again
+    /// after the next `retry`.
+    pub fn failed(&mut self, conn: ConnId, tag: RequestTag) {
+        if let Some(peer) = self.peers.get_mut(&conn)
+            && peer.asked == Some(tag)
+        {
+            peer.asked = None;
+            peer.failed = true;
+            peer.fruitless = peer.fruitless.saturating_add(1);
+        }
+    }
+
+    /// Those who gave no answer may be asked again. The engine calls this now and then.
+    pub fn retry(&mut self) {
+        self.peers.values_mut().for_each(|peer| peer.failed = false);
+    }
+
+    /// Whether `retry` has something to do.
+    pub fn is_stuck(&self) -> bool {
+        self.peers.values().any(|peer| peer.failed)
+    }
+
     /// Whether this request is the one the peer was asked.
     pub fn is_asked(&self, conn: ConnId, tag: RequestTag) -> bool {
         self.peers.get(&conn).is_some_and(|peer| peer.asked == Some(tag))
@@ -102,6 +127,21 @@ mod tests {
 
     fn tip(n: u8) -> Tip {
         Tip { height: Height(1), id: BlockId([n; 32]), work: Work::from_u64(n.into()) }
+    }
+
+    #[test]
+    fn a_peer_that_was_not_ready_is_asked_again_and_does_not_go_first() {
+        let mut sync = HeaderSync::default();
+        sync.claim(ConnId(1), tip(9));
+        let unknown = |_: &BlockId| false;
+        sync.sent(ConnId(1), RequestTag(1));
+        sync.failed(ConnId(1), RequestTag(1));
+        assert!(sync.is_stuck() && sync.behind(unknown));
+        assert_eq!(sync.next(unknown), None, "not at once");
+        sync.retry();
+        assert_eq!(sync.next(unknown), Some(ConnId(1)));
+        sync.claim(ConnId(2), tip(3));
+        assert_eq!(sync.next(unknown), Some(ConnId(2)));
     }
 
     #[test]

@@ -194,7 +194,7 @@ fn endless_ids_in_a_reconciliation_give_way_to_others() {
     sole.join(1, a.id(), &chain);
     sole.control(1, &Control::Ping { nonce: 1, tip: chain.tip(), facts: huge() });
     let (mut next, mut answers) = (0u32, 0);
-    while answers < 40 {
+    while answers < 200 {
         sole.pass(3_000);
         let Some(at) = sole.asked.iter().position(|(.., class, _)| *class == Class::Reconcile)
         else {
