@@ -55,8 +55,8 @@ pub struct Limits {
     pub headers_in_memory: usize,
     /// Blocks ahead of the tip whose bodies are fetched.
     pub bodies_ahead: usize,
-    /// Blocks without a known parent that are remembered by id.
-    pub orphans: usize,
+    /// Fact ids of blocks that wait to be connected; more of them wait on disk.
+    pub body_ids_in_memory: usize,
     /// Requests of one class in flight to one peer.
     pub requests_per_peer: usize,
     /// How long a request may take.
@@ -78,7 +78,7 @@ pub struct Limits {
     pub outbound_max: usize,
     /// Connections from others at most.
     pub inbound_max: usize,
-    /// Between two looks at whether to dial.
+    /// Longest wait before an address that a person gave is dialled again.
     pub dial_interval: Millis,
     /// First and longest wait after a failed dial.
     pub backoff: (Millis, Millis),
@@ -102,7 +102,7 @@ impl Default for Limits {
             headers_kept: 2_000,
             headers_in_memory: 40_000,
             bodies_ahead: 64,
-            orphans: 64,
+            body_ids_in_memory: 65_536,
             requests_per_peer: 4,
             request_timeout: 10_000,
             hello_timeout: 10_000,

@@ -145,7 +145,9 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                     None => {}
                 }
             }
-            self.publish(state);
+            if state.publish_at.is_some_and(|at| at <= state.now.instant) {
+                self.publish(state);
+            }
         }
     }
 
@@ -209,6 +211,7 @@ impl<M: Machine, T: Transport> Driver<M, T> {
     }
 
     fn drain(&mut self, state: &mut Running) -> Result<(), StoreError> {
+        let mut published = false;
         while let Some(output) = self.machine.poll_output() {
             match output {
                 Output::Commit(id, batch) => self.commit(state, id, &batch)?,
@@ -220,6 +223,11 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 Output::Send(conn, frame) => self.transport.send(conn, frame),
                 Output::Close(conn, code) => self.transport.close(conn, code),
                 Output::Reply(id, answer) => {
+                    // Whoever is answered finds what it did in the state that it looks at next.
+                    if !published {
+                        published = true;
+                        self.publish(state);
+                    }
                     if let Some(reply) = state.replies.remove(&id) {
                         // The asker may have gone.
                         let _ = reply.send(answer);
@@ -242,9 +250,6 @@ impl<M: Machine, T: Transport> Driver<M, T> {
     }
 
     fn publish(&self, state: &mut Running) {
-        if state.publish_at.is_none_or(|at| at > state.now.instant) {
-            return;
-        }
         state.publish_at = None;
         state.published_at = state.now.instant;
         let status = self.machine.status();

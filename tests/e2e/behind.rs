@@ -64,7 +64,9 @@ fn catching_up_survives_the_death_and_the_silence_of_those_who_help() {
     a.start(&[]);
     agree(&[&a, &b, &late], 60);
     late.stop();
-    let fresh = joined("fresh", &invite);
+    let mut fresh = Cairn::new("fresh");
+    fresh.ok(&["join", &invite]);
+    fresh.start(&["--peer", &b.listen().to_string()]);
     half_way(&fresh, height);
     a.signal(Signal::STOP);
     assert!(fresh.height() < height, "too quick to be interrupted");

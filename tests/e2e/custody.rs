@@ -3,7 +3,7 @@
 use serde_json::Value;
 use support::process::{Cairn, eventually};
 
-use crate::mesh::{sound, text, three};
+use crate::mesh::{agree, sound, text, three};
 
 /// Waits until a node sees the item with this holder.
 fn sees(node: &Cairn, holder: Option<&str>) -> Value {
@@ -30,6 +30,7 @@ fn a_request_is_seen_elsewhere_and_a_second_one_is_told_who_holds_it() {
     b.ok(&["item", "request", "laptop-001"]);
     sees(&a, Some(&id(&b)));
 
+    agree(&[&a, &b, &c], 20);
     let before = a.get("/v1/status")["facts"]["total"].clone();
     let refused = a.cli(&["item", "request", "laptop-001"]);
     assert_eq!(refused.code, Some(5), "{refused:?}");

@@ -102,12 +102,16 @@ pub(crate) fn sound(nodes: &[&Cairn]) {
     }
 }
 
-/// Every fact of a node, by its id.
+/// Every fact of a node, by its id; without `seq`, the order in which it came to this node.
 pub(crate) fn facts(node: &Cairn) -> BTreeMap<String, Value> {
     let ran = Ran::of(&mut node.command(&["export"]));
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     let documents = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    documents.map(|fact| (text(&fact, "fact_id"), fact)).collect()
+    let shared = documents.map(|mut fact| {
+        fact.as_object_mut().unwrap().remove("seq").unwrap();
+        fact
+    });
+    shared.map(|fact| (text(&fact, "fact_id"), fact)).collect()
 }
 
 /// A field that is text.

@@ -140,6 +140,6 @@ fn five_blocks_of_work_win_against_four() {
     let winner = b.get("/v1/chain/tip");
     split.heal(&winner, &written);
     let reorgs = a.ok(&["chain", "reorgs"]);
-    let first = &reorgs["reorgs"][0];
-    assert_eq!((&first["depth"], &first["moved"]), (&4.into(), &4.into()), "{reorgs}");
+    let deep = |reorg: &&Value| reorg["depth"] == 4;
+    assert_eq!(reorgs["reorgs"].as_array().unwrap().iter().filter(deep).count(), 1, "{reorgs}");
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chaos;
 mod converge;
 mod custody;
 mod mesh;
+mod seeds;
+mod silence;

@@ -74,8 +74,8 @@ pub fn nobody_blamed(world: &World) {
     use cairn_core::wire::CloseCode;
     for (n, node) in world.nodes.iter().enumerate() {
         for event in &node.events {
-            let blamed = matches!(event, Event::PeerClosed { code: Some(code), .. }
-                if matches!(code, CloseCode::Misbehavior | CloseCode::BadHello));
+            let blamed =
+                matches!(event, Event::PeerClosed { code: Some(CloseCode::Misbehavior), .. });
             assert!(!blamed, "node {n}: {event:?}");
             assert!(!matches!(event, Event::BlockRefused { .. }), "node {n}: {event:?}");
         }

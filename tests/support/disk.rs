@@ -48,6 +48,13 @@ impl Disk {
         }
     }
 
+    /// Everything written survives from now on.
+    pub fn settle(&mut self) {
+        while let Some((_, batch)) = self.unsynced.pop_front() {
+            self.durable.apply(&batch);
+        }
+    }
+
     /// The power fails.
     pub fn crash(&mut self) {
         self.unsynced.clear();

@@ -7,6 +7,8 @@
 
 pub mod checkers;
 pub mod disk;
+pub mod model;
+mod net;
 pub mod process;
 pub mod random;
 pub mod relay;

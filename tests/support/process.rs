@@ -67,7 +67,8 @@ pub fn command() -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CAIRN_") || text.starts_with("XDG_") || text == "BOOTSTRAP_PEER" {
+        let mine = text.starts_with("CAIRN_") && text != "CAIRN_LOG";
+        if mine || text.starts_with("XDG_") || text == "BOOTSTRAP_PEER" {
             command.env_remove(&name);
         }
     }

@@ -4,14 +4,15 @@
 //! announcements may be dropped. A partition stalls it; after a minute both ends see it closed.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use cairn_core::engine::{
-    Command, CommandId, Config, ConnId, DialId, Engine, Frame, Job, Output, PeerAddr, Receipt,
-    Refusal, RequestTag, StreamTag,
+    Command, CommandId, Config, ConnId, Engine, Job, Output, PeerAddr, Receipt, Refusal,
+    RequestTag, StreamTag,
 };
 use cairn_core::event::Event;
 use cairn_core::fact::{EncodedFact, verify_batch};
-use cairn_core::id::{MeshId, NodeId};
+use cairn_core::id::MeshId;
 use cairn_core::ledger::create::genesis_batch;
 use cairn_core::limits::Limits;
 use cairn_core::params::Params;
@@ -19,41 +20,44 @@ use cairn_core::signature::SigningKey;
 use cairn_core::testing::MemStore;
 use cairn_core::time::{Instant, Millis, Now, UnixTime};
 use cairn_core::verified::Verified;
-use cairn_core::wire::CloseCode;
 
 use crate::disk::Disk;
 use crate::random::Random;
 use crate::schedule::{Happening, Scheduled};
 
 /// A stalled connection is given up after this long.
-const IDLE_TIMEOUT: Millis = 60_000;
+pub(crate) const IDLE_TIMEOUT: Millis = 60_000;
+/// An engine that asks for this many ticks in a row and does nothing with them never stops.
+const IDLE_TICKS_MAX: u32 = 8;
 /// The wall clock of a world at its first instant: 2026-01-01.
 const EPOCH: u64 = 1_767_225_600_000;
 
 /// One end of a connection.
 #[derive(Debug, Clone, Copy)]
-struct End {
-    to: usize,
-    peer: ConnId,
+pub(crate) struct End {
+    pub(crate) to: usize,
+    pub(crate) peer: ConnId,
     /// When the last thing sent arrives; what follows never overtakes it.
-    busy_until: u64,
+    pub(crate) busy_until: u64,
 }
 
 /// One simulated node.
 pub struct Node {
-    engine: Option<Engine>,
+    pub(crate) engine: Option<Engine>,
     /// Its disk.
     pub disk: Disk,
     /// Its key.
     pub key: SigningKey,
     config: Config,
     life: u64,
-    ends: BTreeMap<ConnId, End>,
-    next_stream: u64,
-    streams: BTreeMap<(ConnId, StreamTag), RequestTag>,
+    pub(crate) ends: BTreeMap<ConnId, End>,
+    pub(crate) next_stream: u64,
+    pub(crate) streams: BTreeMap<(ConnId, StreamTag), RequestTag>,
     wake_at: Option<u64>,
+    /// Ticks in a row at one instant that brought nothing.
+    idle_ticks: u32,
     /// Added to the world's wall clock.
-    pub clock_skew: i64,
+    clock_skew: i64,
     /// Replies in the order they came.
     pub replies: BTreeMap<CommandId, Result<Receipt, Refusal>>,
     /// Events in the order they came.
@@ -99,14 +103,16 @@ pub struct World {
     pub params: Params,
     /// The one source of chance.
     pub random: Random,
-    now: u64,
+    pub(crate) now: u64,
     order: u64,
     queue: BinaryHeap<Scheduled>,
-    next_conn: u64,
+    pub(crate) next_conn: u64,
     next_command: u64,
-    cut: BTreeSet<(usize, usize)>,
+    pub(crate) cut: BTreeSet<(usize, usize)>,
     /// Inputs handled so far.
     pub steps: u64,
+    /// A hash of every input so far, if it is wanted: two runs of one seed have the same.
+    pub trace: Option<u64>,
 }
 
 /// Where node `n` listens.
@@ -129,6 +135,7 @@ impl World {
             next_command: 0,
             cut: BTreeSet::new(),
             steps: 0,
+            trace: None,
         }
     }
 
@@ -175,6 +182,7 @@ impl World {
             next_stream: 0,
             streams: BTreeMap::new(),
             wake_at: None,
+            idle_ticks: 0,
             clock_skew: 0,
             replies: BTreeMap::new(),
             events: Vec::new(),
@@ -186,6 +194,12 @@ impl World {
     /// Changes a node's configuration; takes effect when it starts next.
     pub fn configure(&mut self, n: usize, change: impl FnOnce(&mut Config)) {
         change(&mut self.nodes[n].config);
+    }
+
+    /// Steps a node's wall clock to this far from the world's.
+    pub fn set_clock(&mut self, n: usize, skew: i64) {
+        self.nodes[n].clock_skew = skew;
+        self.tick_at(n, self.now);
     }
 
     fn clocks(&self, n: usize) -> Now {
@@ -202,15 +216,21 @@ impl World {
         node.life += 1;
         let engine = Engine::new(node.config.clone(), node.disk.view(), now);
         node.engine = Some(engine.expect("a node starts from what it stored"));
-        self.schedule(self.now, n, Happening::Tick);
+        self.tick_at(n, self.now);
     }
 
     /// The power of a node fails: what was not durable is gone, and its peers notice in time.
     pub fn crash(&mut self, n: usize) {
+        self.nodes[n].disk.crash();
+        self.kill(n);
+    }
+
+    /// The process of a node ends: what it wrote is there, and its peers notice in time.
+    pub fn kill(&mut self, n: usize) {
         let node = &mut self.nodes[n];
         node.engine = None;
         node.life += 1;
-        node.disk.crash();
+        node.disk.settle();
         node.streams.clear();
         node.wake_at = None;
         for (_, end) in std::mem::take(&mut node.ends) {
@@ -221,7 +241,13 @@ impl World {
 
     /// Nothing passes between two nodes any more.
     pub fn cut(&mut self, a: usize, b: usize) {
-        self.cut.insert((a.min(b), a.max(b)));
+        self.cut_one_way(a, b);
+        self.cut_one_way(b, a);
+    }
+
+    /// Nothing passes from one node to another any more; their links die of it.
+    pub fn cut_one_way(&mut self, a: usize, b: usize) {
+        self.cut.insert((a, b));
         for (from, to) in [(a, b), (b, a)] {
             let ends: Vec<_> = self.nodes[from]
                 .ends
@@ -249,10 +275,6 @@ impl World {
         self.cut.clear();
     }
 
-    fn is_cut(&self, a: usize, b: usize) -> bool {
-        self.cut.contains(&(a.min(b), a.max(b)))
-    }
-
     /// Gives a node a command; the reply is in `Node::replies` some time later.
     pub fn command(&mut self, n: usize, command: Command) -> CommandId {
         self.next_command += 1;
@@ -261,13 +283,13 @@ impl World {
         id
     }
 
-    fn schedule(&mut self, at: u64, node: usize, what: Happening) {
+    pub(crate) fn schedule(&mut self, at: u64, node: usize, what: Happening) {
         self.order += 1;
         let life = self.nodes[node].life;
         self.queue.push(Scheduled { at, order: self.order, node, life, what });
     }
 
-    fn between(&mut self, (least, most): (Millis, Millis)) -> Millis {
+    pub(crate) fn between(&mut self, (least, most): (Millis, Millis)) -> Millis {
         least + self.random.below(most - least + 1)
     }
 
@@ -309,23 +331,52 @@ impl World {
         if next.life != self.nodes[n].life || self.nodes[n].engine.is_none() {
             return;
         }
+        if matches!(next.what, Happening::Tick) && self.nodes[n].wake_at != Some(next.at) {
+            return;
+        }
         if let Happening::Closed(conn, ..) = &next.what
             && self.nodes[n].ends.remove(conn).is_none()
         {
             return;
         }
         self.steps += 1;
+        if let Some(trace) = self.trace.as_mut() {
+            let mut hasher = DefaultHasher::new();
+            (*trace, self.now, n, format!("{:?}", next.what)).hash(&mut hasher);
+            *trace = hasher.finish();
+        }
         self.handle(n, next.what);
     }
 
+    /// A tick that nobody asked for. It must bring nothing, or a wake-up was forgotten.
+    pub fn poke(&mut self, n: usize) {
+        let engine = self.nodes[n].engine.as_ref();
+        let due = engine.and_then(Engine::poll_timeout).is_some_and(|at| at.0 <= self.now);
+        if engine.is_none() || due {
+            return;
+        }
+        let outputs = self.feed(n, Happening::Tick);
+        assert!(outputs.is_empty(), "node {n} at {} forgot to ask for this: {outputs:?}", self.now);
+        self.schedule_tick(n);
+    }
+
     fn handle(&mut self, n: usize, what: Happening) {
+        for output in self.feed(n, what) {
+            self.carry_out(n, output);
+        }
+        self.schedule_tick(n);
+    }
+
+    /// One input; returns all outputs.
+    fn feed(&mut self, n: usize, what: Happening) -> Vec<Output> {
         let now = self.clocks(n);
         let node = &mut self.nodes[n];
-        if matches!(what, Happening::Tick) {
+        let is_tick = matches!(what, Happening::Tick);
+        if is_tick {
             node.wake_at = None;
         }
         let Some(engine) = node.engine.as_mut() else {
-            return;
+            return Vec::new();
         };
         if let Happening::Durable(id) = &what {
             node.disk.sync(*id);
@@ -338,10 +389,11 @@ impl World {
         }
         let commits = outputs.iter().filter(|o| matches!(o, Output::Commit(..))).count();
         assert!(commits <= 1, "at most one commit per input");
-        for output in outputs {
-            self.carry_out(n, output);
-        }
-        self.schedule_tick(n);
+        let again = engine.poll_timeout().is_some_and(|at| at <= now.instant);
+        let idle = is_tick && again && outputs.is_empty();
+        node.idle_ticks = if idle { node.idle_ticks + 1 } else { 0 };
+        assert!(node.idle_ticks < IDLE_TICKS_MAX, "node {n} at {}: a busy loop", self.now);
+        outputs
     }
 
     fn schedule_tick(&mut self, n: usize) {
@@ -351,9 +403,14 @@ impl World {
         };
         let at = at.0.max(self.now);
         if node.wake_at.is_none_or(|wake| wake > at) {
-            node.wake_at = Some(at);
-            self.schedule(at, n, Happening::Tick);
+            self.tick_at(n, at);
         }
+    }
+
+    /// The next tick; any that was planned before is void.
+    fn tick_at(&mut self, n: usize, at: u64) {
+        self.nodes[n].wake_at = Some(at);
+        self.schedule(at, n, Happening::Tick);
     }
 
     fn carry_out(&mut self, n: usize, output: Output) {
@@ -383,81 +440,5 @@ impl World {
             }
             Output::Event(event) => self.nodes[n].events.push(event),
         }
-    }
-
-    fn dial(&mut self, n: usize, dial: DialId, to: &PeerAddr, pin: Option<NodeId>) {
-        let target = (0..self.nodes.len()).find(|m| address(*m) == *to);
-        let delay = self.between(self.weather.latency) * 2;
-        let reachable = target.filter(|m| {
-            self.nodes[*m].engine.is_some()
-                && !self.is_cut(n, *m)
-                && pin.is_none_or(|pin| pin == self.nodes[*m].key.node_id())
-        });
-        let Some(m) = reachable else {
-            return self.schedule(self.now + delay, n, Happening::DialFailed(dial));
-        };
-        let (mine, theirs) = (ConnId(self.next_conn + 1), ConnId(self.next_conn + 2));
-        self.next_conn += 2;
-        let at = self.now + delay;
-        self.nodes[n].ends.insert(mine, End { to: m, peer: theirs, busy_until: at });
-        self.nodes[m].ends.insert(theirs, End { to: n, peer: mine, busy_until: at });
-        let (my_id, their_id) = (self.nodes[n].key.node_id(), self.nodes[m].key.node_id());
-        let opened =
-            Happening::Opened { conn: mine, node: their_id, address: to.clone(), dial: Some(dial) };
-        self.schedule(at, n, opened);
-        let from = PeerAddr(format!("n{n}:{}", 40_000 + mine.0 % 20_000));
-        let opened = Happening::Opened { conn: theirs, node: my_id, address: from, dial: None };
-        self.schedule(at, m, opened);
-    }
-
-    fn send(&mut self, n: usize, conn: ConnId, frame: Frame) {
-        let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
-            return;
-        };
-        if self.is_cut(n, end.to) {
-            return;
-        }
-        let delay = self.between(self.weather.latency);
-        let at = end.busy_until.max(self.now + delay);
-        if let Some(end) = self.nodes[n].ends.get_mut(&conn) {
-            end.busy_until = at;
-        }
-        let (m, peer) = (end.to, end.peer);
-        let what = match frame {
-            Frame::Control(bytes) => Happening::Control(peer, bytes),
-            Frame::Announce(_) if self.random.chance(self.weather.announce_loss) => return,
-            Frame::Announce(bytes) => Happening::Announce(peer, bytes),
-            Frame::Request { tag, class, bytes } => {
-                assert!(bytes.len() <= class.request_bytes_max(), "{class:?} request too long");
-                let stream = StreamTag(self.nodes[m].next_stream);
-                self.nodes[m].next_stream += 1;
-                self.nodes[m].streams.insert((peer, stream), tag);
-                Happening::Request(peer, stream, class, bytes)
-            }
-            Frame::Answer { stream, bytes } => {
-                let Some(tag) = self.nodes[n].streams.remove(&(conn, stream)) else {
-                    return;
-                };
-                Happening::Answer(peer, tag, bytes)
-            }
-            Frame::Refuse(stream) => {
-                let Some(tag) = self.nodes[n].streams.remove(&(conn, stream)) else {
-                    return;
-                };
-                Happening::NoAnswer(peer, tag)
-            }
-            Frame::Forget(_) => return,
-        };
-        self.schedule(at, m, what);
-    }
-
-    fn close(&mut self, n: usize, conn: ConnId, code: CloseCode) {
-        let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
-            return;
-        };
-        self.schedule(self.now, n, Happening::Closed(conn, Some(code), false));
-        let delay = if self.is_cut(n, end.to) { IDLE_TIMEOUT } else { 30 };
-        let at = end.busy_until.max(self.now + delay);
-        self.schedule(at, end.to, Happening::Closed(end.peer, Some(code), true));
     }
 }

@@ -4,12 +4,10 @@
 
 mod fork_choice;
 mod locator;
-mod orphans;
 mod tree;
 
 pub use fork_choice::{Candidate, ForkChoice};
 pub use locator::{find_fork, locator};
-pub use orphans::{Orphan, Orphans};
 pub use tree::{
     Entry, Evidence, ExtendError, HeaderTree, InsertError, Inserted, NewHeader, Root, Status,
     Stopped,

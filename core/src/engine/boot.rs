@@ -23,7 +23,7 @@ pub(super) fn load_set(
 /// The address book: what was remembered, and what the configuration adds.
 pub(super) fn load_book(config: &Config, view: &dyn View, jitter: u64) -> Result<Book, StoreFault> {
     let limits = &config.limits;
-    let mut book = Book::new(limits.addresses, limits.backoff, jitter);
+    let mut book = Book::new(limits.addresses, limits.backoff, limits.dial_interval, jitter);
     for (address, row) in view.peer_rows(limits.addresses)? {
         let close = row.last_close.and_then(|(number, by_peer)| {
             CloseCode::from_number(number.into()).map(|code| (code, by_peer))

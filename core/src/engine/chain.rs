@@ -11,7 +11,7 @@ use crate::ledger::delta;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{HeaderRow, TipRow};
 use crate::limits::{HEADERS_PER_ANSWER, Limits};
-use crate::params::{MEDIAN_TIME_SPAN, Params};
+use crate::params::{MEDIAN_TIME_SPAN, Params, SealRule};
 use crate::seal::authority;
 use crate::signature::check_batch;
 use crate::store::{StoreFault, Table, View};
@@ -154,6 +154,52 @@ impl Chain {
         self.tree.contains(id)
     }
 
+    /// Whether a peer with this tip has nothing to tell us about headers. Under authority branches
+    /// beside the chain count too: whoever knows the tip, but prefers another, may lack some.
+    pub(super) fn agrees_with(&self, tip: &BlockId) -> bool {
+        let decided_by_chain = !matches!(self.params.seal, SealRule::Authority);
+        self.knows(tip) && (decided_by_chain || self.tree.on_best_headers(tip))
+    }
+
+    /// The block to connect up to. What decides is the choice among all headers, as soon as the
+    /// bodies on the way are here; until then the choice among what is held.
+    pub(super) fn target(&self) -> BlockId {
+        let (tip, held, body) = (self.row.tip.id, self.tree.held_to_best(), self.tree.best_body());
+        let extends = |id: &BlockId| self.tree.common_ancestor(id, &tip) == Some(tip);
+        let on_the_way = extends(&held);
+        if held == self.tree.best_header() || (on_the_way && held != tip) {
+            held
+        } else if on_the_way && !extends(&body) {
+            // What is held may favor a branch only because of what is not.
+            tip
+        } else {
+            body
+        }
+    }
+
+    /// The headers of a branch beside the applied chain; `n` counts through all of them.
+    pub(super) fn side_branch(
+        &self,
+        n: usize,
+        max: usize,
+        hidden: impl Fn(&BlockId) -> bool,
+    ) -> Option<HeadersAnswer> {
+        let leaves: Vec<BlockId> = self.tree.side_leaves().filter(|id| !hidden(id)).collect();
+        let leaf = leaves.get(n.checked_rem(leaves.len())?)?;
+        let from = self.tree.common_ancestor(leaf, &self.row.tip.id)?;
+        let mut answer = HeadersAnswer { from, headers: Vec::new(), sealers: Vec::new() };
+        let mut root = self.tree.entry(&from)?.header().sealers_root;
+        for id in self.tree.path(&from, leaf, max)? {
+            let entry = self.tree.entry(&id)?;
+            if entry.header().sealers_root != root {
+                root = entry.header().sealers_root;
+                answer.sealers.push(entry.sealers().to_vec());
+            }
+            answer.headers.push(entry.header().get().clone());
+        }
+        Some(answer)
+    }
+
     /// Whether the best header chain ends where the applied one does.
     pub(super) fn is_caught_up(&self) -> bool {
         self.tree.best_header() == self.row.tip.id
@@ -188,20 +234,14 @@ impl Chain {
     /// The next bodies to fetch on the way to the best header, in order; at most `max`.
     pub(super) fn bodies_wanted(&self, max: usize) -> Vec<BlockId> {
         let best = self.tree.best_header();
-        if best == self.row.tip.id || best == self.tree.best_body() {
+        let mut from = self.tree.held_to_best();
+        if from == best {
             return Vec::new();
         }
         let held = |id: &BlockId| {
             self.tree.entry(id).is_some_and(|entry| entry.status() == Status::BodyHeld)
         };
-        let nearest = [self.tree.best_body(), self.row.tip.id]
-            .into_iter()
-            .filter_map(|id| self.tree.common_ancestor(&id, &best))
-            .max_by_key(|id| self.tree.entry(id).map(|entry| entry.header().height));
-        let Some(mut from) = nearest else {
-            return Vec::new();
-        };
-        // A branch that does not win yet may be held for a long way.
+        // There may be gaps in what is held.
         loop {
             let Some(path) = self.tree.path(&from, &best, max) else {
                 return Vec::new();
@@ -264,7 +304,8 @@ impl Chain {
         }
         let inserted = self.tree.insert_many(&headers, now, self.ahead_max, seed);
         Ok(match inserted.stopped.map(|stopped| stopped.error) {
-            Some(InsertError::Invalid(_) | InsertError::InvalidAncestor(_)) => Err(BadHeaders),
+            Some(InsertError::Invalid(_)) => Err(BadHeaders),
+            // That a body is invalid is no fault of a header, which may be told without it.
             _ => Ok(inserted.new.len()),
         })
     }

@@ -62,6 +62,9 @@ pub(super) struct Conn {
     pub(super) next_ping: Instant,
     /// Round trip of the last ping.
     pub(super) rtt: Option<Millis>,
+    /// A request to it was in vain and nothing has come from it since: it may be gone without our
+    /// knowing, so others are asked meanwhile.
+    pub(super) silent: bool,
     /// Facts and blocks it brought first.
     pub(super) useful: u32,
     /// Requests in a row that it let expire.
@@ -104,6 +107,7 @@ impl Conns {
             ping: None,
             next_ping: now,
             rtt: None,
+            silent: false,
             useful: 0,
             stalls: 0,
             requests: TokenBucket { milli_tokens: 50_000, filled: now },
@@ -136,9 +140,10 @@ impl Conns {
         self.accepted().map(|(id, _)| id).collect()
     }
 
-    /// The same, those first who answer in time.
+    /// Those whom it makes sense to ask for something, those first who answer in time.
     pub(super) fn by_promptness(&self) -> Vec<ConnId> {
-        let mut conns: Vec<_> = self.accepted().map(|(id, conn)| (conn.stalls, id)).collect();
+        let heard = self.accepted().filter(|(_, conn)| !conn.silent);
+        let mut conns: Vec<_> = heard.map(|(id, conn)| (conn.stalls, id)).collect();
         conns.sort_unstable();
         conns.into_iter().map(|(_, id)| id).collect()
     }

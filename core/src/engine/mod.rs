@@ -71,6 +71,8 @@ struct ActiveSession {
     asked: bool,
     /// Facts it found that we lack.
     found: usize,
+    /// When it last asked.
+    since: Instant,
 }
 
 /// The machine.
@@ -108,6 +110,7 @@ pub struct Engine {
     last_job: u64,
     last_nonce: u64,
     last_arrival: Instant,
+    side_branches_told: usize,
     /// When the tip last moved.
     tip_since: Instant,
     next_retry: Instant,
@@ -121,6 +124,9 @@ pub struct Engine {
     duplicates_dropped: u64,
     peers_stale: bool,
     members_stale: bool,
+    /// Whether other addresses may be worth dialling than at `next_dial`.
+    dials_stale: bool,
+    next_dial: Option<Instant>,
     /// Whether anybody else belongs to the mesh.
     has_others: bool,
     status: Status,
@@ -147,7 +153,7 @@ impl Engine {
             now,
             set,
             fingerprints,
-            sealing: Sealing::new(&config, now.instant),
+            sealing: Sealing::new(&config, book.is_empty(), now.instant),
             chain,
             mempool,
             strangers: Strangers::new((limits.strangers_facts, limits.strangers_bytes)),
@@ -169,6 +175,7 @@ impl Engine {
             last_job: 0,
             last_nonce: 0,
             last_arrival: now.instant,
+            side_branches_told: 0,
             tip_since: now.instant,
             next_retry: now.instant,
             progress: now.instant,
@@ -178,6 +185,8 @@ impl Engine {
             duplicates_dropped: 0,
             peers_stale: true,
             members_stale: true,
+            dials_stale: true,
+            next_dial: None,
             has_others: false,
             status,
             config,
@@ -238,18 +247,19 @@ impl Engine {
         if self.wake {
             return Some(self.now.instant);
         }
-        let stuck = self.wanted.is_stuck() || self.headers.is_stuck() || !self.bodies.is_empty();
-        let stuck = stuck.then_some(self.next_retry);
+        let stuck = (self.wanted.is_stuck() || !self.bodies.is_idle()).then_some(self.next_retry);
         let session = self.schedule.timeout(&self.set.summary);
-        let dialing = self.dialing_timeout();
+        let headers = self.headers.timeout(|id| self.chain.agrees_with(id));
+        // Without room, what makes some is an input.
+        let headers = headers.filter(|_| self.chain.has_room_for_headers());
         let sealing = self.sealing.timeout();
         [
             self.conns.timeout(),
             self.requests.timeout(),
             self.gossip.timeout(),
-            // While gossip flows a session waits for a quiet moment.
-            session.map(|at| at.max(self.now.instant.after(100))),
-            dialing,
+            session.map(|at| at.max(self.quiet_from())),
+            self.next_dial,
+            headers,
             sealing,
             stuck,
         ]
@@ -270,6 +280,10 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
+        let speaks = !matches!(input, ConnInput::NoAnswer(_) | ConnInput::Closed { .. });
+        if speaks && let Some(conn) = self.conns.get_mut(conn) {
+            conn.silent = false;
+        }
         match input {
             ConnInput::Opened { node, address, dial } => {
                 self.on_opened(conn, node, address, dial, view)
@@ -298,6 +312,8 @@ impl Engine {
         if !self.released.is_empty() {
             let released = core::mem::take(&mut self.released);
             self.arrive(released, None, view, batch)?;
+            // They may all have been there; the rest of what is to do is done next.
+            self.wake = true;
         } else if !self.advance_chain(view, batch)?
             && !self.judge_pending(view, batch)?
             && !self.seal_if_due(view, batch)?
@@ -305,6 +321,7 @@ impl Engine {
             self.wake |= self.mempool.refill(view, REFILL)?;
             let last = crate::ledger::rows::Seq(self.set.summary.count);
             self.fingerprints.save(last, self.stopping, batch);
+            self.spill_bodies(batch);
         }
         self.wake |= !batch.is_empty();
         Ok(())
@@ -323,12 +340,14 @@ impl Engine {
             self.wanted.review_needed(|fact| bodies.needs(fact));
             self.wanted.retry_needed();
             self.bodies.retry();
-            self.headers.retry();
         }
         while let Some((conn, tag)) = self.requests.expired(now) {
             self.outbox.push_back(Output::Send(conn, Frame::Forget(tag)));
+            // A ping at once finds out whether it is merely slow.
             if let Some(peer) = self.conns.get_mut(conn) {
                 peer.stalls = peer.stalls.saturating_add(1);
+                peer.silent = true;
+                peer.next_ping = now;
             }
             if let Some(class) = self.requests.close(conn, tag) {
                 self.no_answer(conn, tag, class);
@@ -345,31 +364,30 @@ impl Engine {
         Ok(())
     }
 
+    /// Dials what is due, and notes when the next address will be.
     fn dial_due(&mut self) {
-        if self.stopping {
+        let now = self.now.instant;
+        if !self.dials_stale && self.next_dial.is_none_or(|at| at > now) {
             return;
         }
+        self.dials_stale = false;
+        self.next_dial = None;
         let connected = self.conns.nodes();
-        let limits = &self.config.limits;
-        let outbound = self.conns.count(true);
-        let wanted = limits.outbound_wanted.saturating_sub(outbound);
-        if outbound >= limits.outbound_max {
-            return;
-        }
-        while let Some((dial, address, pin)) =
-            self.book.next_dial(self.now.instant, wanted, &connected)
-        {
+        loop {
+            // Those under way count: else one pass would dial the whole book.
+            let outbound =
+                self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
+            let limits = &self.config.limits;
+            if self.stopping || outbound >= limits.outbound_max {
+                return;
+            }
+            let wanted = limits.outbound_wanted.saturating_sub(outbound);
+            let Some((dial, address, pin)) = self.book.next_dial(now, wanted, &connected) else {
+                self.next_dial = self.book.timeout(wanted, &connected);
+                return;
+            };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
-    }
-
-    /// When an address is worth dialling again; not if enough are connected.
-    fn dialing_timeout(&self) -> Option<Instant> {
-        if self.stopping || self.conns.count(true) >= self.config.limits.outbound_max {
-            return None;
-        }
-        let slow = self.now.instant.after(self.config.limits.dial_interval);
-        self.book.timeout().map(|at| if at <= self.now.instant { slow } else { at })
     }
 
     /// Hands the changes of this input to the store, and its promises to what waits for the disk.
@@ -385,16 +403,23 @@ impl Engine {
         }
     }
 
-    /// Whether a block we sealed is not durable yet, so that nobody may hear of it.
+    /// Whether the tip is a block we sealed that is not durable yet, so that nobody may hear of
+    /// it. (One that is not the tip any more was never told and is of no interest to anybody.)
     fn own_block_waits(&self) -> bool {
-        let own = |promise: &Promise| matches!(promise, Promise::OwnBlock(_));
-        self.promises.own_block_waits() || self.fresh.iter().any(own)
+        let tip = self.chain.tip().id;
+        self.promises.waiting().chain(&self.fresh).any(|promise| promise.is_own_block(&tip))
     }
 
     fn fulfil(&mut self, promise: Promise) {
         match promise {
             Promise::Reply(id, result) => self.outbox.push_back(Output::Reply(id, result)),
-            Promise::OwnBlock(tip) => self.announce_block(tip),
+            Promise::OwnBlock(tip) if tip.id == self.chain.tip().id => {
+                self.announce_block(tip);
+                self.ping_soon();
+                self.sealing.retry();
+            }
+            // Another branch won before anybody heard of the block.
+            Promise::OwnBlock(_) => {}
         }
     }
 }

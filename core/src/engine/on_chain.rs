@@ -26,12 +26,8 @@ const FACTS_PER_STEP: usize = 8_192;
 /// Pending facts judged by one input.
 const JUDGED_PER_STEP: usize = 4_096;
 
-/// Why connecting stopped.
-enum Stop {
-    /// The block breaks a rule.
-    Rejected(BlockId, BlockReject),
-    /// Facts that were thought to be here are not.
-    Missing(BlockId, Vec<FactId>),
+const fn fault(what: &'static str) -> StoreFault {
+    StoreFault { table: Table::Body, what }
 }
 
 impl Engine {
@@ -42,7 +38,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<bool, StoreFault> {
-        let (tip, best) = (self.chain.tip(), self.chain.tree.best_body());
+        let (tip, best) = (self.chain.tip(), self.chain.target());
         if tip.id == best {
             return Ok(false);
         }
@@ -56,10 +52,15 @@ impl Engine {
         // A reorg is one change; an extension may take several.
         let blocks_max = if disconnected.is_empty() { FACTS_PER_STEP } else { usize::MAX };
         let path = tree.path(&fork, &best, blocks_max).unwrap_or_default();
-        let (connected, stop) = self.connect(&mut overlay, &path, disconnected.is_empty())?;
-        if let Some(stop) = stop {
+        let (connected, refused) = self.connect(&mut overlay, &path, disconnected.is_empty())?;
+        if let Some((block, reject)) = refused {
             self.wake = true;
-            self.handle_stop(stop);
+            let from = self.bodies.sender(&block);
+            self.refuse_block(&block, reject.to_string());
+            // Only blocks that the sender has connected itself are served, so it is to blame.
+            if let Some(conn) = from {
+                self.close(conn, CloseCode::Misbehavior);
+            }
             if !disconnected.is_empty() {
                 // The branch may not be the better one any more; nothing of it was made visible.
                 return Ok(false);
@@ -80,7 +81,7 @@ impl Engine {
         overlay: &mut Overlay<'_>,
         path: &[BlockId],
         bounded: bool,
-    ) -> Result<(Vec<(BlockId, Effects)>, Option<Stop>), StoreFault> {
+    ) -> Result<(Vec<(BlockId, Effects)>, Option<(BlockId, BlockReject)>), StoreFault> {
         let mut connected: Vec<(BlockId, Effects)> = Vec::new();
         let mut facts = 0;
         for id in path {
@@ -88,9 +89,9 @@ impl Engine {
                 break;
             };
             let list = match self.bodies.body(id) {
-                Some((list, _)) => list.to_vec(),
-                // A block that was on the best chain before.
-                None => overlay.body(id)?.unwrap_or_default(),
+                Some(list) => list.to_vec(),
+                // A block that was on the best chain before, or waited long.
+                None => overlay.body(id)?.ok_or(fault("the body of a held block is gone"))?,
             };
             facts += list.len();
             if bounded && !connected.is_empty() && facts > FACTS_PER_STEP {
@@ -100,13 +101,12 @@ impl Engine {
             let cached = |id: &FactId| self.mempool.get(id);
             let read = match prefetch(&self.config.params, &block, overlay, &cached)? {
                 Prefetch::Ready(read) => read,
-                Prefetch::Missing(facts) => {
-                    return Ok((connected, Some(Stop::Missing(*id, facts))));
-                }
+                // They were here when the block was held, and no fact is ever deleted.
+                Prefetch::Missing(_) => return Err(fault("facts of a held block are gone")),
             };
             let effects = match apply(&block, read) {
                 Ok(effects) => effects,
-                Err(reject) => return Ok((connected, Some(Stop::Rejected(*id, reject)))),
+                Err(reject) => return Ok((connected, Some((*id, reject)))),
             };
             let row = HeaderRow {
                 header: block.header,
@@ -119,23 +119,10 @@ impl Engine {
         Ok((connected, None))
     }
 
-    fn handle_stop(&mut self, stop: Stop) {
-        match stop {
-            Stop::Rejected(id, reject) => {
-                let from = self.bodies.body(&id).and_then(|(_, from)| from);
-                self.refuse_block(&id, reject.to_string());
-                // Only blocks that the sender has connected itself are served, so it is to blame.
-                if let Some(conn) = from {
-                    self.close(conn, CloseCode::Misbehavior);
-                }
-            }
-            Stop::Missing(id, facts) => {
-                let list = self.bodies.body(&id).map(|(list, from)| (list.clone(), from));
-                if let Some((list, from)) = list {
-                    facts.iter().for_each(|fact| self.wanted.need(*fact, from));
-                    self.bodies.got(id, list, &facts, from);
-                }
-            }
+    /// Bodies of branches that do not win wait on disk when they are many.
+    pub(super) fn spill_bodies(&mut self, batch: &mut Batch) {
+        for (id, list) in self.bodies.spill(self.config.limits.body_ids_in_memory) {
+            batch.put(Table::Body, id.as_bytes(), &codec::encode(&list[..]));
         }
     }
 
@@ -175,6 +162,9 @@ impl Engine {
         }
         self.chain.set_tip(row);
         batch.append(&overlay.into_batch());
+        for id in self.bodies.retain(|id| self.chain.knows(id)) {
+            batch.delete(Table::Body, id.as_bytes());
+        }
         self.told_tip(disconnected.is_empty(), connected);
         self.tip_since = self.now.instant;
         self.sealing.retry();

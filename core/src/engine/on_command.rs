@@ -71,6 +71,7 @@ impl Engine {
                     return Ok(Err(Refusal::Malformed(what)));
                 }
                 self.book.hurry(&address);
+                self.touch_peers();
                 Ok(Ok(Receipt::Done))
             }
             Command::Stop => {

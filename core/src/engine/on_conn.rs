@@ -17,7 +17,6 @@ use crate::ledger::read::Read;
 use crate::ledger::rows::{Known, PeerRow};
 use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
 use crate::params::{Admission, RULES_VERSION};
-use crate::peer::Source;
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::verified::Verified;
 use crate::wire::{CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
@@ -36,8 +35,9 @@ impl Engine {
         }
         let timeout = self.config.limits.hello_timeout;
         self.conns.open(self.now.instant, conn, node, address, dial, timeout);
-        if node == self.me {
-            self.close(conn, CloseCode::Myself);
+        if node == self.me || self.stopping {
+            let code = if self.stopping { CloseCode::ShuttingDown } else { CloseCode::Myself };
+            self.close(conn, code);
             return Ok(());
         }
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
@@ -260,7 +260,7 @@ impl Engine {
             let row = PeerRow { node: Some(node), last_seen: now.wall, last_close: None };
             batch.put(Table::Peer, address.0.as_bytes(), &codec::encode(&row));
         } else if inbound && let Some(listens) = with_port(&address, hello.port) {
-            self.book.learn(listens, Source::Heard, None);
+            self.book.hear(listens, node);
         }
         self.ask_for_peers(id);
         let connected = Event::PeerConnected { node, outbound: !inbound };

@@ -88,6 +88,7 @@ impl Engine {
     ) -> Result<Vec<Arrived>, StoreFault> {
         let mut arrival = Arrival::new(&self.config.params, view)?;
         let mut outcomes = Vec::with_capacity(facts.len());
+        let mut lost = Vec::new();
         for fact in facts {
             let id = fact.id();
             let outcome = arrival.add(&fact)?;
@@ -99,10 +100,14 @@ impl Engine {
                     self.complete_bodies(&id);
                 }
                 Arrived::Duplicate => self.complete_bodies(&id),
-                Arrived::Stranger(author) => self.strangers.keep(author, fact),
+                Arrived::Stranger(author) => lost.extend(self.strangers.keep(author, fact)),
             }
             self.wanted.done(&id);
             outcomes.push(outcome);
+        }
+        // A block that was waiting for one of those has to have it again.
+        for id in lost.iter().filter(|id| self.bodies.needs(id)) {
+            self.wanted.need(*id, None);
         }
         let entry = arrival.finish();
         if entry.set != self.set {

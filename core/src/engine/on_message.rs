@@ -14,10 +14,9 @@ use crate::ledger::read::Read;
 use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, PEERS_PER_ANSWER,
 };
-use crate::peer::Source;
 use crate::reconcile::{Session, Step};
 use crate::store::{StoreFault, View};
-use crate::time::Millis;
+use crate::time::{Instant, Millis};
 use crate::wire::{
     Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
     HeadersRequest, PeersAnswer, PeersRequest, ReconcileAnswer,
@@ -25,6 +24,9 @@ use crate::wire::{
 
 /// Nothing new for this long means that gossip has stopped.
 const QUIET: Millis = 2_000;
+
+/// A reconciliation that waits this long for the facts it found is given up.
+const STUCK: Millis = 30_000;
 
 /// A reconciliation that is due waits at most this long for gossip to stop.
 const PATIENCE: Millis = 10_000;
@@ -124,7 +126,7 @@ impl Engine {
     /// A request came to nothing; it is made again elsewhere or later.
     pub(super) fn no_answer(&mut self, conn: ConnId, tag: RequestTag, class: Class) {
         match class {
-            Class::Headers => self.headers.failed(conn, tag),
+            Class::Headers => self.headers.ended(self.now.instant, conn, tag, false),
             Class::Blocks => self.bodies.failed(tag),
             Class::Facts => self.wanted.failed(tag),
             Class::Reconcile => {
@@ -145,8 +147,8 @@ impl Engine {
         let ids: Vec<BlockId> = answer.bodies.iter().map(|(id, _)| *id).collect();
         let came = self.bodies.answered(tag, &ids);
         for (id, facts) in answer.bodies {
-            // Not asked for (twice, or no longer of interest): dropped.
-            if !came.contains(&id) || self.bodies.has(&id) {
+            // Not asked for, or no longer of interest: dropped.
+            if !came.contains(&id) {
                 continue;
             }
             match self.chain.judge_body(&id, &facts) {
@@ -192,7 +194,7 @@ impl Engine {
         }
         let outcome = self.chain.take_headers(&answer, &self.now, view, &self.config.seed)?;
         let useful = matches!(outcome, Ok(new) if new > 0);
-        self.headers.ended(conn, tag, useful);
+        self.headers.ended(self.now.instant, conn, tag, useful);
         if useful {
             self.wake = true;
             if let Some(peer) = self.conns.get_mut(conn) {
@@ -247,10 +249,11 @@ impl Engine {
             self.outbox.push_back(Output::Event(heard));
         }
         for (address, node) in answer.peers {
-            if node != self.me && !self.conns.nodes().contains(&node) {
-                self.book.learn(PeerAddr(address), Source::Heard, None);
+            if node != self.me {
+                self.book.hear(PeerAddr(address), node);
             }
         }
+        self.touch_peers();
         true
     }
 
@@ -285,11 +288,21 @@ impl Engine {
         if !self.chain.has_room_for_headers() {
             return Ok(());
         }
-        while let Some(conn) = self.headers.next(|id| self.chain.knows(id)) {
+        while let Some(conn) = self.headers.next(self.now.instant, |id| self.chain.agrees_with(id))
+        {
             let tag = self.requests.next_tag();
-            let locator = locator(self.chain.best_header_height(), |height| {
+            let mut locator = locator(self.chain.best_header_height(), |height| {
                 self.chain.best_header_at(height, view)
             })?;
+            // Told that we know all of its chain, the peer tells of branches beside it.
+            let theirs = self.headers.tip_of(conn).map(|tip| tip.id);
+            if let Some(theirs) = theirs.filter(|id| self.chain.knows(id)) {
+                locator.insert(0, theirs);
+                if locator.len() > crate::limits::LOCATOR_IDS {
+                    // Not the last: that is genesis, which all have in common.
+                    locator.remove(1);
+                }
+            }
             let request = HeadersRequest { locator, max: HEADERS_PER_ANSWER as u16 };
             self.headers.sent(conn, tag);
             self.ask(conn, Class::Headers, codec::encode(&request));
@@ -324,24 +337,39 @@ impl Engine {
         }
     }
 
+    /// When gossip will have stopped, if nothing comes any more. While it flows, sets differ by
+    /// what is under way; that needs no reconciliation.
+    pub(super) fn quiet_from(&self) -> Instant {
+        if self.wanted.is_empty() && self.verifying.is_empty() {
+            return Instant(0);
+        }
+        let idle = self.last_arrival.after(QUIET);
+        let due = self.schedule.timeout(&self.set.summary);
+        due.map_or(idle, |due| idle.min(due.after(PATIENCE)))
+    }
+
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
     fn reconcile(&mut self) {
-        // While gossip flows, sets differ by what is under way; that needs no reconciliation.
-        let idle = self.now.instant.since(self.last_arrival) >= QUIET;
-        let due = self.schedule.timeout(&self.set.summary);
-        let overdue = due.is_some_and(|due| self.now.instant.since(due) >= PATIENCE);
-        let quiet = idle || overdue || (self.wanted.is_empty() && self.verifying.is_empty());
-        if quiet && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary) {
+        if self.quiet_from() <= self.now.instant
+            && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary)
+        {
             let session = Session::default();
-            self.session = Some(super::ActiveSession { conn, session, asked: false, found: 0 });
+            let since = self.now.instant;
+            let active = super::ActiveSession { conn, session, asked: false, found: 0, since };
+            self.session = Some(active);
         }
         let Some(active) = self.session.as_mut().filter(|active| !active.asked) else {
             return;
         };
         // Facts found are fetched before more are looked for.
         if !self.wanted.has_room(active.conn) {
+            // A peer that does not serve what it lists must not keep the others waiting.
+            if self.now.instant.since(active.since) >= STUCK {
+                self.end_session();
+            }
             return;
         }
+        active.since = self.now.instant;
         match active.session.ask() {
             Step::Ask(request) => {
                 active.asked = true;

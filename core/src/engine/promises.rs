@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::input::{BatchId, CommandId};
 use super::output::{Receipt, Refusal};
+use crate::id::BlockId;
 use crate::wire::Tip;
 
 /// Something that may be told once a batch is durable.
@@ -15,6 +16,13 @@ pub(super) enum Promise {
     Reply(CommandId, Result<Receipt, Refusal>),
     /// A block we sealed became the tip.
     OwnBlock(Tip),
+}
+
+impl Promise {
+    /// Whether it is to tell of this block of ours.
+    pub(super) fn is_own_block(&self, id: &BlockId) -> bool {
+        matches!(self, Self::OwnBlock(tip) if tip.id == *id)
+    }
 }
 
 /// Promises in the order of their batches.
@@ -48,9 +56,9 @@ impl Promises {
         self.waiting.drain(..ready).map(|(_, promise)| promise).collect()
     }
 
-    /// Whether a block we sealed is not durable yet.
-    pub(super) fn own_block_waits(&self) -> bool {
-        self.waiting.iter().any(|(_, promise)| matches!(promise, Promise::OwnBlock(_)))
+    /// Everything that waits.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Promise> {
+        self.waiting.iter().map(|(_, promise)| promise)
     }
 }
 

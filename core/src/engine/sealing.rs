@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::{Config, Engine, Job, JobId, Output};
 use crate::block::{Block, Header};
 use crate::chain::NewHeader;
-use crate::id::{FactId, NodeId};
+use crate::id::{BlockId, FactId, NodeId};
 use crate::params::SealRule;
 use crate::producer::{self, Slot};
 use crate::seal::authority;
@@ -26,6 +26,7 @@ const WITHHELD_TIMEOUTS: u64 = 3;
 /// A block whose nonce the pool looks for.
 struct Grinding {
     job: JobId,
+    parent: BlockId,
     facts: Vec<FactId>,
     sealers: Option<Vec<NodeId>>,
 }
@@ -45,8 +46,9 @@ pub(super) struct Sealing {
 }
 
 impl Sealing {
-    pub(super) const fn new(config: &Config, now: Instant) -> Self {
-        let patience = if config.dial.is_empty() { 0 } else { PATIENCE };
+    /// `alone`: there is nobody to hear from.
+    pub(super) const fn new(config: &Config, alone: bool, now: Instant) -> Self {
+        let patience = if alone { 0 } else { PATIENCE };
         Self {
             enabled: config.seal_blocks,
             patient_until: now.after(patience),
@@ -93,7 +95,9 @@ impl Engine {
             Some(_) => true,
             None => sealing.fruitless || self.own_block_waits(),
         };
-        let patient = self.now.instant >= sealing.patient_until || self.conns.count(true) > 0;
+        let heard = self.conns.accepted().next().is_some()
+            && !self.headers.behind(|id| self.chain.agrees_with(id));
+        let patient = heard || self.now.instant >= sealing.patient_until;
         sealing.enabled
             && !self.stopping
             && !busy
@@ -197,8 +201,9 @@ impl Engine {
             SealRule::Pow { .. } => {
                 self.last_job += 1;
                 let job = JobId(self.last_job);
-                self.sealing.grinding = Some(Grinding { job, facts: block.facts, sealers });
                 let header = Box::new(block.header);
+                let (parent, facts) = (header.parent, block.facts);
+                self.sealing.grinding = Some(Grinding { job, parent, facts, sealers });
                 self.outbox.push_back(Output::Work(job, Job::Grind(header)));
                 Ok(false)
             }
@@ -207,7 +212,9 @@ impl Engine {
 
     /// The tip moved on: what is being ground is of no use.
     fn stop_stale_grinding(&mut self) {
-        if self.sealing.grinding.is_some() && self.tip_since == self.now.instant {
+        let tip = self.chain.tip().id;
+        // Its answer finds nobody who waits for it.
+        if self.sealing.grinding.take_if(|grinding| grinding.parent != tip).is_some() {
             self.last_job += 1;
             let job = JobId(self.last_job);
             self.outbox.push_back(Output::Work(job, Job::StopGrinding));

@@ -75,7 +75,11 @@ impl Engine {
     }
 
     /// Headers of our best chain after the first id of the locator that is on it.
-    fn serve_headers(&self, bytes: &[u8], view: &dyn View) -> Result<Option<Vec<u8>>, StoreFault> {
+    fn serve_headers(
+        &mut self,
+        bytes: &[u8],
+        view: &dyn View,
+    ) -> Result<Option<Vec<u8>>, StoreFault> {
         let Some(request) = parse::<HeadersRequest>(Class::Headers, bytes) else {
             return Ok(None);
         };
@@ -96,6 +100,9 @@ impl Engine {
         };
         let last = self.public_tip(view)?.height;
         let max = usize::from(request.max).min(HEADERS_PER_ANSWER);
+        if height == last && request.locator.first() == Some(&from) {
+            return Ok(Some(codec::encode(&self.side_branch(from, max))));
+        }
         let mut answer = HeadersAnswer { from, headers: Vec::new(), sealers: Vec::new() };
         let mut sealers_root = match view.header(&from)? {
             Some(row) => row.header.sealers_root,
@@ -120,6 +127,19 @@ impl Engine {
         Ok(Some(codec::encode(&answer)))
     }
 
+    /// Headers beside our chain, for a peer that knows all of it and prefers another.
+    fn side_branch(&mut self, tip: BlockId, max: usize) -> HeadersAnswer {
+        self.side_branches_told = self.side_branches_told.wrapping_add(1);
+        let secret = |id: &BlockId| self.promises.waiting().any(|one| one.is_own_block(id));
+        let branch = self.chain.side_branch(self.side_branches_told, max, secret);
+        let fits = |answer: &HeadersAnswer| {
+            let lists: usize = answer.sealers.iter().map(|list| 32 * list.len()).sum();
+            lists + crate::block::HEADER_BYTES_MAX * answer.headers.len() < HEADERS_ANSWER_BYTES
+        };
+        let nothing = HeadersAnswer { from: tip, headers: Vec::new(), sealers: Vec::new() };
+        branch.filter(fits).unwrap_or(nothing)
+    }
+
     fn serve_blocks(&self, bytes: &[u8], view: &dyn View) -> Result<Option<Vec<u8>>, StoreFault> {
         let Some(request) = parse::<BlocksRequest>(Class::Blocks, bytes) else {
             return Ok(None);
@@ -134,7 +154,9 @@ impl Engine {
             if self.own_block_waits() && id == self.chain.tip().id {
                 continue;
             }
-            let Some(body) = view.body(&id)? else {
+            // Bodies without a header in the store were never connected: not ours to vouch for.
+            let connected = view.header(&id)?.is_some();
+            let Some(body) = view.body(&id)?.filter(|_| connected) else {
                 continue;
             };
             size += 32 * body.len() + 48;

@@ -99,6 +99,7 @@ impl Engine {
     /// The list of peers changed.
     pub(super) const fn touch_peers(&mut self) {
         self.peers_stale = true;
+        self.dials_stale = true;
     }
 
     /// Who belongs to the mesh may have changed.
@@ -109,7 +110,8 @@ impl Engine {
     pub(super) fn refresh_status(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         if self.members_stale {
             self.members_stale = false;
-            self.has_others = view.scan(Table::Member, &[], &[0xff; 33], 2)?.len() > 1;
+            let two = view.scan(Table::Member, &[], &[0xff; 33], 2)?;
+            self.has_others = two.iter().any(|(key, _)| key[..] != self.me.0);
         }
         if self.peers_stale {
             self.peers_stale = false;
@@ -147,7 +149,7 @@ impl Engine {
             };
         }
         let behind = !self.is_caught_up()
-            || self.headers.behind(|id| self.chain.knows(id))
+            || self.headers.behind(|id| self.chain.agrees_with(id))
             || !self.wanted.is_empty()
             || !self.verifying.is_empty()
             || self.schedule.differs(&self.set.summary);

@@ -28,11 +28,12 @@ impl Strangers {
         self.facts.contains_key(id)
     }
 
-    /// Keeps a fact; the oldest make room.
-    pub(super) fn keep(&mut self, author: NodeId, fact: Verified<EncodedFact>) {
+    /// Keeps a fact; the oldest make room and are returned.
+    pub(super) fn keep(&mut self, author: NodeId, fact: Verified<EncodedFact>) -> Vec<FactId> {
         let (id, len) = (fact.id(), fact.bytes().len());
+        let mut lost = Vec::new();
         if self.facts.insert(id, (author, fact)).is_some() {
-            return;
+            return lost;
         }
         self.order.push_back(id);
         self.bytes += len;
@@ -42,8 +43,10 @@ impl Strangers {
             };
             if let Some((_, fact)) = self.facts.remove(&oldest) {
                 self.bytes -= fact.bytes().len();
+                lost.push(oldest);
             }
         }
+        lost
     }
 
     /// Takes out the facts of authors that are known now, in the order they came.

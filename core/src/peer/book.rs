@@ -52,15 +52,23 @@ pub struct Book {
     entries: BTreeMap<PeerAddr, Entry>,
     max: usize,
     backoff: (Millis, Millis),
+    /// Longest wait before a given address is dialled again.
+    given_wait_max: Millis,
     next_dial_id: u64,
     /// State of the jitter; seeded, so that a run can be repeated.
     jitter: u64,
 }
 
 impl Book {
-    /// Remembers at most `max` addresses; waits between `backoff` after failures.
-    pub const fn new(max: usize, backoff: (Millis, Millis), jitter: u64) -> Self {
-        Self { entries: BTreeMap::new(), max, backoff, next_dial_id: 0, jitter }
+    /// Remembers at most `max` addresses; waits between `backoff` after failures, for a given
+    /// address at most `given_wait_max`.
+    pub const fn new(
+        max: usize,
+        backoff: (Millis, Millis),
+        given_wait_max: Millis,
+        jitter: u64,
+    ) -> Self {
+        Self { entries: BTreeMap::new(), max, backoff, given_wait_max, next_dial_id: 0, jitter }
     }
 
     /// Learns of an address. A better source or a pin is kept; nothing else changes for a known
@@ -90,6 +98,17 @@ impl Book {
         };
         self.entries.insert(address, entry);
         true
+    }
+
+    /// Another node tells where this one is. It may be wrong, so that decides only whether to dial.
+    pub fn hear(&mut self, address: PeerAddr, node: NodeId) {
+        let known = self.entries.contains_key(&address);
+        if !known
+            && self.learn(address.clone(), Source::Heard, None)
+            && let Some(entry) = self.entries.get_mut(&address)
+        {
+            entry.node = Some(node);
+        }
     }
 
     /// Makes room for an address of this source: an unused one of the same or a lesser source goes.
@@ -129,8 +148,31 @@ impl Book {
         wait / 2 + random % (wait + 1)
     }
 
-    fn is_due(entry: &Entry, now: Instant) -> bool {
-        entry.conn.is_none() && entry.dialing.is_none() && entry.next_dial <= now
+    /// Addresses worth dialling as soon as their wait is over.
+    fn candidates<'a>(
+        &'a self,
+        wanted: usize,
+        connected: &'a [NodeId],
+    ) -> impl Iterator<Item = (&'a PeerAddr, &'a Entry)> {
+        let alone = connected.is_empty() && !self.is_dialing();
+        let wanted_now = move |entry: &Entry| match entry.source {
+            Source::Given => true,
+            Source::Tried | Source::Heard => wanted > 0,
+            Source::Seed => alone,
+        };
+        let linked = |entry: &Entry| entry.node.is_some_and(|node| connected.contains(&node));
+        self.entries.iter().filter(move |(_, entry)| {
+            let idle = entry.conn.is_none() && entry.dialing.is_none();
+            idle && wanted_now(entry) && !linked(entry)
+        })
+    }
+
+    /// Addresses being dialled, or reached but not accepted yet.
+    pub fn reaching(&self, accepted: impl Fn(ConnId) -> bool) -> usize {
+        let on_the_way = |entry: &&Entry| {
+            entry.dialing.is_some() || entry.conn.is_some_and(|conn| !accepted(conn))
+        };
+        self.entries.values().filter(on_the_way).count()
     }
 
     /// The next address to dial, with the key to expect. `wanted`: how many further connections
@@ -141,21 +183,10 @@ impl Book {
         wanted: usize,
         connected: &[NodeId],
     ) -> Option<(DialId, PeerAddr, Option<NodeId>)> {
-        let alone = connected.is_empty() && self.entries.values().all(|e| e.dialing.is_none());
-        // Others can invent addresses: no more are dialled at a time than connections are wanted.
-        let under_way = |e: &&Entry| e.dialing.is_some() && e.source != Source::Given;
-        let dialing = self.entries.values().filter(under_way).count();
-        let wanted_now = |entry: &Entry| match entry.source {
-            Source::Given => true,
-            Source::Tried | Source::Heard => wanted > dialing,
-            Source::Seed => alone,
-        };
-        let linked = |entry: &Entry| entry.node.is_some_and(|node| connected.contains(&node));
-        let (address, _) = self
-            .entries
-            .iter()
-            .filter(|(_, e)| Self::is_due(e, now) && wanted_now(e) && !linked(e))
-            .max_by_key(|(_, e)| (e.source, core::cmp::Reverse(e.failures), e.last_seen))?;
+        let (address, _) =
+            self.candidates(wanted, connected)
+                .filter(|(_, e)| e.next_dial <= now)
+                .max_by_key(|(_, e)| (e.source, core::cmp::Reverse(e.failures), e.last_seen))?;
         let address = address.clone();
         self.next_dial_id += 1;
         let dial = DialId(self.next_dial_id);
@@ -174,8 +205,9 @@ impl Book {
             return;
         };
         let (first, longest) = self.backoff;
-        // Somebody waits for a given address; half a minute is patience enough.
-        let longest = if entry.source == Source::Given { longest.min(30_000) } else { longest };
+        // Somebody waits for a given address.
+        let given = entry.source == Source::Given;
+        let longest = if given { longest.min(self.given_wait_max) } else { longest };
         let wait = first.saturating_mul(1 << entry.failures.min(20)).min(longest);
         entry.failures = entry.failures.saturating_add(1);
         let wait = self.jittered(wait);
@@ -261,10 +293,9 @@ impl Book {
         reached.filter_map(|(a, e)| Some((a.clone(), e.node?))).take(max).collect()
     }
 
-    /// When the next waiting address is due.
-    pub fn timeout(&self) -> Option<Instant> {
-        let waiting = self.entries.values().filter(|e| e.conn.is_none() && e.dialing.is_none());
-        waiting.map(|entry| entry.next_dial).min()
+    /// When `next_dial` will have something to dial, if nothing else changes.
+    pub fn timeout(&self, wanted: usize, connected: &[NodeId]) -> Option<Instant> {
+        self.candidates(wanted, connected).map(|(_, entry)| entry.next_dial).min()
     }
 }
 
@@ -274,7 +305,7 @@ mod tests {
     use alloc::format;
 
     fn book() -> Book {
-        Book::new(4, (1_000, 600_000), 7)
+        Book::new(4, (1_000, 600_000), 30_000, 7)
     }
 
     fn address(n: u8) -> PeerAddr {
@@ -302,6 +333,38 @@ mod tests {
     }
 
     #[test]
+    fn the_next_dial_is_that_of_an_address_that_would_be_dialled() {
+        let mut book = book();
+        book.hear(address(1), node(1));
+        book.learn(address(2), Source::Given, None);
+        let (dial, to, _) = book.next_dial(Instant(5_000), 0, &[node(1)]).unwrap();
+        assert_eq!((to, book.timeout(0, &[node(1)])), (address(2), None));
+        book.dial_failed(Instant(5_000), dial);
+        let at = book.timeout(0, &[node(1)]).unwrap();
+        assert!(at > Instant(5_000), "one that is linked or not wanted does not count");
+        assert!(book.next_dial(Instant(at.0 - 1), 0, &[node(1)]).is_none());
+        assert!(book.next_dial(at, 0, &[node(1)]).is_some());
+    }
+
+    #[test]
+    fn an_address_is_on_the_way_until_its_peer_is_accepted() {
+        let mut book = book();
+        book.learn(address(1), Source::Heard, None);
+        let (dial, _, _) = book.next_dial(Instant(0), 1, &[]).unwrap();
+        assert_eq!(book.reaching(|_| false), 1);
+        book.opened(dial, ConnId(7), node(1));
+        assert_eq!((book.reaching(|_| false), book.reaching(|_| true)), (1, 0));
+    }
+
+    #[test]
+    fn the_address_of_a_linked_node_is_not_dialled_because_others_tell_of_it() {
+        let mut book = book();
+        book.hear(address(1), node(1));
+        assert!(book.next_dial(Instant(0), 8, &[node(1)]).is_none());
+        assert!(book.next_dial(Instant(0), 8, &[node(2)]).is_some());
+    }
+
+    #[test]
     fn waits_grow_with_failures_and_a_given_address_is_tried_every_half_minute() {
         let mut book = book();
         book.learn(address(1), Source::Given, None);
@@ -310,7 +373,7 @@ mod tests {
         for _ in 0..12 {
             let (dial, ..) = book.next_dial(now, 0, &[]).unwrap();
             book.dial_failed(now, dial);
-            let next = book.timeout().unwrap();
+            let next = book.timeout(1, &[]).unwrap();
             waits.push(next.since(now));
             now = next;
         }
@@ -343,7 +406,7 @@ mod tests {
         assert!(book.next_dial(Instant(60_000), 8, &[node(1)]).is_none());
         let (again, ..) = book.next_dial(Instant(60_000), 8, &[]).unwrap();
         book.dial_failed(Instant(60_000), again);
-        assert!(book.timeout().unwrap().since(Instant(60_000)) <= 3_000);
+        assert!(book.timeout(1, &[]).unwrap().since(Instant(60_000)) <= 3_000);
     }
 
     #[test]

@@ -18,6 +18,8 @@ struct PeerSet {
     /// Not before this.
     from: Instant,
     fruitless: u32,
+    /// Whether it was compared with ours since it changed.
+    compared: bool,
     /// Number of the last session with it; 0 if there was none.
     last: u64,
 }
@@ -39,8 +41,16 @@ impl Schedule {
 
     /// A peer says that it holds this set.
     pub fn claim(&mut self, now: Instant, conn: ConnId, summary: SetSummary) {
-        let new = PeerSet { summary, from: now, fruitless: 0, last: 0 };
-        self.peers.entry(conn).or_insert(new).summary = summary;
+        let new = PeerSet { summary, from: now, fruitless: 0, compared: false, last: 0 };
+        let soon = now.after(self.interval / 16);
+        let peer = self.peers.entry(conn).or_insert(new);
+        if peer.summary != summary {
+            // It has something new: that earlier sessions brought nothing says little about it.
+            peer.summary = summary;
+            peer.compared = false;
+            peer.from = peer.from.min(soon);
+            peer.fruitless = peer.fruitless.min(1);
+        }
     }
 
     /// A peer is gone.
@@ -51,9 +61,13 @@ impl Schedule {
         }
     }
 
-    /// Whether some peer's set is not ours.
+    /// Whether some peer's set may hold what ours does not. (One that grows and is smaller than
+    /// ours is most likely just behind.)
     pub fn differs(&self, ours: &SetSummary) -> bool {
-        self.peers.values().any(|peer| peer.summary != *ours && peer.fruitless == 0)
+        self.peers.values().any(|peer| {
+            let larger = !peer.compared && peer.summary.count > ours.count;
+            peer.summary != *ours && (peer.fruitless == 0 || larger)
+        })
     }
 
     /// Compare with everybody now.
@@ -94,6 +108,7 @@ impl Schedule {
         let Some(peer) = self.active.take().and_then(|conn| self.peers.get_mut(&conn)) else {
             return;
         };
+        peer.compared = true;
         peer.fruitless = if found > 0 { 0 } else { (peer.fruitless + 1).min(DOUBLINGS_MAX + 1) };
         let wait = match peer.fruitless {
             // What was found is still on its way; look again when it is here.
@@ -174,6 +189,12 @@ mod tests {
             now = next;
         }
         assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000]);
+        schedule.begin(now, &set(1)).unwrap();
+        schedule.ended(now, 0);
+        assert!(!schedule.differs(&set(1)));
+        schedule.claim(now, ConnId(1), set(6));
+        assert!(schedule.differs(&set(1)) && !schedule.differs(&set(7)));
+        assert_eq!(schedule.timeout(&set(1)), Some(now.after(62)), "news is worth another look");
         schedule.hurry(now);
         assert_eq!(schedule.timeout(&set(1)), Some(now));
     }

@@ -16,7 +16,7 @@ enum Body {
     /// Nobody is asked at the moment; these were asked in vain.
     Wanted(Vec<ConnId>),
     Asked(RequestTag, Vec<ConnId>),
-    /// Here; so many of its facts are missing.
+    /// Here; so many of its facts are missing, at least one.
     Got {
         ids: Arc<[FactId]>,
         missing: usize,
@@ -24,11 +24,24 @@ enum Body {
     },
 }
 
+/// A body that lacks nothing and waits for its turn to be connected, or for its branch to win.
+#[derive(Debug)]
+struct Complete {
+    /// None while it waits on disk.
+    ids: Option<Arc<[FactId]>>,
+    from: Option<ConnId>,
+}
+
 /// The bodies ahead of the tip.
 #[derive(Debug, Default)]
 pub struct BodySync {
     bodies: BTreeMap<BlockId, Body>,
+    complete: BTreeMap<BlockId, Complete>,
+    /// Ids in the complete bodies that are in memory.
+    complete_ids: usize,
     flights: BTreeMap<RequestTag, (ConnId, Vec<BlockId>)>,
+    /// What `focus` was last told.
+    focused: Vec<BlockId>,
     /// Which bodies wait for a fact.
     waiting: BTreeMap<FactId, Vec<BlockId>>,
 }
@@ -37,12 +50,15 @@ impl BodySync {
     /// These bodies, and only these, are of interest from now on (the next ones on the way to the
     /// best header chain, and those of branches that were complete before).
     pub fn focus(&mut self, blocks: &[BlockId]) {
-        for id in blocks {
+        if self.focused == blocks {
+            return;
+        }
+        self.focused = blocks.to_vec();
+        for id in blocks.iter().filter(|id| !self.complete.contains_key(*id)) {
             self.bodies.entry(*id).or_insert_with(|| Body::Wanted(Vec::new()));
         }
         let keep: BTreeSet<&BlockId> = blocks.iter().collect();
-        self.bodies
-            .retain(|id, body| keep.contains(id) || matches!(body, Body::Got { missing: 0, .. }));
+        self.bodies.retain(|id, _| keep.contains(id));
         let bodies = &self.bodies;
         self.waiting.retain(|_, blocks| {
             blocks.retain(|id| bodies.contains_key(id));
@@ -78,7 +94,7 @@ impl BodySync {
 
     /// An answer came, with these bodies: what was asked and not answered is asked of others, or
     /// of the same peer again if the answer brought something at all (it may just have been full).
-    /// Returns the blocks that were asked for and came.
+    /// Returns the blocks that were asked for, came, and are still of interest.
     pub fn answered(&mut self, tag: RequestTag, got: &[BlockId]) -> Vec<BlockId> {
         let Some((conn, asked)) = self.flights.remove(&tag) else {
             return Vec::new();
@@ -87,7 +103,9 @@ impl BodySync {
         for id in missing {
             self.release(id, tag, came.is_empty().then_some(conn));
         }
-        came
+        let asked =
+            |id: &BlockId| matches!(self.bodies.get(id), Some(Body::Asked(of, _)) if *of == tag);
+        came.into_iter().filter(asked).collect()
     }
 
     /// No answer came.
@@ -136,6 +154,42 @@ impl BodySync {
             self.waiting.entry(*fact).or_default().push(id);
         }
         self.bodies.insert(id, Body::Got { ids, missing: missing.len(), from });
+        if missing.is_empty() {
+            self.completed(id);
+        }
+    }
+
+    fn completed(&mut self, id: BlockId) {
+        if let Some(Body::Got { ids, from, .. }) = self.bodies.remove(&id) {
+            self.complete_ids += ids.len();
+            self.complete.insert(id, Complete { ids: Some(ids), from });
+        }
+    }
+
+    /// The complete bodies, if they have more than so many ids: the caller writes them to disk, and
+    /// they are here no more. A branch that does not win yet may be long.
+    pub fn spill(&mut self, ids_max: usize) -> Vec<(BlockId, Arc<[FactId]>)> {
+        if self.complete_ids <= ids_max {
+            return Vec::new();
+        }
+        self.complete_ids = 0;
+        let lists = self.complete.iter_mut();
+        lists.filter_map(|(id, body)| Some((*id, body.ids.take()?))).collect()
+    }
+
+    /// Forgets complete bodies of blocks that are not known any more; returns those on disk.
+    pub fn retain(&mut self, known: impl Fn(&BlockId) -> bool) -> Vec<BlockId> {
+        let gone: Vec<BlockId> = self.complete.keys().filter(|id| !known(id)).copied().collect();
+        gone.into_iter().filter(|id| self.remove_complete(id)).collect()
+    }
+
+    /// Returns whether it is on disk.
+    fn remove_complete(&mut self, id: &BlockId) -> bool {
+        let Some(body) = self.complete.remove(id) else {
+            return false;
+        };
+        self.complete_ids -= body.ids.as_ref().map_or(0, |ids| ids.len());
+        body.ids.is_none()
     }
 
     /// A body that came is bad; it is asked of somebody else.
@@ -156,6 +210,7 @@ impl BodySync {
                 }
             }
         }
+        complete.iter().for_each(|id| self.completed(*id));
         complete
     }
 
@@ -164,31 +219,24 @@ impl BodySync {
         self.waiting.contains_key(fact)
     }
 
-    /// A body that is here, and who sent it.
-    pub fn body(&self, id: &BlockId) -> Option<(&Arc<[FactId]>, Option<ConnId>)> {
-        match self.bodies.get(id)? {
-            Body::Got { ids, from, .. } => Some((ids, *from)),
-            _ => None,
-        }
+    /// A complete body; none if it is not, or on disk.
+    pub fn body(&self, id: &BlockId) -> Option<&Arc<[FactId]>> {
+        self.complete.get(id)?.ids.as_ref()
     }
 
-    /// Whether the body is here (its facts may not be).
-    pub fn has(&self, id: &BlockId) -> bool {
-        self.body(id).is_some()
+    /// Who sent a complete body.
+    pub fn sender(&self, id: &BlockId) -> Option<ConnId> {
+        self.complete.get(id)?.from
     }
 
     /// The block is connected or refused; forget its body.
     pub fn remove(&mut self, id: &BlockId) {
         self.bodies.remove(id);
+        self.remove_complete(id);
     }
 
-    /// Bodies remembered.
-    pub fn len(&self) -> usize {
-        self.bodies.len()
-    }
-
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
+    /// Whether every body of interest is complete.
+    pub fn is_idle(&self) -> bool {
         self.bodies.is_empty()
     }
 }
@@ -243,6 +291,31 @@ mod tests {
         assert!(sync.fact_arrived(&fact(1)).is_empty());
         assert_eq!(sync.fact_arrived(&fact(2)), [block(1), block(2)]);
         sync.focus(&[]);
-        assert!(sync.has(&block(1)), "complete bodies stay until they are connected");
+        assert!(sync.body(&block(1)).is_some(), "complete bodies stay until they are connected");
+    }
+
+    #[test]
+    fn what_came_after_it_was_given_up_is_not_kept() {
+        let mut sync = BodySync::default();
+        sync.focus(&[block(1)]);
+        sync.next_request(A, RequestTag(1), &[block(1)]);
+        sync.focus(&[block(2)]);
+        assert!(sync.answered(RequestTag(1), &[block(1)]).is_empty());
+    }
+
+    #[test]
+    fn complete_bodies_are_spilled_when_they_are_many_and_forgotten_with_their_blocks() {
+        let mut sync = BodySync::default();
+        for n in 1..=3 {
+            sync.got(block(n), [fact(n), fact(n + 100)].into(), &[], Some(A));
+        }
+        assert!(sync.spill(6).is_empty());
+        assert_eq!(sync.spill(5).len(), 3);
+        assert!(sync.body(&block(1)).is_none() && sync.sender(&block(1)) == Some(A));
+        sync.got(block(4), [fact(1)].into(), &[], Some(B));
+        assert!(sync.spill(5).is_empty(), "what is on disk does not count");
+        assert_eq!(sync.retain(|id| *id == block(1)), [block(2), block(3)]);
+        sync.remove(&block(1));
+        assert!(sync.spill(0).is_empty() && sync.is_idle());
     }
 }

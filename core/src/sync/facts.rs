@@ -4,8 +4,9 @@
 //! fact that a block needs is asked of everybody in turn, and one that was only announced is
 //! forgotten (reconciliation will find it again).
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use crate::conn::{ConnId, RequestTag};
 use crate::id::FactId;
@@ -30,13 +31,24 @@ pub struct FactSync {
     /// Per connection, ids it is thought to hold; stale entries are skipped when they come up.
     queues: BTreeMap<ConnId, VecDeque<FactId>>,
     flights: BTreeMap<RequestTag, (ConnId, Vec<FactId>)>,
+    /// Wanted facts that nobody is known to hold and nobody is asked for.
+    stuck: BTreeSet<FactId>,
+    /// Who was tried last for those.
+    tried: ConnId,
     max: usize,
 }
 
 impl FactSync {
     /// Wants at most `max` facts at a time.
     pub const fn new(max: usize) -> Self {
-        Self { wants: BTreeMap::new(), queues: BTreeMap::new(), flights: BTreeMap::new(), max }
+        Self {
+            wants: BTreeMap::new(),
+            queues: BTreeMap::new(),
+            flights: BTreeMap::new(),
+            stuck: BTreeSet::new(),
+            tried: ConnId(0),
+            max,
+        }
     }
 
     /// A peer that can be asked. It is at once asked for needed facts that nobody else has.
@@ -51,9 +63,14 @@ impl FactSync {
             self.flights.iter().filter(|(_, (to, _))| *to == conn).map(|(tag, _)| *tag).collect();
         self.queues.remove(&conn);
         lost.into_iter().for_each(|tag| self.failed(tag));
-        self.wants.retain(|_, want| {
+        let stuck = &mut self.stuck;
+        self.wants.retain(|id, want| {
             want.holders.retain(|holder| *holder != conn);
-            want.busy || want.needed || !want.holders.is_empty()
+            let lost = !want.busy && want.holders.is_empty();
+            if lost && want.needed {
+                stuck.insert(*id);
+            }
+            !lost || want.needed
         });
     }
 
@@ -100,13 +117,18 @@ impl FactSync {
         }
         let want = self.wants.entry(id).or_default();
         want.needed |= needed;
-        let Some(holder) = holder else { return };
-        let known = want.holders.contains(&holder);
-        if known || want.holders.push(holder).is_err() {
-            return;
-        }
-        if let Some(queue) = self.queues.get_mut(&holder) {
+        // A holder that is gone cannot be asked.
+        let queue = holder.and_then(|holder| Some((holder, self.queues.get_mut(&holder)?)));
+        if let Some((holder, queue)) = queue
+            && !want.holders.contains(&holder)
+            && want.holders.push(holder).is_ok()
+        {
             queue.push_back(id);
+        }
+        if want.holders.is_empty() && !want.busy {
+            self.stuck.insert(id);
+        } else {
+            self.stuck.remove(&id);
         }
     }
 
@@ -173,8 +195,12 @@ impl FactSync {
         if !again {
             want.holders.retain(|holder| *holder != conn);
         }
-        if want.holders.is_empty() && !want.needed {
-            self.wants.remove(&id);
+        if want.holders.is_empty() {
+            if want.needed {
+                self.stuck.insert(id);
+            } else {
+                self.wants.remove(&id);
+            }
             return;
         }
         for holder in &want.holders {
@@ -189,18 +215,22 @@ impl FactSync {
         self.release(*id, conn, false);
     }
 
-    /// Needed facts that nobody is known to hold are asked of everybody again. The engine calls
+    /// Needed facts that nobody is known to hold are asked of everybody in turn. The engine calls
     /// this now and then.
     pub fn retry_needed(&mut self) {
-        for (id, want) in &mut self.wants {
-            if want.busy || !want.holders.is_empty() {
-                continue;
-            }
-            for (conn, queue) in &mut self.queues {
-                if want.holders.push(*conn).is_err() {
-                    break;
-                }
-                queue.push_back(*id);
+        // From the one after who was tried last, so that all have their turn.
+        let after = self.queues.range((Bound::Excluded(self.tried), Bound::Unbounded));
+        let round = after.chain(self.queues.range(..=self.tried)).map(|(conn, _)| *conn);
+        let turn: heapless::Vec<ConnId, HOLDERS_MAX> = round.take(HOLDERS_MAX).collect();
+        let Some(last) = turn.last().copied().filter(|_| !self.stuck.is_empty()) else {
+            return;
+        };
+        self.tried = last;
+        for id in core::mem::take(&mut self.stuck) {
+            if let Some(want) = self.wants.get_mut(&id) {
+                want.holders = turn.clone();
+                let queues = self.queues.iter_mut().filter(|(conn, _)| turn.contains(conn));
+                queues.for_each(|(_, queue)| queue.push_back(id));
             }
         }
     }
@@ -216,12 +246,13 @@ impl FactSync {
 
     /// Whether `retry_needed` has something to do.
     pub fn is_stuck(&self) -> bool {
-        self.wants.values().any(|want| !want.busy && want.holders.is_empty())
+        !self.stuck.is_empty()
     }
 
     /// The fact is held now, or proved to be bad: no longer wanted.
     pub fn done(&mut self, id: &FactId) {
         self.wants.remove(id);
+        self.stuck.remove(id);
     }
 }
 
@@ -281,6 +312,33 @@ mod tests {
         assert!(sync.is_stuck());
         sync.retry_needed();
         assert_eq!(sync.next_request(B, RequestTag(2), 10), [id(2)]);
+    }
+
+    #[test]
+    fn a_needed_fact_is_asked_of_every_peer_in_turn() {
+        let mut sync = FactSync::new(8);
+        (1..=9).for_each(|n| sync.add_conn(ConnId(n)));
+        // Its sender is gone already.
+        sync.need(id(1), Some(ConnId(77)));
+        let mut asked = Vec::new();
+        let mut tag = 0;
+        while asked.len() < 9 && tag < 100 {
+            assert!(sync.is_stuck());
+            sync.retry_needed();
+            assert!(!sync.is_stuck());
+            for n in 1..=9 {
+                tag += 1;
+                if !sync.next_request(ConnId(n), RequestTag(tag), 10).is_empty() {
+                    asked.push(n);
+                    sync.failed(RequestTag(tag));
+                }
+            }
+            asked.sort_unstable();
+            asked.dedup();
+        }
+        assert_eq!(asked, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        sync.done(&id(1));
+        assert!(!sync.is_stuck());
     }
 
     #[test]

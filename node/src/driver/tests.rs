@@ -196,6 +196,20 @@ fn each_command_is_answered_once_when_it_is_durable_and_each_input_sees_what_cam
 }
 
 #[test]
+fn whoever_is_answered_finds_it_in_the_state() {
+    let rig = rig();
+    let (answers, status) = ([rig.command(), rig.command()], rig.status.clone());
+    let sender = rig.sender.clone();
+    let driver = std::thread::spawn(move || rig.driver.run());
+    for (before, answer) in answers.into_iter().enumerate() {
+        answer.blocking_recv().unwrap().unwrap();
+        assert!(status.borrow().pending > before as u64);
+    }
+    sender.send(Told::Quit).unwrap();
+    driver.join().unwrap().unwrap();
+}
+
+#[test]
 fn frames_closes_and_jobs_reach_the_transport_and_the_pool() {
     let rig = rig();
     let (conn, bytes) = (ConnId(7), vec![1]);

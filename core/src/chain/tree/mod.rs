@@ -239,6 +239,43 @@ impl HeaderTree {
         self.bodies.best()
     }
 
+    /// The last block on the way to the best header whose body, and every one before it, is held.
+    pub fn held_to_best(&self) -> BlockId {
+        let best = self.best_header();
+        if self.bodies.contains(&best) {
+            return best;
+        }
+        let at = |height| self.ancestor_at(&best, Height(height)).unwrap_or(self.root);
+        // The root is held, the best is not, and there is one change between.
+        let mut held = self.root_height().0;
+        let mut lacking = self.entries.get(&best).map_or(held, |entry| entry.header.height.0);
+        while lacking.saturating_sub(held) > 1 {
+            let middle = held + (lacking - held) / 2;
+            if self.bodies.contains(&at(middle)) {
+                held = middle;
+            } else {
+                lacking = middle;
+            }
+        }
+        at(held)
+    }
+
+    /// Whether a block is in memory and on the chain to the best header.
+    pub fn on_best_headers(&self, id: &BlockId) -> bool {
+        let height = self.entries.get(id).map(|entry| entry.header.height);
+        height.is_some_and(|height| self.ancestor_at(&self.best_header(), height) == Some(*id))
+    }
+
+    /// Ends of valid branches that the applied tip is not on, heaviest first.
+    pub fn side_leaves(&self) -> impl Iterator<Item = BlockId> {
+        let valid = self.leaves.iter().rev().take_while(|(valid, ..)| *valid);
+        valid.map(|(.., id)| *id).filter(|id| {
+            self.entries
+                .get(&self.tip)
+                .is_some_and(|tip| self.ancestor_at(id, tip.header.height) != Some(self.tip))
+        })
+    }
+
     /// Equivocations seen, oldest first.
     pub fn evidence(&self) -> &[Evidence] {
         &self.evidence
