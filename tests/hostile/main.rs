@@ -1,3 +1,18 @@
-//! A hostile peer over real QUIC, and bad input everywhere else.
+//! A hostile peer over real QUIC, and bad input everywhere else: each is refused with a clear error
+//! and does no harm. What is provable is punished with the right code; nobody honest ever is.
+//!
+//! `scene` is the victim, an honest peer and what must hold after every attack; `attacker` is a node
+//! that has a key and every freedom; the other files are one kind of attack each. Attacks that need
+//! virtual time are in core's engine tests, those below the level of frames in the transport's.
 
 #![allow(clippy::unwrap_used)]
+
+mod api;
+mod attacker;
+mod blocks;
+mod facts;
+mod floods;
+mod hello;
+mod invites;
+mod scene;
+mod storage;

@@ -71,6 +71,8 @@ struct ActiveSession {
     asked: bool,
     /// Facts it found that we lack.
     found: usize,
+    /// When it last asked.
+    since: Instant,
 }
 
 /// The machine.

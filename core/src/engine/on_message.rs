@@ -25,6 +25,9 @@ use crate::wire::{
 /// Nothing new for this long means that gossip has stopped.
 const QUIET: Millis = 2_000;
 
+/// A reconciliation that waits this long for the facts it found is given up.
+const STUCK: Millis = 30_000;
+
 /// A reconciliation that is due waits at most this long for gossip to stop.
 const PATIENCE: Millis = 10_000;
 
@@ -126,7 +129,10 @@ impl Engine {
             Class::Headers => self.headers.ended(self.now.instant, conn, tag, false),
             Class::Blocks => self.bodies.failed(tag),
             Class::Facts => self.wanted.failed(tag),
-            Class::Reconcile => self.end_session(),
+            Class::Reconcile => {
+                self.session = None;
+                self.schedule.failed(self.now.instant);
+            }
             Class::Peers | Class::Control | Class::Announce => {}
         }
     }
@@ -348,15 +354,22 @@ impl Engine {
             && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary)
         {
             let session = Session::default();
-            self.session = Some(super::ActiveSession { conn, session, asked: false, found: 0 });
+            let since = self.now.instant;
+            let active = super::ActiveSession { conn, session, asked: false, found: 0, since };
+            self.session = Some(active);
         }
         let Some(active) = self.session.as_mut().filter(|active| !active.asked) else {
             return;
         };
         // Facts found are fetched before more are looked for.
         if !self.wanted.has_room(active.conn) {
+            // A peer that does not serve what it lists must not keep the others waiting.
+            if self.now.instant.since(active.since) >= STUCK {
+                self.end_session();
+            }
             return;
         }
+        active.since = self.now.instant;
         match active.session.ask() {
             Step::Ask(request) => {
                 active.asked = true;

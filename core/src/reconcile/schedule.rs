@@ -118,6 +118,20 @@ impl Schedule {
         peer.from = now.after(wait);
     }
 
+    /// The session ended without an answer. The first time it is tried again soon, because a peer
+    /// that is just being greeted may not have been ready.
+    pub fn failed(&mut self, now: Instant) {
+        let first = self
+            .active
+            .and_then(|conn| self.peers.get(&conn))
+            .is_some_and(|peer| peer.fruitless == 0);
+        let conn = self.active;
+        self.ended(now, 0);
+        if let Some(peer) = conn.and_then(|conn| self.peers.get_mut(&conn)).filter(|_| first) {
+            peer.from = now.after(self.interval / 16);
+        }
+    }
+
     /// When `begin` may have something to do.
     pub fn timeout(&self, ours: &SetSummary) -> Option<Instant> {
         if self.active.is_some() {
@@ -148,6 +162,17 @@ mod tests {
         schedule.remove_conn(ConnId(2));
         assert_eq!(schedule.begin(Instant(0), &set(5)), None);
         assert_eq!(schedule.timeout(&set(5)), Some(Instant(62)));
+    }
+
+    #[test]
+    fn a_peer_that_was_not_ready_is_asked_again_soon_but_not_for_ever() {
+        let mut schedule = Schedule::new(1_600);
+        schedule.claim(Instant(0), ConnId(1), set(5));
+        for (at, next) in [(0, 100), (100, 3_300)] {
+            schedule.begin(Instant(at), &set(1)).unwrap();
+            schedule.failed(Instant(at));
+            assert_eq!(schedule.timeout(&set(1)), Some(Instant(next)));
+        }
     }
 
     #[test]

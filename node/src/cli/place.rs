@@ -31,7 +31,11 @@ impl From<KeyError> for Problem {
 
 impl From<EnrollError> for Problem {
     fn from(error: EnrollError) -> Self {
-        Self::new(Code::of_exit(error.exit_code()), error.to_string(), error.hint())
+        let code = match error {
+            EnrollError::Expired => Code::Rule,
+            _ => Code::of_exit(error.exit_code()),
+        };
+        Self::new(code, error.to_string(), error.hint())
     }
 }
 

@@ -57,6 +57,14 @@ pub enum StoreError {
     },
 }
 
+/// Less free space than this, and a table or journal that is being written may not fit.
+const NEARLY_FULL_BYTES: u64 = 16 * 1024 * 1024;
+
+fn nearly_full(path: &Path) -> bool {
+    let free = rustix::fs::statvfs(path).map(|fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    free.is_ok_and(|free| free < NEARLY_FULL_BYTES)
+}
+
 impl StoreError {
     /// What to do next, in one sentence.
     pub fn hint(&self) -> String {
@@ -103,6 +111,8 @@ impl StoreError {
                 _ => Self::io(path, e),
             },
             E::Locked => Self::Locked(path.to_owned()),
+            // A write in the background failed and fjall does not say why. Mostly it is this:
+            E::Poisoned if nearly_full(path) => Self::Full(path.to_owned()),
             E::Poisoned => {
                 Self::Failed { path: path.to_owned(), what: "an earlier write failed".into() }
             }
