@@ -5,7 +5,7 @@
 //! that has a key and every freedom; the other files are one kind of attack each. Attacks that need
 //! virtual time are in core's engine tests, those below the level of frames in the transport's.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::type_complexity)]
 
 mod api;
 mod attacker;
