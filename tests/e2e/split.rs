@@ -126,7 +126,7 @@ fn five_blocks_of_work_win_against_four() {
     let rules = ["--seal", "pow", "--pow-target", "207fffff", "--pow-half-life", "0"];
     let rules = [&rules[..], &["--spacing", "100ms"]].concat();
     let split = Split::new(&rules, &["--seal-blocks", "off"]);
-    let [a, b, _] = &split.nodes;
+    let [a, b, c] = &split.nodes;
     let fork = a.height();
     split.relay.cut(&[0], &[1, 2]);
     let mut written = Vec::new();
@@ -137,6 +137,8 @@ fn five_blocks_of_work_win_against_four() {
         }
     }
     assert_eq!((a.height(), b.height()), (fork + 4, fork + 5));
+    // The fifth block has left its maker, so nobody can seal beside it in good faith.
+    agree(&[b, c], 60);
     let winner = b.get("/v1/chain/tip");
     split.heal(&winner, &written);
     let reorgs = a.ok(&["chain", "reorgs"]);
