@@ -12,6 +12,9 @@ use cairn_transport_quic::{Endpoint, Inbox, TransportEvent, TransportLimits, inb
 
 use crate::scene::{MEMBERS, PATIENCE, Scene};
 
+/// What is answered to a request of the victim; none resets the stream.
+type Answering<'a> = &'a mut dyn FnMut(Class, &[u8]) -> Option<Vec<u8>>;
+
 /// The attacker and its connection to the victim.
 pub(crate) struct Attacker {
     endpoint: Endpoint,
@@ -108,10 +111,7 @@ impl Attacker {
 
     /// Takes one event; answers requests by `answer` (none resets the stream). The close code, if it
     /// was the end.
-    fn step(
-        &mut self,
-        answer: &mut dyn FnMut(Class, &[u8]) -> Option<Vec<u8>>,
-    ) -> Option<(Option<CloseCode>, bool)> {
+    fn step(&mut self, answer: Answering<'_>) -> Option<(Option<CloseCode>, bool)> {
         let event = self.inbox.recv_timeout(std::time::Duration::from_millis(20))?;
         self.take(event, answer)
     }
@@ -119,7 +119,7 @@ impl Attacker {
     fn take(
         &mut self,
         event: TransportEvent,
-        answer: &mut dyn FnMut(Class, &[u8]) -> Option<Vec<u8>>,
+        answer: Answering<'_>,
     ) -> Option<(Option<CloseCode>, bool)> {
         match event {
             TransportEvent::Closed { code, by_peer, .. } => return Some((code, by_peer)),

@@ -15,6 +15,9 @@ use cairn_core::work::{Height, Target};
 use crate::attacker::Attacker;
 use crate::scene::{Scene, member, until};
 
+/// How a header is spoiled before it is sealed.
+type Spoil = fn(&mut Header);
+
 /// A chain of one good block and then one that a test spoils before it is sealed.
 fn spoiled(scene: &Scene, spoil: impl FnOnce(&mut Header)) -> TestChain {
     let mut chain = scene.chain();
@@ -40,7 +43,7 @@ fn punished(scene: &Scene, chain: &TestChain, what: &str) {
 #[test]
 fn a_header_that_breaks_a_rule_blames_who_sent_it() {
     let scene = Scene::new();
-    let cases: [(&str, fn(&mut Header)); 13] = [
+    let cases: [(&str, Spoil); 13] = [
         ("another version", |h| h.version = 2),
         ("a height skipped", |h| h.height = Height(7)),
         ("history that is not its own", |h| h.history_root = Hash([1; 32])),
@@ -194,7 +197,7 @@ fn sealers_made_up_by_a_sealer_are_found_out_with_the_body() {
     header.sealers_root = sealers_root(&only_me);
     let header = authority::seal(header, &by.key);
     chain.push(header.clone(), vec![note.id()]);
-    let mut attacker = Attacker::join(&scene, &chain);
+    let mut attacker = Attacker::join(&scene, &scene.chain());
     attacker.boast(&chain);
     let genesis = chain.headers[0].id();
     let closed = attacker.closed_by(|class, bytes| match class {

@@ -10,6 +10,9 @@ use serde_bytes::ByteBuf;
 use crate::attacker::{Attacker, hello};
 use crate::scene::{MEMBERS, Scene, member};
 
+/// How a hello is made wrong.
+type Change = fn(&mut Hello);
+
 /// A key that nobody ever admitted.
 const STRANGER: [u8; 32] = [99; 32];
 
@@ -17,7 +20,7 @@ const STRANGER: [u8; 32] = [99; 32];
 fn each_wrong_hello_is_refused_with_its_code() {
     let scene = Scene::new();
     let chain = scene.chain();
-    let wrong: [(CloseCode, fn(&mut Hello)); 6] = [
+    let wrong: [(CloseCode, Change); 6] = [
         (CloseCode::WrongMesh, |hello| hello.mesh = MeshId([7; 32])),
         (CloseCode::RulesVersion, |hello| hello.rules = 99),
         (CloseCode::Protocol, |hello| hello.protocol = (98, 99)),
