@@ -183,7 +183,8 @@ impl Attacker {
         &mut self,
         mut answer: impl FnMut(Class, &[u8]) -> Option<Vec<u8>>,
     ) -> Option<CloseCode> {
-        let deadline = Instant::now() + PATIENCE;
+        // What the victim does not ask at once it asks after a minute.
+        let deadline = Instant::now() + 3 * PATIENCE;
         loop {
             if let Some((code, by_peer)) = self.step(&mut answer) {
                 assert!(by_peer, "the victim closes, not the attacker: {code:?}");
