@@ -132,7 +132,8 @@ impl TestChain {
         let ids: Vec<BlockId> = self.headers.iter().map(Header::id).collect();
         let at = request.locator.iter().find_map(|id| ids.iter().position(|mine| mine == id))?;
         let (mut root, mut sealers) = (self.headers[at].sealers_root, Vec::new());
-        let headers = self.headers[at + 1..].to_vec();
+        let above = self.headers[at + 1..].iter();
+        let headers: Vec<Header> = above.take(request.max.into()).cloned().collect();
         for header in &headers {
             if header.sealers_root != root {
                 root = header.sealers_root;

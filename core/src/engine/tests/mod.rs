@@ -45,6 +45,7 @@ struct Sole {
     jobs: Vec<(JobId, Job)>,
     batches: Vec<BatchId>,
     pings: Vec<(u64, u64)>,
+    mute: Vec<u64>,
 }
 
 impl Sole {
@@ -73,6 +74,7 @@ impl Sole {
             jobs: Vec::new(),
             batches: Vec::new(),
             pings: Vec::new(),
+            mute: Vec::new(),
         }
     }
 
@@ -92,9 +94,12 @@ impl Sole {
                     assert!(bytes.len() <= class.request_bytes_max());
                     self.asked.push((*conn, *tag, *class, bytes.clone()));
                 }
-                // Whatever else they do, these peers are alive.
+                // Whatever else they do, these peers are alive, but for those that are mute.
                 Output::Send(conn, Frame::Control(bytes)) => {
-                    if let Ok(Control::Ping { nonce, .. }) = codec::decode(bytes, bytes.len()) {
+                    let ping = codec::decode(bytes, bytes.len());
+                    if let (Ok(Control::Ping { nonce, .. }), false) =
+                        (ping, self.mute.contains(&conn.0))
+                    {
                         self.pings.push((conn.0, nonce));
                     }
                 }
@@ -163,13 +168,18 @@ impl Sole {
 
     /// Answers everything that is asked of a connection from a chain, until nothing more is asked.
     fn serve(&mut self, conn: u64, chain: &TestChain) {
+        while self.serve_one(conn, chain) {}
+    }
+
+    /// Answers one request of a connection. Returns whether there was one.
+    fn serve_one(&mut self, conn: u64, chain: &TestChain) -> bool {
         self.settle();
-        while let Some(at) = self.asked.iter().position(|(to, ..)| to.0 == conn) {
-            let (_, tag, class, bytes) = self.asked.remove(at);
-            let answer = chain.answer(class, &bytes).unwrap();
-            self.conn(conn, ConnInput::Answer { tag, bytes: &answer });
-            self.settle();
-        }
+        let Some(at) = self.asked.iter().position(|(to, ..)| to.0 == conn) else { return false };
+        let (_, tag, class, bytes) = self.asked.remove(at);
+        let answer = chain.answer(class, &bytes).unwrap();
+        self.conn(conn, ConnInput::Answer { tag, bytes: &answer });
+        self.settle();
+        true
     }
 
     fn publish(&mut self, fact: Verified<EncodedFact>) {

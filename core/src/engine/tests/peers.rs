@@ -368,3 +368,34 @@ fn a_body_that_is_not_the_blocks_is_asked_of_somebody_else() {
     sole.serve(2, &chain);
     assert_eq!(sole.tip().id, block);
 }
+
+#[test]
+fn ten_thousand_blocks_are_caught_up_with_though_the_first_helper_stalls_half_way() {
+    let ([a, b, ..], mut params) = founders();
+    params.spacing = 10;
+    let mut chain = TestChain::new(params.clone());
+    let (a, b) = (a.in_mesh(chain.mesh()), b.in_mesh(chain.mesh()));
+    for n in 0..10_000 {
+        grow(&mut chain, &a, &format!("{n}"));
+    }
+    let mut sole = Sole::new(&params, b.key.clone(), Limits::default(), false);
+    // The blocks' times are over by now.
+    sole.pass(1_000_000);
+    sole.join(1, a.id(), &chain);
+    while sole.tip().height.0 < 5_000 {
+        if !sole.serve_one(1, &chain) {
+            sole.pass(100);
+        }
+    }
+    // It says nothing more; another one is there.
+    sole.mute.push(1);
+    sole.join(2, other(2), &chain);
+    for _ in 0..100 {
+        sole.serve(2, &chain);
+        sole.pass(1_000);
+    }
+    assert_eq!(sole.tip().id, chain.last());
+    assert_eq!(sole.engine.status().facts, chain.set());
+    assert!(sole.closed().is_empty(), "slowness is no crime");
+    assert!(sole.engine.chain.tree.len() < 3_000, "old headers left memory");
+}
