@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod chaos;
+mod clocks;
 mod converge;
 mod custody;
+mod links;
 mod mesh;
 mod seeds;
 mod silence;

@@ -68,14 +68,17 @@ pub fn nothing_lost(world: &World) {
     }
 }
 
-/// No node closed a connection for misbehavior: in a world without hostile peers nobody misbehaves.
+/// No node closed a connection for misbehavior or a bad hello: in a world without hostile peers
+/// nobody misbehaves, and everybody says hello in time.
 pub fn nobody_blamed(world: &World) {
     use cairn_core::event::Event;
     use cairn_core::wire::CloseCode;
     for (n, node) in world.nodes.iter().enumerate() {
         for event in &node.events {
-            let blamed =
-                matches!(event, Event::PeerClosed { code: Some(CloseCode::Misbehavior), .. });
+            let blamed = matches!(
+                event,
+                Event::PeerClosed { code: Some(CloseCode::Misbehavior | CloseCode::BadHello), .. }
+            );
             assert!(!blamed, "node {n}: {event:?}");
             assert!(!matches!(event, Event::BlockRefused { .. }), "node {n}: {event:?}");
         }
