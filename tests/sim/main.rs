@@ -5,6 +5,7 @@
 mod chaos;
 mod converge;
 mod custody;
-mod mesh;
 mod seeds;
 mod silence;
+
+pub(crate) use support::mesh;
