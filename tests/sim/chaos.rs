@@ -50,7 +50,12 @@ fn rules(chance: &mut Random) -> Params {
 fn weather(chance: &mut Random) -> Weather {
     let latency = [(1, 30), (1, 1), (20, 400), (1, 3_000)][chance.below(4) as usize];
     let fsync = [(1, 20), (1, 1), (50, 4_000)][chance.below(3) as usize];
-    Weather { latency, announce_loss: [0, 20, 100][chance.below(3) as usize], fsync, ..Weather::default() }
+    Weather {
+        latency,
+        announce_loss: [0, 20, 100][chance.below(3) as usize],
+        fsync,
+        ..Weather::default()
+    }
 }
 
 impl Chaos {

@@ -122,7 +122,7 @@ pub fn nothing_acknowledged_lost(world: &World) {
     for owner in world.honest() {
         for id in &world.nodes[owner].acknowledged {
             for n in world.honest() {
-                let there = world.nodes[n].disk.keeps(id);
+                let there = state_of(world, n, id).is_some();
                 assert!(there, "node {n} lacks {id}, which node {owner} acknowledged");
             }
         }
@@ -133,8 +133,8 @@ pub fn nothing_acknowledged_lost(world: &World) {
 /// somebody hostile, or follows a fact that was lost with a disk or never existed.
 pub fn only_stuck_pending(world: &World) -> bool {
     let evil = world.evil_keys();
-    let may_be_stuck = !evil.is_empty()
-        || world.nodes.iter().any(|node| node.wiped || node.engine().is_none());
+    let may_be_stuck =
+        !evil.is_empty() || world.nodes.iter().any(|node| node.wiped || node.engine().is_none());
     let stuck = |view: &MemStore, key: &[u8]| {
         let id = FactId::from_slice(key).unwrap();
         let (_, encoded) = view.fact(&id).unwrap().unwrap();

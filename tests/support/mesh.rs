@@ -1,5 +1,6 @@
 //! Meshes to start from.
 
+use crate::world::World;
 use cairn_core::engine::{Command, CommandId, CustodyAction, Receipt};
 use cairn_core::fact::{EncodedFact, Role};
 use cairn_core::id::FactId;
@@ -9,7 +10,6 @@ use cairn_core::testing::TestNode;
 use cairn_core::time::UnixTime;
 use cairn_core::verified::Verified;
 use cairn_core::work::Target;
-use crate::world::World;
 
 /// Key of the `n`th node.
 pub fn key(n: usize) -> SigningKey {

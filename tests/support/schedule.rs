@@ -15,7 +15,12 @@ use cairn_core::wire::{Announce, Class, CloseCode, Control};
 #[derive(Debug, Clone)]
 pub(crate) enum Happening {
     Tick,
-    Opened { conn: ConnId, node: NodeId, address: PeerAddr, dial: Option<DialId> },
+    Opened {
+        conn: ConnId,
+        node: NodeId,
+        address: PeerAddr,
+        dial: Option<DialId>,
+    },
     DialFailed(DialId),
     Control(ConnId, Vec<u8>),
     Announce(ConnId, Vec<u8>),

@@ -51,9 +51,7 @@ impl MemStore {
                 let old = self.tables[table as usize].insert(key.into(), value.into());
                 (table, key.into(), old)
             }
-            Op::Delete(table, key) => {
-                (table, key.into(), self.tables[table as usize].remove(key))
-            }
+            Op::Delete(table, key) => (table, key.into(), self.tables[table as usize].remove(key)),
         };
         Before(batch.iter().map(replace).collect())
     }

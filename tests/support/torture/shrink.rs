@@ -113,8 +113,7 @@ pub fn shrink(scenario: &Scenario) -> Scenario {
     let Err(message) = try_play(scenario) else {
         return scenario.clone();
     };
-    let mut shrink =
-        Shrink { best: scenario.clone(), place: place(&message), tries: TRIES };
+    let mut shrink = Shrink { best: scenario.clone(), place: place(&message), tries: TRIES };
     while shrink.steps() | shrink.nodes() | shrink.weather() | shrink.counts() {}
     shrink.best
 }
