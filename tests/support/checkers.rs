@@ -123,7 +123,7 @@ pub fn nothing_acknowledged_lost(world: &World) {
     for owner in world.honest() {
         for id in &world.nodes[owner].acknowledged {
             for n in world.honest() {
-                let there = world.nodes[n].disk.keeps(id);
+                let there = state_of(world, n, id).is_some();
                 assert!(there, "node {n} lacks {id}, which node {owner} acknowledged");
             }
         }

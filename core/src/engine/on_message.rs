@@ -151,12 +151,13 @@ impl Engine {
         view: &dyn View,
     ) -> Result<bool, StoreFault> {
         let ids: Vec<BlockId> = answer.bodies.iter().map(|(id, _)| *id).collect();
-        let came = self.bodies.answered(tag, &ids);
+        let mut came = self.bodies.answered(tag, &ids);
         for (id, facts) in answer.bodies {
-            // Not asked for, or no longer of interest: dropped.
-            if !came.contains(&id) {
+            // Not asked for, no longer of interest, or here twice: dropped.
+            let Some(at) = came.iter().position(|asked| *asked == id) else {
                 continue;
-            }
+            };
+            came.swap_remove(at);
             match self.chain.judge_body(&id, &facts) {
                 // Given up since it was asked for: nobody is to blame.
                 None => continue,

@@ -94,9 +94,11 @@ impl World {
     /// A tick that nobody asked for. It must bring nothing, or a wake-up was forgotten.
     pub fn poke(&mut self, n: usize) {
         let node = &self.nodes[n];
+        if node.engine.is_none() || node.asleep_until > self.now {
+            return;
+        }
         let now = node.clocks.at(self.now).instant;
-        let due = node.engine().and_then(Engine::poll_timeout).is_some_and(|at| at <= now);
-        if node.engine.is_none() || due || node.asleep_until > self.now {
+        if node.engine().and_then(Engine::poll_timeout).is_some_and(|at| at <= now) {
             return;
         }
         let Ok(outputs) = self.feed(n, &Happening::Tick) else {
