@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod chaos;
 mod converge;
 mod custody;
+mod scale;
 mod seeds;
 mod silence;
+mod torture;
 
 pub(crate) use support::mesh;
