@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod clocks;
 mod converge;
 mod custody;
+mod links;
 mod scale;
 mod seeds;
 mod silence;

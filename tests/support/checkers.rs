@@ -81,6 +81,7 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
             let blames = matches!(
                 code,
                 CloseCode::Misbehavior
+                    | CloseCode::BadHello
                     | CloseCode::WrongMesh
                     | CloseCode::RulesVersion
                     | CloseCode::Protocol
