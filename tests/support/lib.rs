@@ -17,6 +17,7 @@ pub mod process;
 pub mod random;
 #[cfg(feature = "processes")]
 pub mod relay;
+pub mod scale;
 mod schedule;
 pub mod torture;
 pub mod world;

@@ -60,8 +60,10 @@ use crate::sync::headers::HeaderSync;
 use crate::time::{Instant, Millis, Now};
 use crate::verified::Verified;
 
-/// Between two tries to find what no peer had.
-const RETRY_INTERVAL: Millis = 1_000;
+/// Between two tries to find what no peer had: the longer in vain, the rarer.
+const RETRY_INTERVAL: core::ops::RangeInclusive<Millis> = 1_000..=60_000;
+/// Part of the time that was spent in vain after which a further try is made.
+const RETRY_PART: u64 = 8;
 
 /// Facts read from disk by one input when the mempool has room again.
 const REFILL: usize = 4_096;
@@ -344,7 +346,9 @@ impl Engine {
         }
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
-            self.next_retry = now.after(RETRY_INTERVAL);
+            let wait = now.since(self.progress) / RETRY_PART;
+            self.next_retry =
+                now.after(wait.clamp(*RETRY_INTERVAL.start(), *RETRY_INTERVAL.end()));
             let bodies = &self.bodies;
             self.wanted.review_needed(|fact| bodies.needs(fact));
             self.wanted.retry_needed();

@@ -155,7 +155,7 @@ impl Engine {
         }
         let behind = !self.is_caught_up()
             || self.headers.behind(|id| self.chain.agrees_with(id))
-            || !self.wanted.is_empty()
+            || (!self.wanted.is_empty() && !self.has_given_up())
             || !self.verifying.is_empty()
             || self.schedule.differs(&self.set.summary);
         if behind { State::Syncing } else { State::Synced }
