@@ -5,6 +5,7 @@
 mod chaos;
 mod converge;
 mod custody;
+mod membership;
 mod mesh;
 mod seeds;
 mod silence;

@@ -22,6 +22,7 @@ mod on_message;
 mod output;
 mod promises;
 mod requests;
+mod revoked;
 mod sealing;
 mod serve;
 mod status;
@@ -40,6 +41,7 @@ use chain::Chain;
 use conns::Conns;
 use promises::{Promise, Promises};
 use requests::Requests;
+use revoked::Revocations;
 use sealing::Sealing;
 use strangers::Strangers;
 
@@ -100,6 +102,7 @@ pub struct Engine {
     conns: Conns,
     requests: Requests,
     promises: Promises,
+    revocations: Revocations,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
@@ -146,7 +149,7 @@ impl Engine {
         mempool.refill(view, REFILL)?;
         let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
         let book = boot::load_book(&config, view, jitter)?;
-        let status = status::initial(chain.tip(), set.summary);
+        let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
             mesh: chain.mesh(),
@@ -167,6 +170,7 @@ impl Engine {
             conns: Conns::default(),
             requests: Requests::default(),
             promises: Promises::default(),
+            revocations: Revocations::load(&config.key.node_id(), view)?,
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -248,7 +252,7 @@ impl Engine {
             return Some(self.now.instant);
         }
         let stuck = (self.wanted.is_stuck() || !self.bodies.is_idle()).then_some(self.next_retry);
-        let session = self.schedule.timeout(&self.set.summary);
+        let session = self.schedule.timeout(&self.shared_set());
         let headers = self.headers.timeout(|id| self.chain.agrees_with(id));
         // Without room, what makes some is an input.
         let headers = headers.filter(|_| self.chain.has_room_for_headers());
@@ -264,6 +268,7 @@ impl Engine {
             (!self.is_caught_up()).then(|| self.withheld_at()),
             sealing,
             stuck,
+            self.revocations.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -311,6 +316,7 @@ impl Engine {
 
     /// What follows from earlier inputs: at most one change of the store.
     fn advance(&mut self, view: &dyn View, batch: &mut Batch) -> Result<(), StoreFault> {
+        self.enforce_revocations(view)?;
         if !self.released.is_empty() {
             let released = core::mem::take(&mut self.released);
             self.arrive(released, None, view, batch)?;
@@ -318,6 +324,7 @@ impl Engine {
             self.wake = true;
         } else if !self.advance_chain(view, batch)?
             && !self.judge_pending(view, batch)?
+            && !self.sweep_revoked(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
             self.wake |= self.mempool.refill(view, REFILL)?;
@@ -335,6 +342,7 @@ impl Engine {
         for conn in self.conns.late(now) {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
+        self.end_farewells();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
             self.next_retry = now.after(RETRY_INTERVAL);
@@ -380,7 +388,7 @@ impl Engine {
             let outbound =
                 self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
             let limits = &self.config.limits;
-            if self.stopping || outbound >= limits.outbound_max {
+            if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
                 return;
             }
             let wanted = limits.outbound_wanted.saturating_sub(outbound);
@@ -390,6 +398,11 @@ impl Engine {
             };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
+    }
+
+    /// The set as it is compared with others'.
+    fn shared_set(&self) -> crate::wire::SetSummary {
+        self.fingerprints.set_of(&self.set.summary)
     }
 
     /// Hands the changes of this input to the store, and its promises to what waits for the disk.

@@ -3,6 +3,7 @@
 mod bytes;
 mod order;
 mod peers;
+mod revoked;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
