@@ -207,6 +207,7 @@ impl Engine {
         if conn.phase != Phase::Closing {
             conn.phase = Phase::Closing;
             self.forget_conn(id);
+            self.touch_peers();
             self.revocations.farewells.push((self.now.instant.after(after), id));
         }
     }

@@ -14,7 +14,8 @@ pub(super) enum MemberVerb {
     /// Cut a member off, for good: it comes back only with a new key, by a new invite
     Revoke {
         /// Its id, a unique beginning of it, or its name
-        node: String,
+        #[arg(value_name = "NODE")]
+        member: String,
         /// Also if it is the last admin, and nobody could invite or revoke any more
         #[arg(long)]
         last_admin: bool,
@@ -22,7 +23,8 @@ pub(super) enum MemberVerb {
     /// Give a member another name
     Rename {
         /// Its id, a unique beginning of it, or its name
-        node: String,
+        #[arg(value_name = "NODE")]
+        member: String,
         /// What people shall call it
         name: String,
     },
@@ -44,15 +46,15 @@ fn show(context: &Context) -> Outcome {
 pub(super) fn run(verb: &MemberVerb, context: &Context) -> Outcome {
     let (path, document, done) = match verb {
         MemberVerb::List => return show(context),
-        MemberVerb::Revoke { node, last_admin } => (
-            format!("/v1/members/{}/revoke", escape(node)),
+        MemberVerb::Revoke { member, last_admin } => (
+            format!("/v1/members/{}/revoke", escape(member)),
             json!({"last_admin": last_admin}),
-            format!("{node} is revoked: every node cuts it off as soon as it hears of it"),
+            format!("{member} is revoked: every node cuts it off as soon as it hears of it"),
         ),
-        MemberVerb::Rename { node, name } => (
-            format!("/v1/members/{}/name", escape(node)),
+        MemberVerb::Rename { member, name } => (
+            format!("/v1/members/{}/name", escape(member)),
             json!({"name": name}),
-            format!("{node} is called {name} as soon as a block has it"),
+            format!("{member} is called {name} as soon as a block has it"),
         ),
     };
     let receipt = context.client()?.post(&path, &document)?;

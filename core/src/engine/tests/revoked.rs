@@ -44,6 +44,11 @@ fn a_revoked_peer_is_shown_why_and_closed_while_others_stay() {
     let proof = told_revoked(&sole, 1).expect("the proof is sent first");
     assert_eq!(proof.last().unwrap().to_vec(), a.revoke(c.id()).bytes());
     assert!(sole.closed().is_empty(), "it is given a moment to read it");
+    let live = |sole: &Sole, node: &TestNode| {
+        let peers = &sole.engine.status().peers;
+        peers.iter().any(|peer| peer.node == Some(node.id()) && peer.connected)
+    };
+    assert!(!live(&sole, &c) && live(&sole, &d));
     sole.pass(1_000);
     assert_eq!(sole.closed(), BTreeMap::from([(1, CloseCode::Revoked)]));
     // And it is not let in again.
@@ -52,9 +57,7 @@ fn a_revoked_peer_is_shown_why_and_closed_while_others_stay() {
     assert!(told_revoked(&sole, 3).is_some());
     sole.pass(1_000);
     assert_eq!(sole.closed().get(&3), Some(&CloseCode::Revoked));
-    assert!(
-        sole.engine.status().peers.iter().all(|peer| peer.node != Some(c.id()) || !peer.connected)
-    );
+    assert!(!live(&sole, &c));
 }
 
 #[test]
