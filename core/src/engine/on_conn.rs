@@ -14,7 +14,7 @@ use crate::fact::{Body, EncodedFact};
 use crate::id::NodeId;
 use crate::ledger::arrival::Arrival;
 use crate::ledger::read::Read;
-use crate::ledger::rows::PeerRow;
+use crate::ledger::rows::{Known, PeerRow};
 use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
 use crate::params::RULES_VERSION;
 use crate::store::{Batch, StoreFault, Table, View};
@@ -173,9 +173,16 @@ impl Engine {
         Ok(Ok(()))
     }
 
-    /// Why an invite's key can admit nobody any more, at our tip.
-    fn is_over(&self, key: &NodeId, view: &dyn View) -> Result<Option<CloseCode>, StoreFault> {
+    /// Why an invite's key can admit nobody any more, at our tip; none for keys of nodes.
+    pub(super) fn is_over(
+        &self,
+        key: &NodeId,
+        view: &dyn View,
+    ) -> Result<Option<CloseCode>, StoreFault> {
         let tip_time = self.chain.tip_time();
+        if matches!(view.known(key)?, Some(Known::Node { .. })) {
+            return Ok(None);
+        }
         if view.revoked(key)?.is_some() {
             return Ok(Some(CloseCode::InviteRevoked));
         }

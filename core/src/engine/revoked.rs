@@ -96,13 +96,12 @@ impl Engine {
         if view.member(node)?.is_some_and(|member| member.in_force()) {
             return Ok(Ok(()));
         }
-        let row = admit.map(|id| view.fact_row(&id)).transpose()?.flatten();
-        if let Some(FactState::Conflict(_, reject)) = row.map(|row| row.state) {
-            return Ok(Err(match reject {
-                FactReject::InviteSpent | FactReject::InviteExpired(_) => CloseCode::InviteSpent,
-                FactReject::InviteVoid | FactReject::Deposed => CloseCode::InviteRevoked,
-                _ => CloseCode::NotMember,
-            }));
+        let admit = admit.map(|id| view.fact(&id)).transpose()?.flatten();
+        if let Some((row, admit)) = admit
+            && matches!(row.state, FactState::Conflict(..))
+        {
+            let over = self.is_over(&admit.fact().author, view)?;
+            return Ok(Err(over.unwrap_or(CloseCode::NotMember)));
         }
         let ok = self.is_vouched_for(node, view)?;
         Ok(if ok { Ok(()) } else { Err(CloseCode::NotMember) })
