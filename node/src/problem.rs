@@ -291,6 +291,11 @@ impl From<Refusal> for Problem {
                 "only admins of the mesh may do this",
                 "run: cairn member list",
             ),
+            Refusal::ReadOnly => Self::new(
+                Code::Storage,
+                "the disk has no room to spare, so this node only reads",
+                "free some space (see df -h); the node resumes by itself",
+            ),
             Refusal::Stopping => {
                 Self::new(Code::Stopping, "the node is stopping", "start it again: cairn run")
             }

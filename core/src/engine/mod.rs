@@ -21,6 +21,7 @@ mod on_facts;
 mod on_message;
 mod output;
 mod promises;
+mod read_only;
 mod requests;
 mod sealing;
 mod serve;
@@ -118,6 +119,8 @@ pub struct Engine {
     /// came.
     progress: Instant,
     stopping: bool,
+    /// The disk has no room to spare: nothing is written.
+    read_only: bool,
     /// There is more to do at once.
     wake: bool,
     announces_received: u64,
@@ -180,6 +183,7 @@ impl Engine {
             next_retry: now.instant,
             progress: now.instant,
             stopping: false,
+            read_only: false,
             wake: true,
             announces_received: 0,
             duplicates_dropped: 0,
@@ -219,15 +223,20 @@ impl Engine {
                 self.touch_peers();
             }
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
+            Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,
             Input::Sealed(job, header) => self.on_sealed(job, header, view, &mut batch)?,
+            Input::ReadOnly(read_only) => self.on_read_only(read_only),
             Input::Durable(id) => {
                 for promise in self.promises.durable(id) {
                     self.fulfil(promise);
                 }
             }
         }
-        if batch.is_empty() {
+        if self.read_only {
+            // At most what is remembered of peers, and that is in memory as well.
+            batch = Batch::new();
+        } else if batch.is_empty() {
             self.advance(view, &mut batch)?;
         } else {
             self.wake = true;
@@ -247,6 +256,7 @@ impl Engine {
         if self.wake {
             return Some(self.now.instant);
         }
+        let writes = !self.read_only;
         let stuck = (self.wanted.is_stuck() || !self.bodies.is_idle()).then_some(self.next_retry);
         let session = self.schedule.timeout(&self.set.summary);
         let headers = self.headers.timeout(|id| self.chain.agrees_with(id));
@@ -257,13 +267,13 @@ impl Engine {
             self.conns.timeout(),
             self.requests.timeout(),
             self.gossip.timeout(),
-            session.map(|at| at.max(self.quiet_from())),
+            session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
             self.next_dial,
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
-            sealing,
-            stuck,
+            sealing.filter(|_| writes),
+            stuck.filter(|_| writes),
         ]
         .into_iter()
         .flatten()

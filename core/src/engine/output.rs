@@ -94,6 +94,8 @@ pub enum Refusal {
     NotMember,
     /// Only admins may do this.
     NotAdmin,
+    /// The disk has no room to spare.
+    ReadOnly,
     /// The node is stopping.
     Stopping,
 }

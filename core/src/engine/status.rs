@@ -24,6 +24,8 @@ pub enum State {
     Syncing,
     /// Nothing is missing as far as the connected peers tell; or nobody else is in the mesh.
     Synced,
+    /// The disk has no room to spare: reads and peers are served, nothing is written.
+    ReadOnly,
     /// Stopping.
     Stopping,
 }
@@ -139,6 +141,9 @@ impl Engine {
     fn state(&self) -> State {
         if self.stopping {
             return State::Stopping;
+        }
+        if self.read_only {
+            return State::ReadOnly;
         }
         if self.conns.accepted().next().is_none() {
             let others = self.has_others || !self.book.is_empty();

@@ -215,6 +215,7 @@ pub const fn state_name(state: State) -> &'static str {
         State::Connecting => "connecting",
         State::Syncing => "syncing",
         State::Synced => "synced",
+        State::ReadOnly => "read-only",
         State::Stopping => "stopping",
     }
 }

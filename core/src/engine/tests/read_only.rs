@@ -1,0 +1,97 @@
+//! A disk without room to spare: nothing is written, much is still done, and it ends.
+
+use super::*;
+
+/// An engine of the second founder, and a chain of three blocks that the first one holds.
+fn behind() -> (Sole, TestChain, TestNode, TestNode) {
+    let ([a, b, ..], params) = founders();
+    let mut chain = TestChain::new(params.clone());
+    for n in 0..3 {
+        let note = a.record("note", &format!("note {n}"));
+        chain.add(core::slice::from_ref(&note));
+        chain.seal(&a.key, &[note.id()]);
+    }
+    let sole = Sole::new(&params, b.key.clone(), Limits::default(), true);
+    (sole, chain, a, b)
+}
+
+fn commits(sole: &Sole) -> usize {
+    sole.out.iter().filter(|output| matches!(output, Output::Commit(..))).count()
+}
+
+/// Serves and lets time pass, bounded in steps, so that an engine that spins fails.
+fn live(sole: &mut Sole, chain: &TestChain, seconds: u64) {
+    for _ in 0..seconds {
+        sole.serve(1, chain);
+        sole.pass(1_000);
+    }
+}
+
+#[test]
+fn without_room_nothing_is_written_and_with_room_it_catches_up() {
+    let (mut sole, chain, a, b) = behind();
+    sole.input(Input::ReadOnly(true));
+    sole.join(1, a.id(), &chain);
+    live(&mut sole, &chain, 100);
+    assert_eq!(sole.engine.status().state, State::ReadOnly);
+    assert_eq!((sole.tip().height.0, sole.engine.status().target), (0, 3), "it knows what it lacks");
+    sole.publish(b.record("note", "mine"));
+    let last = sole.out.iter().rev().find_map(|output| match output {
+        Output::Reply(_, result) => Some(result.clone()),
+        _ => None,
+    });
+    assert_eq!(last, Some(Err(Refusal::ReadOnly)));
+    assert_eq!(commits(&sole), 0);
+    sole.input(Input::ReadOnly(false));
+    live(&mut sole, &chain, 10);
+    assert_eq!(sole.tip(), chain.tip());
+    assert_eq!(sole.engine.status().state, State::Synced);
+    assert!(sole.closed().is_empty(), "nobody is to blame");
+}
+
+#[test]
+fn facts_that_come_when_the_room_has_just_gone_are_asked_for_again() {
+    let (mut sole, chain, a, _) = behind();
+    sole.join(1, a.id(), &chain);
+    while sole.jobs.is_empty() {
+        sole.settle_but_jobs();
+        let at = sole.asked.iter().position(|(to, ..)| to.0 == 1).unwrap();
+        let (_, tag, class, bytes) = sole.asked.remove(at);
+        let answer = chain.answer(class, &bytes).unwrap();
+        sole.conn(1, ConnInput::Answer { tag, bytes: &answer });
+    }
+    sole.input(Input::ReadOnly(true));
+    let before = commits(&sole);
+    sole.settle();
+    assert_eq!(commits(&sole), before);
+    assert!(sole.engine.status().facts.count < 3);
+    sole.input(Input::ReadOnly(false));
+    live(&mut sole, &chain, 10);
+    assert_eq!(sole.tip(), chain.tip());
+}
+
+#[test]
+fn a_node_without_room_serves_what_it_holds_and_does_not_seal() {
+    let (mut sole, chain, a, b) = behind();
+    sole.join(1, a.id(), &chain);
+    live(&mut sole, &chain, 5);
+    sole.publish(b.record("note", "waits to be sealed"));
+    sole.input(Input::ReadOnly(true));
+    let before = commits(&sole);
+    live(&mut sole, &chain, 60);
+    assert_eq!((commits(&sole), sole.tip().height.0), (before, 3));
+    let locator = alloc::vec![chain.mesh().into()];
+    let request = codec::encode(&crate::wire::HeadersRequest { locator, max: 10 });
+    let (stream, class) = (StreamTag(1), Class::Headers);
+    sole.conn(1, ConnInput::Request { stream, class, bytes: &request });
+    let answer = sole.out.iter().rev().find_map(|output| match output {
+        Output::Send(_, Frame::Answer { bytes, .. }) => Some(bytes.clone()),
+        _ => None,
+    });
+    let answer: crate::wire::HeadersAnswer =
+        codec::decode(&answer.unwrap(), class.answer_bytes_max()).unwrap();
+    assert_eq!(answer.headers.len(), 3);
+    sole.input(Input::ReadOnly(false));
+    sole.pass(30_000);
+    assert_eq!(sole.tip().height.0, 4);
+}
