@@ -93,8 +93,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            mempool_facts: 65_536,
-            mempool_bytes: 32 * 1024 * 1024,
+            // Four full blocks; about 700 bytes each with what is kept of them.
+            mempool_facts: 32_768,
+            mempool_bytes: 16 * 1024 * 1024,
             strangers_facts: 1_024,
             strangers_bytes: 1024 * 1024,
             wants: 65_536,

@@ -13,4 +13,5 @@ pub mod process;
 pub mod random;
 pub mod relay;
 mod schedule;
+pub mod small_disk;
 pub mod world;

@@ -22,6 +22,13 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
     document["listen"] = context.0.listen.to_string().into();
     document["http"] = context.bound().to_string().into();
     document["uptime_s"] = context.0.started.elapsed().as_secs().into();
+    let store = node.store();
+    document["disk"] = match store.space() {
+        Ok(space) => json!({"free_bytes": space.free, "used_bytes": space.used}),
+        // Whoever reads the ledger next is told why.
+        Err(_) => Value::Null,
+    };
+    document["quarantined"] = store.quarantined().into();
     Json(document)
 }
 

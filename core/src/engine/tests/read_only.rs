@@ -2,9 +2,12 @@
 
 use super::*;
 
-/// An engine of the second founder, and a chain of three blocks that the first one holds.
+/// An engine of a founder whose turn is not the fourth block, and a chain of three blocks that
+/// another one holds.
 fn behind() -> (Sole, TestChain, TestNode, TestNode) {
-    let ([a, b, ..], params) = founders();
+    let (mut nodes, params) = founders();
+    nodes.sort_by_key(TestNode::id);
+    let [_, a, b, _] = nodes;
     let mut chain = TestChain::new(params.clone());
     for n in 0..3 {
         let note = a.record("note", &format!("note {n}"));
@@ -34,7 +37,11 @@ fn without_room_nothing_is_written_and_with_room_it_catches_up() {
     sole.join(1, a.id(), &chain);
     live(&mut sole, &chain, 100);
     assert_eq!(sole.engine.status().state, State::ReadOnly);
-    assert_eq!((sole.tip().height.0, sole.engine.status().target), (0, 3), "it knows what it lacks");
+    assert_eq!(
+        (sole.tip().height.0, sole.engine.status().target),
+        (0, 3),
+        "it knows what it lacks"
+    );
     sole.publish(b.record("note", "mine"));
     let last = sole.out.iter().rev().find_map(|output| match output {
         Output::Reply(_, result) => Some(result.clone()),
@@ -44,7 +51,7 @@ fn without_room_nothing_is_written_and_with_room_it_catches_up() {
     assert_eq!(commits(&sole), 0);
     sole.input(Input::ReadOnly(false));
     live(&mut sole, &chain, 10);
-    assert_eq!(sole.tip(), chain.tip());
+    assert_eq!(sole.tip().id, chain.last());
     assert_eq!(sole.engine.status().state, State::Synced);
     assert!(sole.closed().is_empty(), "nobody is to blame");
 }
@@ -67,7 +74,7 @@ fn facts_that_come_when_the_room_has_just_gone_are_asked_for_again() {
     assert!(sole.engine.status().facts.count < 3);
     sole.input(Input::ReadOnly(false));
     live(&mut sole, &chain, 10);
-    assert_eq!(sole.tip(), chain.tip());
+    assert_eq!(sole.tip().id, chain.last());
 }
 
 #[test]
