@@ -99,7 +99,7 @@ impl Default for Limits {
             strangers_facts: 1_024,
             strangers_bytes: 1024 * 1024,
             wants: 65_536,
-            verifying_facts: 16_384,
+            verifying_facts: 8_192,
             headers_kept: 2_000,
             headers_in_memory: 40_000,
             bodies_ahead: 64,

@@ -210,6 +210,7 @@ fn a_disk_that_fills_up_stops_writing_and_loses_nothing_that_was_acknowledged() 
     assert!(log.contains("no room to spare"), "{log}");
     // Also after a start without room.
     node.stop();
+    disk.fill(8 << 20);
     node.start(&flags);
     eventually("it sees that there is no room", 30, || client_refused(&node));
     disk.grow("300m");
