@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod chaos;
+mod clocks;
 mod converge;
 mod custody;
-mod mesh;
+mod links;
+mod scale;
 mod seeds;
 mod silence;
+mod torture;
+
+pub(crate) use support::mesh;

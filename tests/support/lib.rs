@@ -5,13 +5,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod attack;
 pub mod checkers;
 pub mod disk;
+pub mod evil;
+pub mod mesh;
 pub mod model;
 mod net;
+#[cfg(feature = "processes")]
 pub mod process;
 pub mod random;
+#[cfg(feature = "processes")]
 pub mod relay;
+pub mod scale;
 mod schedule;
+#[cfg(feature = "processes")]
 pub mod small_disk;
+pub mod torture;
 pub mod world;

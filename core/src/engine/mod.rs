@@ -19,7 +19,9 @@ mod on_command;
 mod on_conn;
 mod on_facts;
 mod on_message;
+mod orphans;
 mod output;
+mod presync;
 mod promises;
 mod read_only;
 mod requests;
@@ -39,6 +41,7 @@ use alloc::vec::Vec;
 
 use chain::Chain;
 use conns::Conns;
+use orphans::Orphans;
 use promises::{Promise, Promises};
 use requests::Requests;
 use sealing::Sealing;
@@ -58,8 +61,10 @@ use crate::sync::headers::HeaderSync;
 use crate::time::{Instant, Millis, Now};
 use crate::verified::Verified;
 
-/// Between two tries to find what no peer had.
-const RETRY_INTERVAL: Millis = 1_000;
+/// Between two tries to find what no peer had: the longer in vain, the rarer.
+const RETRY_INTERVAL: core::ops::RangeInclusive<Millis> = 1_000..=60_000;
+/// Part of the time that was spent in vain after which a further try is made.
+const RETRY_PART: u64 = 8;
 
 /// Facts read from disk by one input when the mempool has room again.
 const REFILL: usize = 4_096;
@@ -87,6 +92,7 @@ pub struct Engine {
     fingerprints: Fingerprints,
     chain: Chain,
     mempool: Mempool,
+    orphans: Orphans,
     // The machines.
     strangers: Strangers,
     gossip: Gossip,
@@ -159,6 +165,7 @@ impl Engine {
             sealing: Sealing::new(&config, book.is_empty(), now.instant),
             chain,
             mempool,
+            orphans: Orphans::load(view)?,
             strangers: Strangers::new((limits.strangers_facts, limits.strangers_bytes)),
             gossip: Gossip::new(limits.announce_delay),
             wanted: FactSync::new(limits.wants),
@@ -274,6 +281,7 @@ impl Engine {
             (!self.is_caught_up()).then(|| self.withheld_at()),
             sealing.filter(|_| writes),
             stuck.filter(|_| writes),
+            self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
         ]
         .into_iter()
         .flatten()
@@ -307,7 +315,7 @@ impl Engine {
             }
             ConnInput::Answer { tag, bytes } => self.on_answer(conn, tag, bytes, view),
             ConnInput::NoAnswer(tag) => {
-                if let Some(class) = self.requests.close(conn, tag) {
+                if let Some((class, _)) = self.requests.close(conn, tag) {
                     self.no_answer(conn, tag, class);
                 }
                 Ok(())
@@ -328,6 +336,7 @@ impl Engine {
             self.wake = true;
         } else if !self.advance_chain(view, batch)?
             && !self.judge_pending(view, batch)?
+            && !self.review_orphans(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
             self.wake |= self.mempool.refill(view, REFILL)?;
@@ -347,7 +356,8 @@ impl Engine {
         }
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
-            self.next_retry = now.after(RETRY_INTERVAL);
+            let wait = now.since(self.progress) / RETRY_PART;
+            self.next_retry = now.after(wait.clamp(*RETRY_INTERVAL.start(), *RETRY_INTERVAL.end()));
             let bodies = &self.bodies;
             self.wanted.review_needed(|fact| bodies.needs(fact));
             self.wanted.retry_needed();
@@ -361,9 +371,10 @@ impl Engine {
                 peer.silent = true;
                 peer.next_ping = now;
             }
-            if let Some(class) = self.requests.close(conn, tag) {
+            if let Some((class, _)) = self.requests.close(conn, tag) {
                 self.no_answer(conn, tag, class);
             }
+            self.wanted.shun(conn);
         }
         self.ask_for_missing(view)?;
         while let Some((conn, ids)) = self.gossip.poll(now) {
