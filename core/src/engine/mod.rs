@@ -54,7 +54,7 @@ use crate::ledger::rows::SetRow;
 use crate::mempool::Mempool;
 use crate::peer::Book;
 use crate::reconcile::{Fingerprints, Schedule, Session};
-use crate::store::{Batch, StoreFault, View};
+use crate::store::{Batch, Op, StoreFault, Table, View};
 use crate::sync::bodies::BodySync;
 use crate::sync::facts::FactSync;
 use crate::sync::headers::HeaderSync;
@@ -242,6 +242,10 @@ impl Engine {
         }
         if self.read_only {
             // At most what is remembered of peers, and that is in memory as well.
+            let mut tables = batch.iter().map(|op| match op {
+                Op::Put(table, ..) | Op::Delete(table, _) => table,
+            });
+            debug_assert!(tables.all(|table| table == Table::Peer), "a write without room");
             batch = Batch::new();
         } else if batch.is_empty() {
             self.advance(view, &mut batch)?;

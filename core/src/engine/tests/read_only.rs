@@ -102,3 +102,26 @@ fn a_node_without_room_serves_what_it_holds_and_does_not_seal() {
     sole.pass(30_000);
     assert_eq!(sole.tip().height.0, 4);
 }
+
+#[test]
+fn a_newcomer_whose_facts_have_no_room_is_sent_elsewhere() {
+    let (mut sole, chain, a, _) = behind();
+    let newcomer = TestNode::new(99, chain.mesh());
+    let mut hello = hello(&TestChain::new(sole.engine.config.params.clone()));
+    let admit = a.admit(newcomer.id(), crate::fact::Role::Sealer);
+    hello.introduction = alloc::vec![serde_bytes::ByteBuf::from(admit.bytes().to_vec())];
+    let arrive = |sole: &mut Sole, conn: u64| {
+        let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
+        let node = newcomer.id();
+        sole.conn(conn, ConnInput::Opened { node, address, dial: None });
+        sole.control(conn, &Control::Hello(hello.clone()));
+        sole.settle();
+    };
+    sole.input(Input::ReadOnly(true));
+    arrive(&mut sole, 7);
+    assert_eq!(sole.closed().get(&7), Some(&CloseCode::Full));
+    assert_eq!((commits(&sole), sole.engine.status().facts.count), (0, 0));
+    sole.input(Input::ReadOnly(false));
+    arrive(&mut sole, 8);
+    assert_eq!((sole.closed().get(&8), sole.engine.status().facts.count), (None, 1));
+}
