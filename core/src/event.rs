@@ -88,4 +88,6 @@ pub enum Event {
     },
     /// Nothing is missing any more, as far as the connected peers tell.
     Synced(Tip),
+    /// The disk has no room to spare, so nothing is written; or it has room again.
+    ReadOnly(bool),
 }

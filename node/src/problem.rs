@@ -357,6 +357,11 @@ impl From<Refusal> for Problem {
                 format!("the membership of the author {node} was revoked"),
                 "run: cairn member list",
             ),
+            Refusal::ReadOnly => Self::new(
+                Code::Storage,
+                "the disk has no room to spare, so this node only reads",
+                "free some space (see df -h); the node resumes by itself",
+            ),
             Refusal::Stopping => {
                 Self::new(Code::Stopping, "the node is stopping", "start it again: cairn run")
             }

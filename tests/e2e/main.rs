@@ -5,7 +5,9 @@
 mod behind;
 mod crash;
 mod custody;
+mod damage;
 mod demo;
+mod disk_full;
 mod import;
 mod members;
 mod mesh;

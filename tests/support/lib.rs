@@ -19,5 +19,7 @@ pub mod random;
 pub mod relay;
 pub mod scale;
 mod schedule;
+#[cfg(feature = "processes")]
+pub mod small_disk;
 pub mod torture;
 pub mod world;

@@ -130,4 +130,6 @@ pub enum Input<'a> {
     Sealed(JobId, Option<Box<Header>>),
     /// This batch and all before it survive a power cut.
     Durable(BatchId),
+    /// The disk has no room to spare (nothing is to be written), or has it again.
+    ReadOnly(bool),
 }

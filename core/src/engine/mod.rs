@@ -23,6 +23,7 @@ mod orphans;
 mod output;
 mod presync;
 mod promises;
+mod read_only;
 mod requests;
 mod revoked;
 mod sealing;
@@ -55,7 +56,7 @@ use crate::ledger::rows::SetRow;
 use crate::mempool::Mempool;
 use crate::peer::Book;
 use crate::reconcile::{Fingerprints, Schedule, Session};
-use crate::store::{Batch, StoreFault, View};
+use crate::store::{Batch, Op, StoreFault, Table, View};
 use crate::sync::bodies::BodySync;
 use crate::sync::facts::FactSync;
 use crate::sync::headers::HeaderSync;
@@ -127,6 +128,8 @@ pub struct Engine {
     /// came.
     progress: Instant,
     stopping: bool,
+    /// The disk has no room to spare: nothing is written.
+    read_only: bool,
     /// There is more to do at once.
     wake: bool,
     announces_received: u64,
@@ -191,6 +194,7 @@ impl Engine {
             next_retry: now.instant,
             progress: now.instant,
             stopping: false,
+            read_only: false,
             wake: true,
             announces_received: 0,
             duplicates_dropped: 0,
@@ -230,15 +234,26 @@ impl Engine {
                 self.touch_peers();
             }
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
+            Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,
             Input::Sealed(job, header) => self.on_sealed(job, header, view, &mut batch)?,
+            Input::ReadOnly(read_only) => self.on_read_only(read_only),
             Input::Durable(id) => {
                 for promise in self.promises.durable(id) {
                     self.fulfil(promise);
                 }
             }
         }
-        if batch.is_empty() {
+        if self.read_only {
+            // At most what is remembered of peers, and that is in memory as well.
+            debug_assert!(
+                batch
+                    .iter()
+                    .all(|op| matches!(op, Op::Put(Table::Peer, ..) | Op::Delete(Table::Peer, _))),
+                "a write without room"
+            );
+            batch = Batch::new();
+        } else if batch.is_empty() {
             self.advance(view, &mut batch)?;
         } else {
             self.wake = true;
@@ -258,6 +273,7 @@ impl Engine {
         if self.wake {
             return Some(self.now.instant);
         }
+        let writes = !self.read_only;
         let stuck = (self.wanted.is_stuck() || !self.bodies.is_idle()).then_some(self.next_retry);
         let session = self.schedule.timeout(&self.shared_set());
         let headers = self.headers.timeout(|id| self.chain.agrees_with(id));
@@ -268,15 +284,15 @@ impl Engine {
             self.conns.timeout(),
             self.requests.timeout(),
             self.gossip.timeout(),
-            session.map(|at| at.max(self.quiet_from())),
+            session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
             self.next_dial,
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
-            sealing,
-            stuck,
-            self.orphans.timeout().map(|at| at.max(self.now.instant)),
-            self.revocations.timeout(),
+            sealing.filter(|_| writes),
+            stuck.filter(|_| writes),
+            self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
+            self.revocations.timeout().filter(|_| writes),
         ]
         .into_iter()
         .flatten()

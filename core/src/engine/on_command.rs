@@ -28,10 +28,9 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
-        let result = if self.stopping {
-            Err(Refusal::Stopping)
-        } else {
-            self.carry_out(command, view, batch)?
+        let result = match self.refused_now(&command) {
+            Some(refusal) => Err(refusal),
+            None => self.carry_out(command, view, batch)?,
         };
         match result {
             // Nothing was done, so there is nothing to wait for.

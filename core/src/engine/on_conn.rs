@@ -181,6 +181,10 @@ impl Engine {
         if self.hangs_on_revoked(&facts, view)? || !self.would_admit(&facts, node, view)? {
             return Ok(Err(CloseCode::NotMember));
         }
+        if self.read_only {
+            // Others may have room for the facts that admit it.
+            return Ok(Err(CloseCode::Full));
+        }
         self.arrive(facts, None, view, batch)?;
         Ok(Ok(()))
     }

@@ -55,7 +55,10 @@ impl Engine {
             }
             Ok(Announce::Facts(ids)) if ids.len() <= IDS_PER_ANNOUNCE => {
                 self.announces_received += 1;
-                self.want_missing(conn, &ids, view)?;
+                // Without room, what is missing is found by a reconciliation later.
+                if !self.read_only {
+                    self.want_missing(conn, &ids, view)?;
+                }
             }
             _ => self.close(conn, CloseCode::Misbehavior),
         }
@@ -252,7 +255,7 @@ impl Engine {
         Ok(true)
     }
 
-    fn end_session(&mut self) {
+    pub(super) fn end_session(&mut self) {
         if let Some(active) = self.session.take() {
             self.schedule.ended(self.now.instant, active.found);
         }
@@ -292,6 +295,9 @@ impl Engine {
     /// Asks for whatever is missing and can be asked for now.
     pub(super) fn ask_for_missing(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         self.ask_for_headers(view)?;
+        if self.read_only {
+            return Ok(());
+        }
         let order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
         self.bodies.focus(&order);
         let per_peer = self.config.limits.requests_per_peer;

@@ -100,6 +100,8 @@ pub enum Refusal {
     Revoked,
     /// The author was revoked.
     AuthorRevoked(NodeId),
+    /// The disk has no room to spare.
+    ReadOnly,
     /// The node is stopping.
     Stopping,
 }

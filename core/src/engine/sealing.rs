@@ -250,7 +250,7 @@ impl Engine {
         let (Some(grinding), Some(header)) = (grinding, header) else {
             return Ok(());
         };
-        if header.parent == self.chain.tip().id && !self.stopping {
+        if header.parent == self.chain.tip().id && !self.stopping && !self.read_only {
             self.take_own_block(*header, grinding.facts, grinding.sealers, view, batch)?;
         }
         Ok(())

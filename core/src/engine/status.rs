@@ -26,6 +26,8 @@ pub enum State {
     Synced,
     /// Its membership was revoked: it reads, and does nothing else.
     Revoked,
+    /// The disk has no room to spare: reads and peers are served, nothing is written.
+    ReadOnly,
     /// Stopping.
     Stopping,
 }
@@ -149,6 +151,9 @@ impl Engine {
         }
         if self.revocations.me {
             return State::Revoked;
+        }
+        if self.read_only {
+            return State::ReadOnly;
         }
         if self.conns.accepted().next().is_none() {
             let others = self.has_others || !self.book.is_empty();

@@ -226,6 +226,7 @@ pub const fn state_name(state: State) -> &'static str {
         State::Syncing => "syncing",
         State::Synced => "synced",
         State::Revoked => "revoked",
+        State::ReadOnly => "read-only",
         State::Stopping => "stopping",
     }
 }

@@ -30,6 +30,13 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
             "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
         });
     }
+    let store = node.store();
+    document["disk"] = match store.space() {
+        Ok(space) => json!({"free_bytes": space.free, "used_bytes": space.used}),
+        // Whoever reads the ledger next is told why.
+        Err(_) => Value::Null,
+    };
+    document["quarantined"] = store.quarantined().into();
     Json(document)
 }
 

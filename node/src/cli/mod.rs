@@ -25,6 +25,7 @@ mod peers;
 mod place;
 mod run;
 mod seeds;
+mod size;
 mod status;
 mod sync;
 mod terminal;
