@@ -295,6 +295,7 @@ fn assemble(
         status: status_seen.clone(),
         mesh: enroll::mesh_id(&enrollment.params),
         params: enrollment.params,
+        invite_expires: enrollment.invite_expires,
         key: enrollment.key.signing().clone(),
     });
     let driver = Driver {

@@ -9,6 +9,7 @@ mod damage;
 mod demo;
 mod disk_full;
 mod import;
+mod members;
 mod mesh;
 mod restart;
 mod split;

@@ -25,6 +25,7 @@ mod presync;
 mod promises;
 mod read_only;
 mod requests;
+mod revoked;
 mod sealing;
 mod serve;
 mod status;
@@ -44,6 +45,7 @@ use conns::Conns;
 use orphans::Orphans;
 use promises::{Promise, Promises};
 use requests::Requests;
+use revoked::Revocations;
 use sealing::Sealing;
 use strangers::Strangers;
 
@@ -107,6 +109,7 @@ pub struct Engine {
     conns: Conns,
     requests: Requests,
     promises: Promises,
+    revocations: Revocations,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
@@ -155,7 +158,7 @@ impl Engine {
         mempool.refill(view, REFILL)?;
         let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
         let book = boot::load_book(&config, view, jitter)?;
-        let status = status::initial(chain.tip(), set.summary);
+        let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
             mesh: chain.mesh(),
@@ -177,6 +180,7 @@ impl Engine {
             conns: Conns::default(),
             requests: Requests::default(),
             promises: Promises::default(),
+            revocations: Revocations::load(&config.key.node_id(), view)?,
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -269,7 +273,7 @@ impl Engine {
         }
         let writes = !self.read_only;
         let stuck = (self.wanted.is_stuck() || !self.bodies.is_idle()).then_some(self.next_retry);
-        let session = self.schedule.timeout(&self.set.summary);
+        let session = self.schedule.timeout(&self.shared_set());
         let headers = self.headers.timeout(|id| self.chain.agrees_with(id));
         // Without room, what makes some is an input.
         let headers = headers.filter(|_| self.chain.has_room_for_headers());
@@ -286,6 +290,7 @@ impl Engine {
             sealing.filter(|_| writes),
             stuck.filter(|_| writes),
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
+            self.revocations.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -333,6 +338,7 @@ impl Engine {
 
     /// What follows from earlier inputs: at most one change of the store.
     fn advance(&mut self, view: &dyn View, batch: &mut Batch) -> Result<(), StoreFault> {
+        self.enforce_revocations(view)?;
         if !self.released.is_empty() {
             let released = core::mem::take(&mut self.released);
             self.arrive(released, None, view, batch)?;
@@ -341,6 +347,7 @@ impl Engine {
         } else if !self.advance_chain(view, batch)?
             && !self.judge_pending(view, batch)?
             && !self.review_orphans(view, batch)?
+            && !self.sweep_revoked(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
             self.wake |= self.mempool.refill(view, REFILL)?;
@@ -358,6 +365,7 @@ impl Engine {
         for conn in self.conns.late(now) {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
+        self.end_farewells();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
             let wait = now.since(self.progress) / RETRY_PART;
@@ -405,7 +413,7 @@ impl Engine {
             let outbound =
                 self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
             let limits = &self.config.limits;
-            if self.stopping || outbound >= limits.outbound_max {
+            if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
                 return;
             }
             let wanted = limits.outbound_wanted.saturating_sub(outbound);
@@ -415,6 +423,11 @@ impl Engine {
             };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
+    }
+
+    /// The set as it is compared with others'.
+    fn shared_set(&self) -> crate::wire::SetSummary {
+        self.fingerprints.set_of(&self.set.summary)
     }
 
     /// Hands the changes of this input to the store, and its promises to what waits for the disk.

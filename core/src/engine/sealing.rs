@@ -116,6 +116,7 @@ impl Engine {
         let patient = heard || self.now.instant >= sealing.patient_until;
         sealing.enabled
             && !self.stopping
+            && !self.revocations.me
             && !busy
             && patient
             && self.mempool.has_ready()

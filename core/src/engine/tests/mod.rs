@@ -9,6 +9,7 @@ mod orphans;
 mod peers;
 mod rates;
 mod read_only;
+mod revoked;
 mod slow;
 mod sweep;
 
