@@ -342,6 +342,11 @@ impl From<Refusal> for Problem {
                 "only admins of the mesh may do this",
                 "run: cairn member list",
             ),
+            Refusal::ReadOnly => Self::new(
+                Code::Storage,
+                "the disk has no room to spare, so this node only reads",
+                "free some space (see df -h); the node resumes by itself",
+            ),
             Refusal::Reader => Self::new(
                 Code::Reader,
                 "this node was invited as a reader: it may not write",
@@ -356,11 +361,6 @@ impl From<Refusal> for Problem {
                 Code::Revoked,
                 format!("the membership of the author {node} was revoked"),
                 "run: cairn member list",
-            ),
-            Refusal::ReadOnly => Self::new(
-                Code::Storage,
-                "the disk has no room to spare, so this node only reads",
-                "free some space (see df -h); the node resumes by itself",
             ),
             Refusal::Stopping => {
                 Self::new(Code::Stopping, "the node is stopping", "start it again: cairn run")

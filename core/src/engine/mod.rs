@@ -292,7 +292,7 @@ impl Engine {
             sealing.filter(|_| writes),
             stuck.filter(|_| writes),
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
-            self.revocations.timeout().filter(|_| writes),
+            self.revocations.timeout(),
         ]
         .into_iter()
         .flatten()

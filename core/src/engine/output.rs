@@ -94,14 +94,14 @@ pub enum Refusal {
     NotMember,
     /// Only admins may do this.
     NotAdmin,
+    /// The disk has no room to spare.
+    ReadOnly,
     /// This node may only read.
     Reader,
     /// This node was revoked.
     Revoked,
     /// The author was revoked.
     AuthorRevoked(NodeId),
-    /// The disk has no room to spare.
-    ReadOnly,
     /// The node is stopping.
     Stopping,
 }

@@ -39,10 +39,7 @@ impl Engine {
 
     /// Why a command cannot be carried out, if it cannot.
     pub(super) fn refused_now(&self, command: &Command) -> Option<Refusal> {
-        let writes = matches!(
-            command,
-            Command::Publish(_) | Command::Custody { .. } | Command::Invite { .. }
-        );
+        let writes = !matches!(command, Command::Sync | Command::AddPeer(..) | Command::Stop);
         match self.stopping {
             true => Some(Refusal::Stopping),
             false => (self.read_only && writes).then_some(Refusal::ReadOnly),

@@ -242,7 +242,10 @@ impl Engine {
             return Ok(());
         }
         self.farewell(conn, FAREWELL_HEARD);
-        self.arrive(facts, None, view, batch)?;
+        // Without room it is not remembered; the next peer tells it again.
+        if !self.read_only {
+            self.arrive(facts, None, view, batch)?;
+        }
         Ok(())
     }
 

@@ -24,10 +24,10 @@ pub enum State {
     Syncing,
     /// Nothing is missing as far as the connected peers tell; or nobody else is in the mesh.
     Synced,
-    /// Its membership was revoked: it reads, and does nothing else.
-    Revoked,
     /// The disk has no room to spare: reads and peers are served, nothing is written.
     ReadOnly,
+    /// Its membership was revoked: it reads, and does nothing else.
+    Revoked,
     /// Stopping.
     Stopping,
 }

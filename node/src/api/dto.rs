@@ -225,8 +225,8 @@ pub const fn state_name(state: State) -> &'static str {
         State::Connecting => "connecting",
         State::Syncing => "syncing",
         State::Synced => "synced",
-        State::Revoked => "revoked",
         State::ReadOnly => "read-only",
+        State::Revoked => "revoked",
         State::Stopping => "stopping",
     }
 }

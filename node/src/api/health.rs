@@ -25,11 +25,6 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
     document["listen"] = context.0.listen.to_string().into();
     document["http"] = context.bound().to_string().into();
     document["uptime_s"] = context.0.started.elapsed().as_secs().into();
-    if let Some(problem) = turned_away(&node.status(), node.invite_expires()) {
-        document["refused"] = json!({
-            "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
-        });
-    }
     let store = node.store();
     document["disk"] = match store.space() {
         Ok(space) => json!({"free_bytes": space.free, "used_bytes": space.used}),
@@ -37,6 +32,11 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
         Err(_) => Value::Null,
     };
     document["quarantined"] = store.quarantined().into();
+    if let Some(problem) = turned_away(&node.status(), node.invite_expires()) {
+        document["refused"] = json!({
+            "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
+        });
+    }
     Json(document)
 }
 
