@@ -4,6 +4,7 @@
 
 use crate::params::{BLOCK_FACTS_MAX, FACT_BYTES_MAX, SEALERS_MAX};
 use crate::time::Millis;
+use crate::wire::Class;
 
 /// Most bytes of a frame on the control stream; an introduction (≤ 4 KiB of facts) is the largest.
 pub const CONTROL_FRAME_BYTES: usize = 8 * 1024;
@@ -86,8 +87,43 @@ pub struct Limits {
     pub addresses: usize,
     /// How far a header's time may be ahead of a confirmed clock.
     pub clock_ahead_max: Millis,
-    /// Requests per second that one peer may make, and how many at once.
-    pub requests_rate: (u32, u32),
+    /// What one peer may do per second, and how much of it at once.
+    pub rates: Rates,
+}
+
+/// How much of each class one peer may cost us: per second, and at once. What is more is dropped or
+/// refused, and no crime. Far above what a correct peer needs, so that only a flood is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// Frames.
+    pub control: (u32, u32),
+    /// Ids; an announcement costs some more than it carries.
+    pub announce: (u32, u32),
+    /// Requests, each of up to `HEADERS_PER_ANSWER` headers.
+    pub headers: (u32, u32),
+    /// Requests.
+    pub blocks: (u32, u32),
+    /// Requests.
+    pub facts: (u32, u32),
+    /// Requests.
+    pub reconcile: (u32, u32),
+    /// Requests.
+    pub peers: (u32, u32),
+}
+
+impl Rates {
+    /// The rate of a class.
+    pub const fn of(&self, class: Class) -> (u32, u32) {
+        match class {
+            Class::Control => self.control,
+            Class::Announce => self.announce,
+            Class::Headers => self.headers,
+            Class::Blocks => self.blocks,
+            Class::Facts => self.facts,
+            Class::Reconcile => self.reconcile,
+            Class::Peers => self.peers,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -117,7 +153,15 @@ impl Default for Limits {
             backoff: (1_000, 600_000),
             addresses: 1_024,
             clock_ahead_max: 120_000,
-            requests_rate: (500, 2_000),
+            rates: Rates {
+                control: (20, 200),
+                announce: (32_768, 262_144),
+                headers: (50, 500),
+                blocks: (500, 2_000),
+                facts: (500, 2_000),
+                reconcile: (100, 1_000),
+                peers: (2, 20),
+            },
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::facts::made_up;
 use crate::scene::{Scene, member, until};
 
 /// Bytes of memory that this process occupies.
-fn memory() -> u64 {
+pub(crate) fn memory() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
     pages * 4_096
@@ -26,7 +26,7 @@ fn memory() -> u64 {
 
 #[test]
 fn a_flood_of_requests_is_cut_to_the_rate_without_blame() {
-    let scene = Scene::with(|_| {}, |limits| limits.requests_rate = (5, 20));
+    let scene = Scene::with(|_| {}, |limits| limits.rates.peers = (5, 20));
     let chain = scene.chain();
     let mut attacker = Attacker::join(&scene, &chain);
     let ask = codec::encode(&PeersRequest { max: 64 });

@@ -3,7 +3,8 @@
 //!
 //! `scene` is the victim, an honest peer and what must hold after every attack; `attacker` is a node
 //! that has a key and every freedom; the other files are one kind of attack each. Attacks that need
-//! virtual time are in core's engine tests, those below the level of frames in the transport's.
+//! virtual time are in core's engine tests. Below the level of frames the attacker is `raw`: a plain
+//! QUIC client with a member's key.
 
 #![allow(clippy::unwrap_used, clippy::type_complexity)]
 
@@ -14,5 +15,7 @@ mod facts;
 mod floods;
 mod hello;
 mod invites;
+mod raw;
 mod scene;
 mod storage;
+mod streams;

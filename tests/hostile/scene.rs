@@ -11,6 +11,7 @@ use cairn_core::signature::SigningKey;
 use cairn_core::testing::{TestChain, TestNode};
 use cairn_core::time::UnixTime;
 use cairn_core::wire::CloseCode;
+use cairn_node::api;
 use cairn_node::app::{Node, NodeConfig};
 use cairn_node::data_dir::DataDir;
 use cairn_node::enroll;
@@ -18,6 +19,7 @@ use cairn_node::handle::{Draft, DraftBody};
 use cairn_node::store::Profile;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 /// Seeds of the attackers' keys; all of them are founders, so sealers and admins.
 pub(crate) const MEMBERS: [[u8; 32]; 2] = [[66; 32], [67; 32]];
@@ -45,6 +47,8 @@ pub(crate) struct Scene {
     honest: Option<Node>,
     pub(crate) params: Params,
     homes: [TempDir; 2],
+    /// Ends the victim's HTTP.
+    stop_http: watch::Sender<bool>,
 }
 
 impl Scene {
@@ -76,7 +80,7 @@ impl Scene {
         let start = |dir: &DataDir, peers: Vec<String>| {
             let mut config = NodeConfig::new(dir.path());
             config.listen = ([127, 0, 0, 1], 0).into();
-            config.http = None;
+            config.http = Some(([127, 0, 0, 1], 0).into());
             config.peers = peers;
             config.seal = false;
             config.profile = Profile::Tiny;
@@ -85,9 +89,11 @@ impl Scene {
             config.limits = limits.clone();
             runtime.block_on(Node::start(config)).unwrap()
         };
-        let victim = start(&dirs[0], Vec::new());
+        let mut victim = start(&dirs[0], Vec::new());
+        let stop_http = serve_http(&runtime, &mut victim);
         let honest = start(&dirs[1], vec![victim.mesh_address().to_string()]);
-        let scene = Self { runtime, victim: Some(victim), honest: Some(honest), params, homes };
+        let (victim, honest) = (Some(victim), Some(honest));
+        let scene = Self { runtime, victim, honest, params, homes, stop_http };
         scene.in_sync();
         scene
     }
@@ -125,8 +131,11 @@ impl Scene {
         });
     }
 
-    /// The victim writes, its honest peer hears of it, and neither blames the other.
+    /// The victim answers over HTTP, it writes, its honest peer hears of it, and neither blames the
+    /// other.
     pub(crate) fn unharmed(&self) {
+        let url = format!("http://{}/v1/status", self.victim().http_address().unwrap());
+        assert_eq!(ureq::get(&url).call().unwrap().status(), 200);
         let text = format!("{:?}", Instant::now());
         let draft = Draft {
             time: None,
@@ -160,6 +169,18 @@ impl Scene {
     }
 }
 
+fn serve_http(runtime: &Runtime, node: &mut Node) -> watch::Sender<bool> {
+    let (stop_http, stop) = watch::channel(false);
+    let listener = node.take_http().unwrap();
+    let token = node.api_token().to_owned().into();
+    let setup = api::Setup { node: node.handle(), token, listen: node.mesh_address(), stop };
+    runtime.spawn(async move {
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+        api::serve(listener, setup).await.unwrap();
+    });
+    stop_http
+}
+
 fn identity(dir: &DataDir) -> NodeId {
     let _lock = dir.lock().unwrap();
     enroll::identity(dir).unwrap().node_id()
@@ -167,6 +188,7 @@ fn identity(dir: &DataDir) -> NodeId {
 
 impl Drop for Scene {
     fn drop(&mut self) {
+        let _ = self.stop_http.send(true);
         for node in [self.honest.take(), self.victim.take()].into_iter().flatten() {
             // A test that failed tells why by itself.
             let _ = self.runtime.block_on(node.stop());

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod chaos;
+mod clocks;
 mod converge;
 mod custody;
-mod mesh;
+mod links;
 mod seeds;
 mod silence;
+
+pub(crate) use support::mesh;

@@ -5,14 +5,22 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod attack;
 pub mod checkers;
 pub mod disk;
+pub mod evil;
+pub mod mesh;
 pub mod model;
 mod net;
+#[cfg(feature = "processes")]
 pub mod power;
+#[cfg(feature = "processes")]
 pub mod process;
 pub mod random;
+#[cfg(feature = "processes")]
 pub mod relay;
 mod schedule;
+#[cfg(feature = "processes")]
 pub mod strace;
+pub mod torture;
 pub mod world;

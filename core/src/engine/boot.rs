@@ -24,7 +24,10 @@ pub(super) fn load_set(
 pub(super) fn load_book(config: &Config, view: &dyn View, jitter: u64) -> Result<Book, StoreFault> {
     let limits = &config.limits;
     let mut book = Book::new(limits.addresses, limits.backoff, limits.dial_interval, jitter);
-    for (address, row) in view.peer_rows(limits.addresses)? {
+    // Those seen last come first; of more than the book takes, the rest is deleted.
+    let mut rows = view.peer_rows(2 * limits.addresses)?;
+    rows.sort_by_key(|(_, row)| core::cmp::Reverse(row.last_seen));
+    for (address, row) in rows {
         let close = row.last_close.and_then(|(number, by_peer)| {
             CloseCode::from_number(number.into()).map(|code| (code, by_peer))
         });

@@ -1,19 +1,19 @@
 //! The engine's chain: the header tree over what the store holds, and the tip that is applied.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::presync::Branch;
 use crate::block::{Block, BodyReject, ChainEnd, Header, RecentTimes, facts_root, genesis};
 use crate::chain::{HeaderTree, InsertError, NewHeader, Root, Status};
+use crate::conn::ConnId;
 use crate::id::{BlockId, FactId, MeshId, NodeId};
 use crate::ledger::delta;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{HeaderRow, TipRow};
 use crate::limits::{HEADERS_PER_ANSWER, Limits};
 use crate::params::{MEDIAN_TIME_SPAN, Params, SealRule};
-use crate::seal::authority;
-use crate::signature::check_batch;
 use crate::store::{StoreFault, Table, View};
 use crate::time::{Millis, Now, UnixTime};
 use crate::verified::Unverified;
@@ -24,11 +24,27 @@ use crate::work::Height;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BadHeaders;
 
+/// What became of a peer's headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Taken {
+    /// Headers that are new in memory.
+    pub(super) new: usize,
+    /// The last of them that is valid: from there the peer may be asked on.
+    pub(super) last: Option<(Height, BlockId)>,
+}
+
+/// After the window was extended down it stays so for this many blocks, for the branch to come.
+const DEEP_BLOCKS: u64 = 256;
+
 /// The chain.
 pub(super) struct Chain {
     pub(super) tree: HeaderTree,
     /// The tip and its counters, as in the store.
     pub(super) row: TipRow,
+    /// Branches from below the window, of whoever shows them.
+    branches: BTreeMap<ConnId, Branch>,
+    /// The window does not move up before the tip is this high.
+    deep_until: Height,
     params: Params,
     mesh: MeshId,
     tip_time: UnixTime,
@@ -42,7 +58,7 @@ const fn fault(what: &'static str) -> StoreFault {
 }
 
 /// A header of the best chain.
-fn stored(view: &dyn View, height: Height) -> Result<(BlockId, HeaderRow), StoreFault> {
+pub(super) fn stored(view: &dyn View, height: Height) -> Result<(BlockId, HeaderRow), StoreFault> {
     let id = view.block_at(height)?.ok_or(fault("a height of the best chain is missing"))?;
     let row = view.header(&id)?.ok_or(fault("a header of the best chain is missing"))?;
     Ok((id, row))
@@ -120,6 +136,8 @@ impl Chain {
             tip_time: stored(view, row.tip.height)?.1.header.time,
             tree,
             row,
+            branches: BTreeMap::new(),
+            deep_until: Height::GENESIS,
             params: params.clone(),
             mesh: genesis.into(),
             kept: limits.headers_kept,
@@ -146,7 +164,9 @@ impl Chain {
         assert!(self.tree.set_tip(self.row.tip.id), "a connected block is in the tree");
         let entry = self.tree.entry(&self.row.tip.id);
         self.tip_time = entry.map_or(self.tip_time, |entry| entry.header().time);
-        self.tree.prune(self.kept);
+        if self.row.tip.height >= self.deep_until {
+            self.tree.prune(self.kept);
+        }
     }
 
     /// Whether a header is in memory.
@@ -277,19 +297,35 @@ impl Chain {
         self.tree.set_body_held(id);
     }
 
-    /// Takes a peer's headers. Returns how many are new.
+    /// A connection is gone, and what its peer showed.
+    pub(super) fn forget_branch(&mut self, conn: ConnId) {
+        self.branches.remove(&conn);
+    }
+
+    /// Our chain changed below its tip: what was counted on it counts no more.
+    pub(super) fn forget_branches(&mut self) {
+        self.branches.clear();
+    }
+
+    /// Takes a peer's headers.
     pub(super) fn take_headers(
         &mut self,
+        conn: ConnId,
         answer: &HeadersAnswer,
         now: &Now,
         view: &dyn View,
         seed: &[u8; 32],
-    ) -> Result<Result<usize, BadHeaders>, StoreFault> {
+    ) -> Result<Result<Taken, BadHeaders>, StoreFault> {
         let Some(first) = answer.headers.first() else {
-            return Ok(Ok(0));
+            return Ok(Ok(Taken::default()));
         };
-        let Some(from) = self.base_header(&answer.from, view)? else {
-            return Ok(Ok(0));
+        let followed = self.branches.remove(&conn).filter(|branch| branch.end.id == answer.from);
+        let from = match &followed {
+            Some(branch) => Some(branch.end.header.clone()),
+            None => self.base_header(&answer.from, view)?,
+        };
+        let Some(from) = from else {
+            return Ok(Ok(Taken::default()));
         };
         let Some(headers) = with_sealers(&from, answer) else {
             return Ok(Err(BadHeaders));
@@ -297,17 +333,75 @@ impl Chain {
         if first.parent != answer.from {
             return Ok(Err(BadHeaders));
         }
-        if !self.tree.contains(&answer.from)
-            && let Err(bad) = self.reach_down(&headers[0], from.height, view, seed)?
-        {
-            return Ok(Err(bad));
+        if let Some(branch) = followed {
+            return self.follow(conn, branch, &headers, now, view, seed);
         }
-        let inserted = self.tree.insert_many(&headers, now, self.ahead_max, seed);
+        let (fork, rest) = self.skip_common((from.height, answer.from), &headers, view)?;
+        if rest.is_empty() {
+            return Ok(Ok(Taken { new: 0, last: Some(fork) }));
+        }
+        if !self.tree.contains(&fork.1) {
+            let branch = Branch::new(root_at(view, fork.0)?);
+            return self.follow(conn, branch, rest, now, view, seed);
+        }
+        let inserted = self.tree.insert_many(rest, now, self.ahead_max, seed);
+        let taken = inserted.known + inserted.new.len();
+        let last = taken.checked_sub(1).and_then(|last| rest.get(last));
+        let last = last.map(|NewHeader { header, .. }| (header.0.height, header.0.id()));
         Ok(match inserted.stopped.map(|stopped| stopped.error) {
             Some(InsertError::Invalid(_)) => Err(BadHeaders),
             // That a body is invalid is no fault of a header, which may be told without it.
-            _ => Ok(inserted.new.len()),
+            _ => Ok(Taken { new: inserted.new.len(), last: last.or(Some(fork)) }),
         })
+    }
+
+    /// Leaves out the headers below the window that are ours too: a locator names few of those, so
+    /// an answer may begin far below the fork. Returns the last one shared, and the rest.
+    fn skip_common<'a>(
+        &self,
+        from: (Height, BlockId),
+        mut headers: &'a [NewHeader],
+        view: &dyn View,
+    ) -> Result<((Height, BlockId), &'a [NewHeader]), StoreFault> {
+        let mut shared = from;
+        while !self.tree.contains(&shared.1)
+            && let Some((next, rest)) = headers.split_first()
+        {
+            let (height, id) = (shared.0.next(), next.header.0.id());
+            if !view.on_best_chain(&id, height)? {
+                break;
+            }
+            (shared, headers) = ((height, id), rest);
+        }
+        Ok((shared, headers))
+    }
+
+    /// Follows a branch from below the window, and extends the window down to where it starts once
+    /// it has proven that it would win.
+    fn follow(
+        &mut self,
+        conn: ConnId,
+        mut branch: Branch,
+        headers: &[NewHeader],
+        now: &Now,
+        view: &dyn View,
+        seed: &[u8; 32],
+    ) -> Result<Result<Taken, BadHeaders>, StoreFault> {
+        let earliness = (now, self.ahead_max, self.tip_time);
+        if let Err(bad) = branch.follow(&self.params, headers, earliness, seed) {
+            return Ok(Err(bad));
+        }
+        let (fork, tip) = (branch.fork, self.row.tip);
+        let room = tip.height.above(fork.0) <= self.in_memory as u64 / 2;
+        if room && branch.wins(&self.params, &tip, view)? {
+            self.reach_down(fork.0, view)?;
+            return Ok(Ok(Taken { new: 0, last: Some(fork) }));
+        }
+        let last = Some((branch.end.header.height, branch.end.id));
+        if room {
+            self.branches.insert(conn, branch);
+        }
+        Ok(Ok(Taken { new: 0, last: last.filter(|_| room) }))
     }
 
     /// The header that an answer builds on: in memory or on the best chain.
@@ -323,27 +417,17 @@ impl Chain {
         Ok(usable.then_some(row.header))
     }
 
-    /// Extends the tree down to where a branch starts, once the branch's first header has proved
-    /// that it cost somebody a seal.
-    fn reach_down(
-        &mut self,
-        first: &NewHeader,
-        height: Height,
-        view: &dyn View,
-        seed: &[u8; 32],
-    ) -> Result<Result<(), BadHeaders>, StoreFault> {
-        let root = root_at(view, height)?;
-        let header = &first.header.0;
-        let rules =
-            root.end.check_next(&self.params, &root.sealers, header, first.sealers.as_deref());
-        let signed = authority::claim(header).is_none_or(|claim| check_batch(&[claim], seed)[0]);
-        if rules.is_err() || !signed {
-            return Ok(Err(BadHeaders));
+    /// Extends the tree down to where a branch starts.
+    fn reach_down(&mut self, height: Height, view: &dyn View) -> Result<(), StoreFault> {
+        if height >= self.tree.root_height() {
+            return Ok(());
         }
+        let root = root_at(view, height)?;
         let between = headers_between(view, height, self.tree.root_height())?;
         let extended = self.tree.extend_down(root, between);
         extended.map_err(|_| fault("the stored headers do not lead to those in memory"))?;
-        Ok(Ok(()))
+        self.deep_until = Height(self.row.tip.height.0.saturating_add(DEEP_BLOCKS));
+        Ok(())
     }
 }
 

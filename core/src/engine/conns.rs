@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 use crate::conn::{ConnId, DialId, PeerAddr};
 use crate::id::NodeId;
-use crate::time::{Instant, Millis};
-use crate::wire::Tip;
+use crate::time::{Instant, Millis, UnixTime};
+use crate::wire::{Class, Tip};
 
 /// How far a connection has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Phase {
     Closing,
 }
 
-/// Requests per second and at once; a bucket that refills with time.
+/// So much per second and at once; a bucket that refills with time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TokenBucket {
     /// In thousandths, so that slow rates refill evenly.
@@ -28,16 +28,53 @@ pub(super) struct TokenBucket {
 }
 
 impl TokenBucket {
-    fn take(&mut self, now: Instant, (rate, burst): (u32, u32)) -> bool {
+    /// A full one.
+    const fn new(now: Instant) -> Self {
+        Self { milli_tokens: u64::MAX, filled: now }
+    }
+
+    fn take(&mut self, now: Instant, cost: u64, (rate, burst): (u32, u32)) -> bool {
         let refill = now.since(self.filled).saturating_mul(rate.into());
         let full = u64::from(burst) * 1_000;
         self.milli_tokens = self.milli_tokens.saturating_add(refill).min(full);
         self.filled = now;
-        let ok = self.milli_tokens >= 1_000;
-        self.milli_tokens -= if ok { 1_000 } else { 0 };
+        let cost = cost.saturating_mul(1_000);
+        let ok = self.milli_tokens >= cost;
+        self.milli_tokens -= if ok { cost } else { 0 };
         ok
     }
 }
+
+/// How long a peer takes to answer requests of one class: smoothed mean and deviation as TCP keeps
+/// them of the round trip (RFC 6298, section 2).
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace {
+    mean: Option<Millis>,
+    deviation: Millis,
+}
+
+impl Pace {
+    fn note(&mut self, took: Millis) {
+        (self.mean, self.deviation) = match self.mean {
+            None => (Some(took), took / 2),
+            Some(mean) => {
+                let deviation = (3 * self.deviation + took.abs_diff(mean)) / 4;
+                (Some((7 * mean + took) / 8), deviation)
+            }
+        };
+    }
+
+    /// How long to wait for the next answer; longer after each that was late, so that nobody is too
+    /// slow for ever.
+    fn patience(&self, stalls: u32, longest: Millis) -> Millis {
+        let usual = |mean: Millis| mean.saturating_add(4 * self.deviation).max(PATIENCE_MIN);
+        let patience = self.mean.map_or(longest, usual);
+        patience.saturating_mul(1 << stalls.min(16)).min(longest)
+    }
+}
+
+/// No answer is late before this.
+const PATIENCE_MIN: Millis = 2_000;
 
 /// One connection.
 #[derive(Debug)]
@@ -67,15 +104,31 @@ pub(super) struct Conn {
     pub(super) silent: bool,
     /// Facts and blocks it brought first.
     pub(super) useful: u32,
-    /// Requests in a row that it let expire.
+    /// Requests that it let expire, half of it forgiven with each answer.
     pub(super) stalls: u32,
-    requests: TokenBucket,
+    /// Its wall clock and when it told us.
+    pub(super) clock: (UnixTime, Instant),
+    /// What it may still do, by class.
+    buckets: [TokenBucket; Class::ALL.len()],
+    /// How fast it answers, by class.
+    paces: [Pace; Class::ALL.len()],
 }
 
 impl Conn {
-    /// Whether the peer may ask once more now.
-    pub(super) fn may_ask(&mut self, now: Instant, rate: (u32, u32)) -> bool {
-        self.requests.take(now, rate)
+    /// Whether the peer may do something of this cost now.
+    pub(super) fn may(&mut self, now: Instant, class: Class, cost: u64, rate: (u32, u32)) -> bool {
+        self.buckets[class as usize].take(now, cost, rate)
+    }
+
+    /// It answered a request after so long.
+    pub(super) fn answered(&mut self, class: Class, took: Millis) {
+        self.stalls /= 2;
+        self.paces[class as usize].note(took);
+    }
+
+    /// How long to wait for an answer.
+    pub(super) fn patience(&self, class: Class, longest: Millis) -> Millis {
+        self.paces[class as usize].patience(self.stalls, longest)
     }
 }
 
@@ -110,7 +163,9 @@ impl Conns {
             silent: false,
             useful: 0,
             stalls: 0,
-            requests: TokenBucket { milli_tokens: 50_000, filled: now },
+            clock: (UnixTime::default(), now),
+            buckets: [TokenBucket::new(now); Class::ALL.len()],
+            paces: [Pace::default(); Class::ALL.len()],
         };
         self.all.insert(id, conn);
     }
@@ -140,12 +195,13 @@ impl Conns {
         self.accepted().map(|(id, _)| id).collect()
     }
 
-    /// Those whom it makes sense to ask for something, those first who answer in time.
-    pub(super) fn by_promptness(&self) -> Vec<ConnId> {
+    /// Those whom it makes sense to ask for something, those first who answer in time: how many
+    /// requests they let expire, and who.
+    pub(super) fn by_promptness(&self) -> Vec<(u32, ConnId)> {
         let heard = self.accepted().filter(|(_, conn)| !conn.silent);
         let mut conns: Vec<_> = heard.map(|(id, conn)| (conn.stalls, id)).collect();
         conns.sort_unstable();
-        conns.into_iter().map(|(_, id)| id).collect()
+        conns
     }
 
     pub(super) fn is_accepted(&self, id: ConnId) -> bool {
@@ -160,6 +216,15 @@ impl Conns {
     /// Accepted connections that we dialled, or that the peer dialled.
     pub(super) fn count(&self, outbound: bool) -> usize {
         self.accepted().filter(|(_, conn)| conn.dial.is_some() == outbound).count()
+    }
+
+    /// What the clock shows that is in the middle among the peers' (the lower of two), each as it was
+    /// told and the time since. A clock that shows less than `earliest` is none.
+    pub(super) fn median_clock(&self, now: Instant, earliest: UnixTime) -> Option<UnixTime> {
+        let clocks = self.accepted().map(|(_, conn)| conn.clock.0.after(now.since(conn.clock.1)));
+        let mut clocks: Vec<UnixTime> = clocks.filter(|clock| *clock >= earliest).collect();
+        clocks.sort_unstable();
+        clocks.get(clocks.len().checked_sub(1)? / 2).copied()
     }
 
     /// Connections whose peer has not said hello in time.
@@ -187,11 +252,27 @@ mod tests {
 
     #[test]
     fn a_bucket_allows_a_burst_and_then_the_rate() {
-        let mut bucket = TokenBucket { milli_tokens: 3_000, filled: Instant(0) };
-        let mut taken = |at| (0..10).filter(|_| bucket.take(Instant(at), (2, 3))).count();
+        let mut bucket = TokenBucket::new(Instant(0));
+        let mut taken = |at| (0..10).filter(|_| bucket.take(Instant(at), 1, (2, 3))).count();
         assert_eq!(taken(0), 3);
         assert_eq!(taken(400), 0);
         assert_eq!(taken(500), 1);
         assert_eq!(taken(60_000), 3);
+        assert!(!bucket.take(Instant(61_000), 4, (2, 3)), "more than it ever holds");
+        assert!(bucket.take(Instant(61_000), 2, (2, 3)));
+    }
+
+    #[test]
+    fn patience_follows_the_peers_pace_and_grows_until_it_is_the_longest() {
+        let mut pace = Pace::default();
+        assert_eq!(pace.patience(0, 10_000), 10_000, "nothing is known of it yet");
+        pace.note(40);
+        assert_eq!(pace.patience(0, 10_000), PATIENCE_MIN);
+        let waits = [1, 2, 3, 40].map(|stalls| pace.patience(stalls, 10_000));
+        assert_eq!(waits, [4_000, 8_000, 10_000, 10_000]);
+        (0..40).for_each(|_| pace.note(3_000));
+        let patience = pace.patience(0, 10_000);
+        assert!((3_000..4_000).contains(&patience), "{patience}");
+        assert_eq!(pace.patience(0, 500), 500);
     }
 }

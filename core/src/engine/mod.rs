@@ -19,7 +19,9 @@ mod on_command;
 mod on_conn;
 mod on_facts;
 mod on_message;
+mod orphans;
 mod output;
+mod presync;
 mod promises;
 mod requests;
 mod sealing;
@@ -38,6 +40,7 @@ use alloc::vec::Vec;
 
 use chain::Chain;
 use conns::Conns;
+use orphans::Orphans;
 use promises::{Promise, Promises};
 use requests::Requests;
 use sealing::Sealing;
@@ -86,6 +89,7 @@ pub struct Engine {
     fingerprints: Fingerprints,
     chain: Chain,
     mempool: Mempool,
+    orphans: Orphans,
     // The machines.
     strangers: Strangers,
     gossip: Gossip,
@@ -156,6 +160,7 @@ impl Engine {
             sealing: Sealing::new(&config, book.is_empty(), now.instant),
             chain,
             mempool,
+            orphans: Orphans::load(view)?,
             strangers: Strangers::new((limits.strangers_facts, limits.strangers_bytes)),
             gossip: Gossip::new(limits.announce_delay),
             wanted: FactSync::new(limits.wants),
@@ -264,6 +269,7 @@ impl Engine {
             (!self.is_caught_up()).then(|| self.withheld_at()),
             sealing,
             stuck,
+            self.orphans.timeout().map(|at| at.max(self.now.instant)),
         ]
         .into_iter()
         .flatten()
@@ -297,7 +303,7 @@ impl Engine {
             }
             ConnInput::Answer { tag, bytes } => self.on_answer(conn, tag, bytes, view),
             ConnInput::NoAnswer(tag) => {
-                if let Some(class) = self.requests.close(conn, tag) {
+                if let Some((class, _)) = self.requests.close(conn, tag) {
                     self.no_answer(conn, tag, class);
                 }
                 Ok(())
@@ -318,6 +324,7 @@ impl Engine {
             self.wake = true;
         } else if !self.advance_chain(view, batch)?
             && !self.judge_pending(view, batch)?
+            && !self.review_orphans(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
             self.wake |= self.mempool.refill(view, REFILL)?;
@@ -351,9 +358,10 @@ impl Engine {
                 peer.silent = true;
                 peer.next_ping = now;
             }
-            if let Some(class) = self.requests.close(conn, tag) {
+            if let Some((class, _)) = self.requests.close(conn, tag) {
                 self.no_answer(conn, tag, class);
             }
+            self.wanted.shun(conn);
         }
         self.ask_for_missing(view)?;
         while let Some((conn, ids)) = self.gossip.poll(now) {

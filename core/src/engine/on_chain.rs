@@ -150,6 +150,7 @@ impl Engine {
         let fault = StoreFault { table: Table::Meta, what: "no tip after a change of it" };
         let mut row = overlay.tip_row()?.ok_or(fault)?;
         if !disconnected.is_empty() {
+            self.chain.forget_branches();
             let back = disconnected.iter().flat_map(|block| block.facts.iter());
             let reopened = disconnected.iter().flat_map(|block| block.reopened.iter());
             let ids: Vec<FactId> = back.clone().chain(reopened).map(|(_, id)| *id).collect();
@@ -248,6 +249,9 @@ impl Engine {
         let conflicts = self.mempool.judge(state, view, JUDGED_PER_STEP)?;
         self.wake |= self.mempool.has_fresh();
         self.sealing.retry();
+        self.note_orphans();
+        let lost: Vec<FactId> = conflicts.iter().map(|found| found.id).collect();
+        self.note_lost_followers(&lost, view)?;
         let conflicts = conflicts.into_iter().map(|found| (found.id, found.reject)).collect();
         self.mark_conflicts(conflicts, view, batch)
     }

@@ -19,7 +19,7 @@ use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
 use crate::params::{Admission, RULES_VERSION};
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::verified::Verified;
-use crate::wire::{CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
+use crate::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
 
 impl Engine {
     pub(super) fn on_opened(
@@ -109,6 +109,11 @@ impl Engine {
         let Some(phase) = self.conns.get(conn).map(|conn| conn.phase) else {
             return Ok(());
         };
+        if phase == Phase::Closing
+            || (phase == Phase::Accepted && !self.may(conn, Class::Control, 1))
+        {
+            return Ok(());
+        }
         match (phase, codec::decode::<Control>(bytes, CONTROL_FRAME_BYTES)) {
             (Phase::Closing, _) => {}
             (Phase::Opened(_), Ok(Control::Hello(hello))) => {
@@ -126,6 +131,13 @@ impl Engine {
             (Phase::Accepted, _) => self.close(conn, CloseCode::Misbehavior),
         }
         Ok(())
+    }
+
+    /// Whether a connection is accepted and its peer within its rate for what it does now.
+    pub(super) fn may(&mut self, conn: ConnId, class: Class, cost: u64) -> bool {
+        let (now, rate) = (self.now.instant, self.config.limits.rates.of(class));
+        let peer = self.conns.get_mut(conn).filter(|peer| peer.phase == Phase::Accepted);
+        peer.is_some_and(|peer| peer.may(now, class, cost, rate))
     }
 
     fn judge_hello(
@@ -247,6 +259,7 @@ impl Engine {
         };
         conn.phase = Phase::Accepted;
         conn.port = hello.port;
+        conn.clock = (hello.clock, now.instant);
         conn.next_ping = now.instant.after(interval);
         let (node, greeted, inbound) = (conn.node, conn.greeted, conn.dial.is_none());
         let address = conn.address.clone();
@@ -256,6 +269,9 @@ impl Engine {
         self.gossip.add_conn(id);
         self.wanted.add_conn(id);
         self.hear_state(id, hello.tip, hello.facts);
+        for address in self.book.take_forgotten() {
+            batch.delete(Table::Peer, address.0.as_bytes());
+        }
         if let Some(address) = self.book.accepted(id, now.wall) {
             let row = PeerRow { node: Some(node), last_seen: now.wall, last_close: None };
             batch.put(Table::Peer, address.0.as_bytes(), &codec::encode(&row));
@@ -363,6 +379,7 @@ impl Engine {
         self.wanted.remove_conn(id);
         self.bodies.remove_conn(id);
         self.headers.remove_conn(id);
+        self.chain.forget_branch(id);
         if self.schedule.active() == Some(id) {
             self.session = None;
         }

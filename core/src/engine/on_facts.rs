@@ -99,6 +99,7 @@ impl Engine {
                     self.fingerprints.insert(&id);
                     self.tell(id, from);
                     self.mempool.admit(seq, fact);
+                    self.orphans.arrived(&id);
                     self.complete_bodies(&id);
                 }
                 Arrived::Duplicate => self.complete_bodies(&id),

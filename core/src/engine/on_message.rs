@@ -12,15 +12,20 @@ use crate::event::Event;
 use crate::id::{BlockId, FactId};
 use crate::ledger::read::Read;
 use crate::limits::{
-    BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, PEERS_PER_ANSWER,
+    BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
+    PEERS_PER_ANSWER,
 };
-use crate::reconcile::{Session, Step};
+use crate::reconcile::{Purpose, Session, Step, holds};
 use crate::store::{StoreFault, View};
+use crate::sync::Turn;
 use crate::time::{Instant, Millis};
 use crate::wire::{
     Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
     HeadersRequest, PeersAnswer, PeersRequest, ReconcileAnswer,
 };
+
+/// What an announcement costs of its rate besides its ids, in ids.
+const ANNOUNCE_COST: u64 = 32;
 
 /// Nothing new for this long means that gossip has stopped.
 const QUIET: Millis = 2_000;
@@ -38,7 +43,7 @@ impl Engine {
         bytes: &[u8],
         view: &dyn View,
     ) -> Result<(), StoreFault> {
-        if !self.conns.is_accepted(conn) {
+        if !self.may(conn, Class::Announce, ANNOUNCE_COST + bytes.len() as u64 / 32) {
             return Ok(());
         }
         match codec::decode::<Announce>(bytes, Class::Announce.request_bytes_max()) {
@@ -86,11 +91,12 @@ impl Engine {
         bytes: &[u8],
         view: &dyn View,
     ) -> Result<(), StoreFault> {
-        let Some(class) = self.requests.close(conn, tag) else {
+        let Some((class, sent)) = self.requests.close(conn, tag) else {
             return Ok(());
         };
+        let took = self.now.instant.since(sent);
         if let Some(peer) = self.conns.get_mut(conn) {
-            peer.stalls = 0;
+            peer.answered(class, took);
         }
         let max = class.answer_bytes_max();
         let understood = match class {
@@ -145,12 +151,13 @@ impl Engine {
         view: &dyn View,
     ) -> Result<bool, StoreFault> {
         let ids: Vec<BlockId> = answer.bodies.iter().map(|(id, _)| *id).collect();
-        let came = self.bodies.answered(tag, &ids);
+        let mut came = self.bodies.answered(tag, &ids);
         for (id, facts) in answer.bodies {
-            // Not asked for, or no longer of interest: dropped.
-            if !came.contains(&id) {
+            // Not asked for, no longer of interest, or here twice: dropped.
+            let Some(at) = came.iter().position(|asked| *asked == id) else {
                 continue;
-            }
+            };
+            came.swap_remove(at);
             match self.chain.judge_body(&id, &facts) {
                 // Given up since it was asked for: nobody is to blame.
                 None => continue,
@@ -192,10 +199,13 @@ impl Engine {
         if answer.headers.len() > HEADERS_PER_ANSWER {
             return Ok(false);
         }
-        let outcome = self.chain.take_headers(&answer, &self.now, view, &self.config.seed)?;
-        let useful = matches!(outcome, Ok(new) if new > 0);
-        self.headers.ended(self.now.instant, conn, tag, useful);
-        if useful {
+        let outcome = self.chain.take_headers(conn, &answer, &self.now, view, &self.config.seed)?;
+        let taken = outcome.unwrap_or_default();
+        // Whoever's tip we know tells of branches beside its chain, which lead nowhere further.
+        let known = self.headers.tip_of(conn).is_some_and(|tip| self.chain.knows(&tip.id));
+        let further = taken.last.is_some() && !known && self.headers.reach(conn, taken.last);
+        self.headers.ended(self.now.instant, conn, tag, further || taken.new > 0);
+        if taken.new > 0 {
             self.wake = true;
             if let Some(peer) = self.conns.get_mut(conn) {
                 peer.useful = peer.useful.saturating_add(1);
@@ -217,6 +227,14 @@ impl Engine {
         match active.session.answered(&self.fingerprints, answer) {
             Step::Ask(_) => {}
             Step::Done => self.end_session(),
+            Step::Look { after, theirs } => {
+                self.schedule.swept(theirs.last);
+                if holds(view, after, &theirs)? {
+                    self.end_session();
+                } else {
+                    active.session.swept(after, &theirs);
+                }
+            }
             Step::Nonsense => return Ok(false),
             Step::Compare(ids) => {
                 let found = self.want_missing(conn, &ids, view)?;
@@ -264,9 +282,10 @@ impl Engine {
 
     /// Sends a request; what came of it is told by its tag.
     fn ask(&mut self, conn: ConnId, class: Class, bytes: Vec<u8>) {
-        let tag = self.requests.next_tag();
-        let deadline = self.now.instant.after(self.config.limits.request_timeout);
-        self.requests.open(conn, class, deadline);
+        let (tag, now) = (self.requests.next_tag(), self.now.instant);
+        let longest = self.config.limits.request_timeout;
+        let patience = self.conns.get(conn).map_or(longest, |peer| peer.patience(class, longest));
+        self.requests.open(conn, class, now, now.after(patience));
         self.outbox.push_back(Output::Send(conn, Frame::Request { tag, class, bytes }));
     }
 
@@ -275,9 +294,16 @@ impl Engine {
         self.ask_for_headers(view)?;
         let order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
         self.bodies.focus(&order);
-        for conn in self.conns.by_promptness() {
-            self.ask_for_bodies(conn, &order);
-            self.ask_for_facts(conn);
+        let per_peer = self.config.limits.requests_per_peer;
+        let mut prompt = false;
+        for (stalls, conn) in self.conns.by_promptness() {
+            prompt |= stalls == 0;
+            // Whoever let us wait is asked for little, and while others are prompt only for what
+            // they could not give.
+            let most = if stalls == 0 { per_peer } else { 1 };
+            let turn = if prompt && stalls > 0 { Turn::Last } else { Turn::First };
+            self.ask_for_bodies(conn, &order, most, turn);
+            self.ask_for_facts(conn, most, turn);
         }
         self.reconcile();
         Ok(())
@@ -291,18 +317,7 @@ impl Engine {
         while let Some(conn) = self.headers.next(self.now.instant, |id| self.chain.agrees_with(id))
         {
             let tag = self.requests.next_tag();
-            let mut locator = locator(self.chain.best_header_height(), |height| {
-                self.chain.best_header_at(height, view)
-            })?;
-            // Told that we know all of its chain, the peer tells of branches beside it.
-            let theirs = self.headers.tip_of(conn).map(|tip| tip.id);
-            if let Some(theirs) = theirs.filter(|id| self.chain.knows(id)) {
-                locator.insert(0, theirs);
-                if locator.len() > crate::limits::LOCATOR_IDS {
-                    // Not the last: that is genesis, which all have in common.
-                    locator.remove(1);
-                }
-            }
+            let locator = self.locator_for(conn, view)?;
             let request = HeadersRequest { locator, max: HEADERS_PER_ANSWER as u16 };
             self.headers.sent(conn, tag);
             self.ask(conn, Class::Headers, codec::encode(&request));
@@ -310,10 +325,35 @@ impl Engine {
         Ok(())
     }
 
-    fn ask_for_bodies(&mut self, conn: ConnId, order: &[BlockId]) {
-        while self.requests.count(conn, Class::Blocks) < self.config.limits.requests_per_peer {
+    /// Where a peer's headers may begin: with its tip if we know that (it then tells of branches
+    /// beside its chain), else where it stopped last time, and our best header chain.
+    fn locator_for(&self, conn: ConnId, view: &dyn View) -> Result<Vec<BlockId>, StoreFault> {
+        let mut heights = Vec::new();
+        let mut ids = locator(self.chain.best_header_height(), |height| {
+            let id = self.chain.best_header_at(height, view)?;
+            heights.extend(id.map(|_| height));
+            Ok(id)
+        })?;
+        let tip = self.headers.tip_of(conn).map(|tip| tip.id);
+        if let Some(theirs) = tip.filter(|id| self.chain.knows(id)) {
+            ids.insert(0, theirs);
+        } else if let Some((height, id)) = self.headers.reached(conn) {
+            // One of our chain takes its place in it, one of another is tried first.
+            let ours = self.chain.best_header_at(height, view)? == Some(id);
+            let higher = heights.iter().take_while(|above| ours && **above > height).count();
+            ids.insert(higher, id);
+        }
+        if ids.len() > LOCATOR_IDS {
+            // Not the last: that is genesis, which all have in common.
+            ids.remove(ids.len() - 2);
+        }
+        Ok(ids)
+    }
+
+    fn ask_for_bodies(&mut self, conn: ConnId, order: &[BlockId], most: usize, turn: Turn) {
+        while self.requests.count(conn, Class::Blocks) < most {
             let tag = self.requests.next_tag();
-            let ids = self.bodies.next_request(conn, tag, order);
+            let ids = self.bodies.next_request(conn, tag, order, turn);
             if ids.is_empty() {
                 break;
             }
@@ -322,14 +362,12 @@ impl Engine {
         }
     }
 
-    fn ask_for_facts(&mut self, conn: ConnId) {
-        let limits = &self.config.limits;
-        let (per_peer, verifying_max) = (limits.requests_per_peer, limits.verifying_facts);
-        while self.requests.count(conn, Class::Facts) < per_peer
-            && self.verifying_facts < verifying_max
+    fn ask_for_facts(&mut self, conn: ConnId, most: usize, turn: Turn) {
+        let verifying_max = self.config.limits.verifying_facts;
+        while self.requests.count(conn, Class::Facts) < most && self.verifying_facts < verifying_max
         {
             let tag = self.requests.next_tag();
-            let ids = self.wanted.next_request(conn, tag, FACTS_PER_REQUEST);
+            let ids = self.wanted.next_request(conn, tag, FACTS_PER_REQUEST, turn);
             if ids.is_empty() {
                 break;
             }
@@ -351,9 +389,12 @@ impl Engine {
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
     fn reconcile(&mut self) {
         if self.quiet_from() <= self.now.instant
-            && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary)
+            && let Some((conn, purpose)) = self.schedule.begin(self.now.instant, &self.set.summary)
         {
-            let session = Session::default();
+            let session = match purpose {
+                Purpose::Differ => Session::default(),
+                Purpose::Sweep(after) => Session::sweep(after),
+            };
             let since = self.now.instant;
             let active = super::ActiveSession { conn, session, asked: false, found: 0, since };
             self.session = Some(active);

@@ -11,6 +11,7 @@ use crate::wire::Class;
 struct Open {
     conn: ConnId,
     class: Class,
+    sent: Instant,
     deadline: Instant,
 }
 
@@ -28,18 +29,19 @@ impl Requests {
     }
 
     /// A request is sent under `next_tag`.
-    pub(super) fn open(&mut self, conn: ConnId, class: Class, deadline: Instant) {
+    pub(super) fn open(&mut self, conn: ConnId, class: Class, sent: Instant, deadline: Instant) {
         self.last += 1;
-        self.open.insert(RequestTag(self.last), Open { conn, class, deadline });
+        self.open.insert(RequestTag(self.last), Open { conn, class, sent, deadline });
     }
 
-    /// A request is over. None if there is no such request on this connection.
-    pub(super) fn close(&mut self, conn: ConnId, tag: RequestTag) -> Option<Class> {
+    /// A request is over: its class and when it was sent. None if there is no such request on this
+    /// connection.
+    pub(super) fn close(&mut self, conn: ConnId, tag: RequestTag) -> Option<(Class, Instant)> {
         let open = self.open.get(&tag)?;
         if open.conn != conn {
             return None;
         }
-        self.open.remove(&tag).map(|open| open.class)
+        self.open.remove(&tag).map(|open| (open.class, open.sent))
     }
 
     /// Requests of a class in flight to one peer.

@@ -74,7 +74,18 @@ impl Engine {
     /// since the tip, so that a board that boots in 1970 can seal.
     pub(super) fn chain_time(&self) -> UnixTime {
         let passed = self.now.instant.since(self.tip_since);
-        self.now.wall.max(self.chain.tip_time().after(passed))
+        let ahead = self.clock_ahead();
+        let wall = UnixTime(self.now.wall.0.saturating_sub(ahead));
+        wall.max(self.chain.tip_time().after(passed))
+    }
+
+    /// How far our wall clock is ahead of the peers', if that is so far that they would hold what we
+    /// seal by it until theirs get there; else 0. The time of a block is a claim for people, so we
+    /// then seal by the peers' clock.
+    pub(super) fn clock_ahead(&self) -> Millis {
+        let median = self.conns.median_clock(self.now.instant, self.config.params.time);
+        let ahead = median.map_or(0, |median| self.now.wall.since(median));
+        if ahead > self.config.limits.clock_ahead_max / 2 { ahead } else { 0 }
     }
 
     /// When a better header chain no longer keeps us from sealing, because nobody has given us what

@@ -43,13 +43,8 @@ impl Engine {
         bytes: &[u8],
         view: &dyn View,
     ) -> Result<(), StoreFault> {
-        let (now, rate) = (self.now.instant, self.config.limits.requests_rate);
-        let accepted = self.conns.is_accepted(conn);
-        let Some(peer) = self.conns.get_mut(conn) else {
-            return Ok(());
-        };
         // Too much, or too early: no answer, and no blame for what may be a race.
-        if !accepted || !peer.may_ask(now, rate) {
+        if !self.may(conn, class, 1) {
             self.outbox.push_back(Output::Send(conn, Frame::Refuse(stream)));
             return Ok(());
         }

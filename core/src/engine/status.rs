@@ -16,7 +16,7 @@ use crate::store::{StoreFault, Table, View};
 pub enum State {
     /// Nothing was tried yet.
     Starting,
-    /// No peer, though the mesh has others.
+    /// No peer, though the mesh has others, and every known address failed more than once since.
     Isolated,
     /// Dialling, not connected yet.
     Connecting,
@@ -72,6 +72,8 @@ pub struct Status {
     pub announces_received: u64,
     /// Ids announced that we held already.
     pub duplicates_dropped: u64,
+    /// How far our wall clock is ahead of the peers', if that is too far; else 0.
+    pub clock_ahead: Millis,
     /// Peers, connected ones first; bounded by the address limit.
     pub peers: Vec<PeerStatus>,
     /// Grows with every change of `peers`.
@@ -90,6 +92,7 @@ pub(super) const fn initial(tip: Tip, facts: SetSummary) -> Status {
         wanted: 0,
         announces_received: 0,
         duplicates_dropped: 0,
+        clock_ahead: 0,
         peers: Vec::new(),
         peers_version: 0,
     }
@@ -118,6 +121,7 @@ impl Engine {
             self.status.peers = self.peer_statuses();
             self.status.peers_version += 1;
         }
+        let clock_ahead = self.clock_ahead();
         let row = &self.chain.row;
         let status = &mut self.status;
         status.tip = row.tip;
@@ -128,6 +132,7 @@ impl Engine {
         status.wanted = self.wanted.len() as u64;
         status.announces_received = self.announces_received;
         status.duplicates_dropped = self.duplicates_dropped;
+        status.clock_ahead = clock_ahead;
         let state = self.state();
         if state == State::Synced && self.status.state != State::Synced {
             self.outbox.push_back(Output::Event(Event::Synced(self.status.tip)));
@@ -142,7 +147,7 @@ impl Engine {
         }
         if self.conns.accepted().next().is_none() {
             let others = self.has_others || !self.book.is_empty();
-            return match (others, self.book.is_dialing()) {
+            return match (others, self.book.is_hopeful()) {
                 (false, _) => State::Synced,
                 (true, true) => State::Connecting,
                 (true, false) => State::Isolated,

@@ -250,3 +250,21 @@ pub fn mark_conflict(
     overlay.put_row(Table::Meta, &Meta::Tip.key(), &counters);
     Ok(true)
 }
+
+/// A fact in conflict is pending again, though the tip is what it was. Returns whether it was in
+/// conflict.
+///
+/// # Errors
+/// `StoreFault` if the view fails; then the overlay must be dropped.
+pub fn take_back_conflict(overlay: &mut Overlay<'_>, fact: &FactId) -> Result<bool, StoreFault> {
+    let Some(FactRow { seq, state: FactState::Conflict(since, _) }) = overlay.fact_row(fact)?
+    else {
+        return Ok(false);
+    };
+    let mut counters = tip_row(overlay)?;
+    overlay.delete(Table::Conflict, &conflict_key(since, seq));
+    put_pending(overlay, seq, fact);
+    counters.conflict = counters.conflict.saturating_sub(1);
+    overlay.put_row(Table::Meta, &Meta::Tip.key(), &counters);
+    Ok(true)
+}

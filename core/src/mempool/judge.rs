@@ -52,7 +52,10 @@ impl Mempool {
                 Err(reject) => reject,
             };
             match blocked_on(&fact, &reject) {
-                Some(on) => self.set_stage(turn.seq(), Stage::Blocked(on)),
+                Some(on) => {
+                    self.set_stage(turn.seq(), Stage::Blocked(on));
+                    self.blocked_lately.extend(matches!(on, On::Fact(_)).then_some(id));
+                }
                 None => {
                     let author = waiting.author;
                     conflicts.push(Conflict { id, author, reject });

@@ -22,6 +22,7 @@ pub use room::Kept;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 
 use crate::fact::EncodedFact;
 use crate::id::{FactId, NodeId};
@@ -86,6 +87,8 @@ pub struct Mempool {
     blocked: BTreeSet<(On, Seq)>,
     /// All custody facts here, by item.
     items: BTreeMap<Box<str>, BTreeSet<Seq>>,
+    /// Facts that came to wait for another one since they were last asked for.
+    blocked_lately: Vec<FactId>,
 }
 
 impl Mempool {
@@ -103,6 +106,7 @@ impl Mempool {
             ready: BTreeSet::new(),
             blocked: BTreeSet::new(),
             items: BTreeMap::new(),
+            blocked_lately: Vec::new(),
         }
     }
 
@@ -148,6 +152,20 @@ impl Mempool {
         self.ready.iter().filter_map(|turn| self.candidate(turn.seq()))
     }
 
+    /// Facts that came to wait for another one since the last call; as many as were judged.
+    pub fn take_blocked(&mut self) -> Vec<FactId> {
+        core::mem::take(&mut self.blocked_lately)
+    }
+
+    /// The fact that a fact here waits for.
+    pub fn waits_for(&self, id: &FactId) -> Option<FactId> {
+        let waiting = self.facts.get(self.seqs.get(id)?)?;
+        match waiting.stage {
+            Stage::Blocked(On::Fact(follows)) => Some(follows),
+            _ => None,
+        }
+    }
+
     /// Facts that only wait for this one, in order of arrival, with their authors.
     pub fn followers(
         &self,
@@ -187,7 +205,7 @@ impl Mempool {
         let keys: BTreeSet<NodeId> = members.chain(invites).collect();
         if !keys.is_empty() {
             let theirs = self.facts.values().filter(|w| keys.contains(&w.author));
-            let theirs: alloc::vec::Vec<Seq> = theirs.map(|w| w.turn.seq()).collect();
+            let theirs: Vec<Seq> = theirs.map(|w| w.turn.seq()).collect();
             theirs.into_iter().for_each(|seq| self.set_stage(seq, Stage::Fresh));
         }
         self.keys_changed(keys.into_iter());
@@ -215,7 +233,7 @@ impl Mempool {
             let waiting = self.facts.get(seq);
             waiting.is_some_and(|waiting| waiting.stage == Stage::Ready)
         };
-        let ready: alloc::vec::Vec<Seq> = seqs.filter(is_ready).copied().collect();
+        let ready: Vec<Seq> = seqs.filter(is_ready).copied().collect();
         ready.into_iter().for_each(|seq| self.set_stage(seq, Stage::Fresh));
     }
 

@@ -13,6 +13,9 @@ use crate::id::NodeId;
 use crate::time::{Instant, Millis, UnixTime};
 use crate::wire::CloseCode;
 
+/// An address that failed so often in a row may be gone. (A connection that ends counts as one.)
+const HOPELESS: u32 = 2;
+
 /// How we know an address, least trusted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
@@ -50,6 +53,8 @@ pub struct Entry {
 #[derive(Debug)]
 pub struct Book {
     entries: BTreeMap<PeerAddr, Entry>,
+    /// Addresses that were reached once and made room for others.
+    forgotten: Vec<PeerAddr>,
     max: usize,
     backoff: (Millis, Millis),
     /// Longest wait before a given address is dialled again.
@@ -68,7 +73,15 @@ impl Book {
         given_wait_max: Millis,
         jitter: u64,
     ) -> Self {
-        Self { entries: BTreeMap::new(), max, backoff, given_wait_max, next_dial_id: 0, jitter }
+        Self {
+            entries: BTreeMap::new(),
+            forgotten: Vec::new(),
+            max,
+            backoff,
+            given_wait_max,
+            next_dial_id: 0,
+            jitter,
+        }
     }
 
     /// Learns of an address. A better source or a pin is kept; nothing else changes for a known
@@ -120,7 +133,18 @@ impl Book {
             .filter(|(_, e)| e.source < source || (e.last_seen.is_none() && e.failures > 0))
             .min_by_key(|(_, e)| (e.source, core::cmp::Reverse(e.failures)))
             .map(|(address, _)| address.clone());
-        victim.is_some_and(|address| self.entries.remove(&address).is_some())
+        let Some((address, entry)) = victim.and_then(|a| self.entries.remove_entry(&a)) else {
+            return false;
+        };
+        if entry.last_seen.is_some() {
+            self.forgotten.push(address);
+        }
+        true
+    }
+
+    /// Addresses that the store remembers and the book does not any more, since the last call.
+    pub fn take_forgotten(&mut self) -> Vec<PeerAddr> {
+        core::mem::take(&mut self.forgotten)
     }
 
     /// What is remembered of an address from an earlier run.
@@ -131,7 +155,9 @@ impl Book {
         last_seen: UnixTime,
         last_close: Option<(CloseCode, bool)>,
     ) {
-        self.learn(address.clone(), Source::Tried, None);
+        if !self.learn(address.clone(), Source::Tried, None) {
+            return self.forgotten.push(address);
+        }
         if let Some(entry) = self.entries.get_mut(&address) {
             entry.node = node.or(entry.node);
             entry.last_seen = Some(last_seen);
@@ -277,6 +303,12 @@ impl Book {
         self.entries.values().any(|entry| entry.dialing.is_some())
     }
 
+    /// Whether some address has not failed twice since it was last reached, or learned. Unlike
+    /// `is_dialing` that does not change back and forth while nobody answers.
+    pub fn is_hopeful(&self) -> bool {
+        self.entries.values().any(|entry| entry.failures < HOPELESS)
+    }
+
     /// Whether there is anybody to dial at all.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -394,6 +426,32 @@ mod tests {
         assert!(book.iter().any(|(a, _)| *a == address(2)));
         assert!(book.learn(address(3), Source::Given, None), "a person's address finds room");
         assert!(!book.learn(PeerAddr("no port".into()), Source::Given, None));
+    }
+
+    #[test]
+    fn an_address_that_made_room_is_forgotten_by_the_store_too() {
+        let mut book = book();
+        for n in 1..=6 {
+            book.remember(address(n), Some(node(n)), UnixTime(n.into()), None);
+        }
+        assert_eq!(book.take_forgotten(), [address(5), address(6)]);
+        assert!(book.learn(address(7), Source::Given, None), "a person's address finds room");
+        assert_eq!(book.take_forgotten().len(), 1);
+        assert_eq!((book.iter().count(), book.take_forgotten().len()), (4, 0));
+    }
+
+    #[test]
+    fn there_is_hope_until_every_address_failed_twice() {
+        let mut book = book();
+        assert!(!book.is_hopeful());
+        book.learn(address(1), Source::Given, None);
+        for hopeful in [true, false, false] {
+            let (dial, ..) = book.next_dial(Instant(u64::MAX), 8, &[]).unwrap();
+            book.dial_failed(Instant(0), dial);
+            assert_eq!(book.is_hopeful(), hopeful);
+        }
+        book.hurry(&address(1));
+        assert!(book.is_hopeful());
     }
 
     #[test]

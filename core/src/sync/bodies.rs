@@ -6,6 +6,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::Turn;
 use crate::conn::{ConnId, RequestTag};
 use crate::id::{BlockId, FactId};
 
@@ -76,6 +77,7 @@ impl BodySync {
         conn: ConnId,
         tag: RequestTag,
         order: &[BlockId],
+        turn: Turn,
     ) -> Vec<BlockId> {
         let mut ids = Vec::new();
         for id in order {
@@ -85,6 +87,7 @@ impl BodySync {
             if let Some(body) = self.bodies.get_mut(id)
                 && let Body::Wanted(tried) = body
                 && !tried.contains(&conn)
+                && !(turn == Turn::Last && tried.is_empty())
             {
                 *body = Body::Asked(tag, core::mem::take(tried));
                 ids.push(*id);
@@ -109,7 +112,10 @@ impl BodySync {
         }
         let asked =
             |id: &BlockId| matches!(self.bodies.get(id), Some(Body::Asked(of, _)) if *of == tag);
-        came.into_iter().filter(asked).collect()
+        let came: Vec<_> = came.into_iter().filter(asked).collect();
+        // One that turns out bad ends the reading of the answer: the rest is wanted all the same.
+        came.iter().for_each(|id| self.release(*id, tag, None));
+        came
     }
 
     /// No answer came.
@@ -282,13 +288,24 @@ mod tests {
         let order: Vec<_> = (0..10).map(block).collect();
         let mut sync = BodySync::default();
         sync.focus(&order);
-        assert_eq!(sync.next_request(A, RequestTag(1), &order).len(), PER_REQUEST);
-        assert_eq!(sync.next_request(B, RequestTag(2), &order), [block(8), block(9)]);
+        assert_eq!(sync.next_request(A, RequestTag(1), &order, Turn::First).len(), PER_REQUEST);
+        assert_eq!(sync.next_request(B, RequestTag(2), &order, Turn::First), [block(8), block(9)]);
         sync.failed(RequestTag(1));
-        assert!(sync.next_request(A, RequestTag(3), &order).is_empty());
-        assert_eq!(sync.next_request(B, RequestTag(4), &order).len(), PER_REQUEST);
+        assert!(sync.next_request(A, RequestTag(3), &order, Turn::First).is_empty());
+        assert_eq!(sync.next_request(B, RequestTag(4), &order, Turn::First).len(), PER_REQUEST);
         sync.remove_conn(B);
-        assert_eq!(sync.next_request(A, RequestTag(5), &order).len(), PER_REQUEST);
+        assert_eq!(sync.next_request(A, RequestTag(5), &order, Turn::First).len(), PER_REQUEST);
+    }
+
+    #[test]
+    fn the_last_resort_is_asked_only_for_what_others_did_not_give() {
+        let order = [block(1), block(2)];
+        let mut sync = BodySync::default();
+        sync.focus(&order);
+        assert!(sync.next_request(B, RequestTag(1), &order, Turn::Last).is_empty());
+        sync.next_request(A, RequestTag(2), &order, Turn::First);
+        sync.answered(RequestTag(2), &[]);
+        assert_eq!(sync.next_request(B, RequestTag(3), &order, Turn::Last), order);
     }
 
     #[test]
@@ -296,11 +313,24 @@ mod tests {
         let order = [block(1), block(2)];
         let mut sync = BodySync::default();
         sync.focus(&order);
-        sync.next_request(A, RequestTag(1), &order);
+        sync.next_request(A, RequestTag(1), &order, Turn::First);
         assert_eq!(sync.answered(RequestTag(1), &[block(1), block(7)]), [block(1)]);
-        assert_eq!(sync.next_request(A, RequestTag(2), &order), [block(2)]);
+        assert_eq!(sync.next_request(A, RequestTag(2), &order, Turn::First), [block(2)]);
         assert!(sync.answered(RequestTag(2), &[]).is_empty());
-        assert!(sync.next_request(A, RequestTag(3), &order).is_empty());
+        assert!(sync.next_request(A, RequestTag(3), &order, Turn::First).is_empty());
+    }
+
+    #[test]
+    fn what_came_beside_a_bad_body_is_asked_for_again() {
+        let order = [block(1), block(2), block(3)];
+        let mut sync = BodySync::default();
+        sync.focus(&order);
+        sync.next_request(A, RequestTag(1), &order);
+        assert_eq!(sync.answered(RequestTag(1), &order), order);
+        sync.got(block(1), [fact(1)].into(), &[], Some(A));
+        // The answer is not read any further.
+        sync.bad(block(2), A);
+        assert_eq!(sync.next_request(B, RequestTag(2), &order), [block(2), block(3)]);
     }
 
     #[test]
@@ -319,7 +349,7 @@ mod tests {
     fn what_came_after_it_was_given_up_is_not_kept() {
         let mut sync = BodySync::default();
         sync.focus(&[block(1)]);
-        sync.next_request(A, RequestTag(1), &[block(1)]);
+        sync.next_request(A, RequestTag(1), &[block(1)], Turn::First);
         sync.focus(&[block(2)]);
         assert!(sync.answered(RequestTag(1), &[block(1)]).is_empty());
     }

@@ -3,11 +3,16 @@
 //! A fact is asked of one peer at a time. Who told us of it is asked first; when nobody is left, a
 //! fact that a block needs is asked of everybody in turn, and one that was only announced is
 //! forgotten (reconciliation will find it again).
+//!
+//! Announced facts are counted for whoever made us want them first. When the list is full, room is
+//! made by whoever failed to serve most of what it announced, and of equals by whoever has most in
+//! the list: so no number of liars keeps an honest peer's facts out for long.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
+use super::Turn;
 use crate::conn::{ConnId, RequestTag};
 use crate::id::FactId;
 use crate::limits::FACTS_PER_REQUEST;
@@ -22,14 +27,33 @@ struct Want {
     busy: bool,
     /// A block on the way to the best chain needs it.
     needed: bool,
+    /// Who announced it first.
+    sponsor: Option<ConnId>,
+}
+
+/// A peer that can be asked.
+#[derive(Debug, Default)]
+struct Source {
+    /// Ids it is thought to hold; stale entries are skipped when they come up.
+    queue: VecDeque<FactId>,
+    /// Facts that are wanted because it announced them.
+    sponsored: usize,
+    /// Facts it was asked for and did not give, less those it gave.
+    failures: usize,
+}
+
+impl Source {
+    /// Who has the greatest makes room first.
+    const fn rank(&self) -> (usize, usize) {
+        (self.failures, self.sponsored)
+    }
 }
 
 /// The wanted facts.
 #[derive(Debug)]
 pub struct FactSync {
     wants: BTreeMap<FactId, Want>,
-    /// Per connection, ids it is thought to hold; stale entries are skipped when they come up.
-    queues: BTreeMap<ConnId, VecDeque<FactId>>,
+    sources: BTreeMap<ConnId, Source>,
     flights: BTreeMap<RequestTag, (ConnId, Vec<FactId>)>,
     /// Wanted facts that nobody is known to hold and nobody is asked for.
     stuck: BTreeSet<FactId>,
@@ -43,7 +67,7 @@ impl FactSync {
     pub const fn new(max: usize) -> Self {
         Self {
             wants: BTreeMap::new(),
-            queues: BTreeMap::new(),
+            sources: BTreeMap::new(),
             flights: BTreeMap::new(),
             stuck: BTreeSet::new(),
             tried: ConnId(0),
@@ -53,7 +77,7 @@ impl FactSync {
 
     /// A peer that can be asked. It is at once asked for needed facts that nobody else has.
     pub fn add_conn(&mut self, conn: ConnId) {
-        self.queues.entry(conn).or_default();
+        self.sources.entry(conn).or_default();
         self.retry_needed();
     }
 
@@ -61,16 +85,41 @@ impl FactSync {
     pub fn remove_conn(&mut self, conn: ConnId) {
         let lost: Vec<_> =
             self.flights.iter().filter(|(_, (to, _))| *to == conn).map(|(tag, _)| *tag).collect();
-        self.queues.remove(&conn);
+        self.sources.remove(&conn);
         lost.into_iter().for_each(|tag| self.failed(tag));
-        let stuck = &mut self.stuck;
+        let (stuck, sources) = (&mut self.stuck, &mut self.sources);
         self.wants.retain(|id, want| {
             want.holders.retain(|holder| *holder != conn);
             let lost = !want.busy && want.holders.is_empty();
             if lost && want.needed {
                 stuck.insert(*id);
             }
-            !lost || want.needed
+            let stays = !lost || want.needed;
+            if !stays {
+                uncount(sources, want);
+            }
+            stays
+        });
+    }
+
+    /// A peer let us wait: what only it was known to hold and a block needs is asked of everybody.
+    pub fn shun(&mut self, conn: ConnId) {
+        let Some(source) = self.sources.get_mut(&conn) else {
+            return;
+        };
+        let (wants, stuck) = (&mut self.wants, &mut self.stuck);
+        source.queue.retain(|id| {
+            let Some(want) = wants.get_mut(id).filter(|want| want.holders.contains(&conn)) else {
+                return false;
+            };
+            let elsewhere = want.needed && !want.busy;
+            if elsewhere {
+                want.holders.retain(|holder| *holder != conn);
+                if want.holders.is_empty() {
+                    stuck.insert(*id);
+                }
+            }
+            !elsewhere
         });
     }
 
@@ -87,8 +136,13 @@ impl FactSync {
     /// Whether there is room for many more of a peer; a reconciliation with it pauses while there
     /// is not.
     pub fn has_room(&self, conn: ConnId) -> bool {
-        let queued = self.queues.get(&conn).map_or(0, VecDeque::len);
-        self.wants.len() < self.max / 2 && queued <= self.share() / 2
+        let Some(source) = self.sources.get(&conn) else {
+            return false;
+        };
+        let crowded = self.wants.len() >= self.max / 2;
+        let worst = self.sources.values().map(Source::rank).max();
+        let others_yield = worst.is_some_and(|worst| source.rank() < worst);
+        source.queue.len() <= self.share() / 2 && (!crowded || others_yield)
     }
 
     /// Facts that one peer may make us want: an eighth, so that who announces what it never serves
@@ -97,7 +151,8 @@ impl FactSync {
         (self.max / 8).max(FACTS_PER_REQUEST)
     }
 
-    /// A peer holds a fact that we do not. Ignored when full, or when the peer had its share.
+    /// A peer holds a fact that we do not. Ignored when the peer had its share, or when the list is
+    /// full and nobody has to make room for this peer.
     pub fn want(&mut self, id: FactId, holder: ConnId) {
         self.add(id, Some(holder), false);
     }
@@ -109,27 +164,73 @@ impl FactSync {
     }
 
     fn add(&mut self, id: FactId, holder: Option<ConnId>, needed: bool) {
-        if !needed && !self.wants.contains_key(&id) {
-            let queue = holder.and_then(|holder| self.queues.get(&holder));
-            if self.wants.len() >= self.max || queue.is_some_and(|q| q.len() >= self.share()) {
+        let announced = !needed && !self.wants.contains_key(&id);
+        if announced {
+            let source = holder.and_then(|holder| self.sources.get(&holder));
+            let had_share = source
+                .is_some_and(|source| source.queue.len().max(source.sponsored) >= self.share());
+            let full = self.wants.len() >= self.max;
+            if had_share || (full && !holder.is_some_and(|holder| self.make_room(holder))) {
                 return;
             }
         }
         let want = self.wants.entry(id).or_default();
         want.needed |= needed;
         // A holder that is gone cannot be asked.
-        let queue = holder.and_then(|holder| Some((holder, self.queues.get_mut(&holder)?)));
-        if let Some((holder, queue)) = queue
-            && !want.holders.contains(&holder)
-            && want.holders.push(holder).is_ok()
-        {
-            queue.push_back(id);
+        let source = holder.and_then(|holder| Some((holder, self.sources.get_mut(&holder)?)));
+        if let Some((holder, source)) = source {
+            if announced {
+                want.sponsor = Some(holder);
+                source.sponsored += 1;
+            }
+            if !want.holders.contains(&holder) && want.holders.push(holder).is_ok() {
+                source.queue.push_back(id);
+            }
         }
         if want.holders.is_empty() && !want.busy {
             self.stuck.insert(id);
         } else {
             self.stuck.remove(&id);
         }
+    }
+
+    /// Gives up one announced fact of whoever failed or fills most, if that is not the one whom it
+    /// is for.
+    fn make_room(&mut self, newcomer: ConnId) -> bool {
+        let Some(limit) = self.sources.get(&newcomer).map(Source::rank) else {
+            return false;
+        };
+        let worst = self.sources.iter().max_by_key(|(_, source)| source.rank());
+        let Some((worst, _)) = worst.filter(|(_, source)| source.rank() > limit) else {
+            return false;
+        };
+        let worst = *worst;
+        while let Some(id) = self.sources.get_mut(&worst).and_then(|s| s.queue.pop_back()) {
+            let Some(want) = self.wants.get_mut(&id).filter(|want| !want.busy && !want.needed)
+            else {
+                continue;
+            };
+            want.holders.retain(|holder| *holder != worst);
+            if want.holders.is_empty() {
+                self.forget(&id);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// The fact is no longer wanted.
+    fn forget(&mut self, id: &FactId) {
+        if let Some(want) = self.wants.remove(id) {
+            uncount(&mut self.sources, &want);
+        }
+        self.stuck.remove(id);
+    }
+
+    /// Facts that are wanted because this peer announced them.
+    #[cfg(test)]
+    fn sponsored(&self, conn: ConnId) -> usize {
+        self.sources.get(&conn).map_or(0, |source| source.sponsored)
     }
 
     /// Who told us that they hold this fact.
@@ -139,20 +240,34 @@ impl FactSync {
 
     /// The ids to ask this connection for in the next request, at most `max`; empty if there is
     /// nothing to ask. They count as asked from now on.
-    pub fn next_request(&mut self, conn: ConnId, tag: RequestTag, max: usize) -> Vec<FactId> {
+    pub fn next_request(
+        &mut self,
+        conn: ConnId,
+        tag: RequestTag,
+        max: usize,
+        turn: Turn,
+    ) -> Vec<FactId> {
         let mut ids = Vec::new();
-        let Some(queue) = self.queues.get_mut(&conn) else {
+        let Some(source) = self.sources.get_mut(&conn) else {
             return ids;
         };
+        let mut looked_at = source.queue.len().min(FACTS_PER_REQUEST);
         while ids.len() < max.min(FACTS_PER_REQUEST) {
-            let Some(id) = queue.pop_front() else { break };
-            if let Some(want) = self.wants.get_mut(&id)
-                && !want.busy
-                && want.holders.contains(&conn)
-            {
-                want.busy = true;
-                ids.push(id);
+            let Some(id) = source.queue.pop_front() else { break };
+            let Some(want) = self.wants.get_mut(&id) else { continue };
+            if want.busy || !want.holders.contains(&conn) {
+                continue;
             }
+            if turn == Turn::Last && want.holders.len() > 1 {
+                source.queue.push_back(id);
+                looked_at -= 1;
+                if looked_at == 0 {
+                    break;
+                }
+                continue;
+            }
+            want.busy = true;
+            ids.push(id);
         }
         if !ids.is_empty() {
             self.flights.insert(tag, (conn, ids.clone()));
@@ -172,6 +287,9 @@ impl FactSync {
             asked.into_iter().partition(|id| received.binary_search(id).is_ok());
         // An answer without anything asked for is not a promise of more.
         let more = more && !kept.is_empty();
+        if let Some(source) = self.sources.get_mut(&conn) {
+            source.failures = source.failures.saturating_sub(kept.len());
+        }
         for id in missing {
             self.release(id, conn, more);
         }
@@ -194,18 +312,21 @@ impl FactSync {
         want.busy = false;
         if !again {
             want.holders.retain(|holder| *holder != conn);
+            if let Some(source) = self.sources.get_mut(&conn) {
+                source.failures = source.failures.saturating_add(1);
+            }
         }
         if want.holders.is_empty() {
             if want.needed {
                 self.stuck.insert(id);
             } else {
-                self.wants.remove(&id);
+                self.forget(&id);
             }
             return;
         }
         for holder in &want.holders {
-            if let Some(queue) = self.queues.get_mut(holder) {
-                queue.push_back(id);
+            if let Some(source) = self.sources.get_mut(holder) {
+                source.queue.push_back(id);
             }
         }
     }
@@ -219,8 +340,8 @@ impl FactSync {
     /// this now and then.
     pub fn retry_needed(&mut self) {
         // From the one after who was tried last, so that all have their turn.
-        let after = self.queues.range((Bound::Excluded(self.tried), Bound::Unbounded));
-        let round = after.chain(self.queues.range(..=self.tried)).map(|(conn, _)| *conn);
+        let after = self.sources.range((Bound::Excluded(self.tried), Bound::Unbounded));
+        let round = after.chain(self.sources.range(..=self.tried)).map(|(conn, _)| *conn);
         let turn: heapless::Vec<ConnId, HOLDERS_MAX> = round.take(HOLDERS_MAX).collect();
         let Some(last) = turn.last().copied().filter(|_| !self.stuck.is_empty()) else {
             return;
@@ -229,8 +350,8 @@ impl FactSync {
         for id in core::mem::take(&mut self.stuck) {
             if let Some(want) = self.wants.get_mut(&id) {
                 want.holders = turn.clone();
-                let queues = self.queues.iter_mut().filter(|(conn, _)| turn.contains(conn));
-                queues.for_each(|(_, queue)| queue.push_back(id));
+                let sources = self.sources.iter_mut().filter(|(conn, _)| turn.contains(conn));
+                sources.for_each(|(_, source)| source.queue.push_back(id));
             }
         }
     }
@@ -238,9 +359,14 @@ impl FactSync {
     /// Facts that no block needs any more (by `needs`) count as announced only, so that a branch
     /// that is no longer of interest leaves nothing behind.
     pub fn review_needed(&mut self, needs: impl Fn(&FactId) -> bool) {
+        let sources = &mut self.sources;
         self.wants.retain(|id, want| {
             want.needed = want.needed && needs(id);
-            want.needed || want.busy || !want.holders.is_empty()
+            let stays = want.needed || want.busy || !want.holders.is_empty();
+            if !stays {
+                uncount(sources, want);
+            }
+            stays
         });
     }
 
@@ -251,102 +377,16 @@ impl FactSync {
 
     /// The fact is held now, or proved to be bad: no longer wanted.
     pub fn done(&mut self, id: &FactId) {
-        self.wants.remove(id);
-        self.stuck.remove(id);
+        self.forget(id);
+    }
+}
+
+/// A want leaves the list.
+fn uncount(sources: &mut BTreeMap<ConnId, Source>, want: &Want) {
+    if let Some(source) = want.sponsor.and_then(|sponsor| sources.get_mut(&sponsor)) {
+        source.sponsored = source.sponsored.saturating_sub(1);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: ConnId = ConnId(1);
-    const B: ConnId = ConnId(2);
-
-    fn id(n: u8) -> FactId {
-        FactId([n; 32])
-    }
-
-    fn machine() -> FactSync {
-        let mut sync = FactSync::new(8);
-        sync.add_conn(A);
-        sync.add_conn(B);
-        sync
-    }
-
-    #[test]
-    fn a_fact_is_asked_of_one_holder_at_a_time() {
-        let mut sync = machine();
-        sync.want(id(1), A);
-        sync.want(id(1), B);
-        assert_eq!(sync.next_request(A, RequestTag(1), 10), [id(1)]);
-        assert!(sync.next_request(B, RequestTag(2), 10).is_empty());
-        sync.failed(RequestTag(1));
-        assert!(sync.next_request(A, RequestTag(3), 10).is_empty());
-        assert_eq!(sync.next_request(B, RequestTag(4), 10), [id(1)]);
-        assert_eq!(sync.answered(RequestTag(4), &[id(1), id(9)], false), [id(1)]);
-        sync.done(&id(1));
-        assert!(sync.is_empty());
-    }
-
-    #[test]
-    fn what_did_not_fit_is_asked_of_the_same_peer_again() {
-        let mut sync = machine();
-        sync.want(id(1), A);
-        sync.want(id(2), A);
-        assert_eq!(sync.next_request(A, RequestTag(1), 10).len(), 2);
-        assert_eq!(sync.answered(RequestTag(1), &[id(1)], true), [id(1)]);
-        assert_eq!(sync.next_request(A, RequestTag(2), 10), [id(2)]);
-        assert!(sync.answered(RequestTag(2), &[], true).is_empty());
-        assert_eq!(sync.len(), 1, "an empty promise of more is not believed");
-    }
-
-    #[test]
-    fn an_announced_fact_nobody_serves_is_forgotten_and_a_needed_one_is_not() {
-        let mut sync = machine();
-        sync.want(id(1), A);
-        sync.need(id(2), Some(A));
-        assert_eq!(sync.next_request(A, RequestTag(1), 10).len(), 2);
-        sync.remove_conn(A);
-        assert_eq!(sync.len(), 1);
-        assert!(sync.is_stuck());
-        sync.retry_needed();
-        assert_eq!(sync.next_request(B, RequestTag(2), 10), [id(2)]);
-    }
-
-    #[test]
-    fn a_needed_fact_is_asked_of_every_peer_in_turn() {
-        let mut sync = FactSync::new(8);
-        (1..=9).for_each(|n| sync.add_conn(ConnId(n)));
-        // Its sender is gone already.
-        sync.need(id(1), Some(ConnId(77)));
-        let mut asked = Vec::new();
-        let mut tag = 0;
-        while asked.len() < 9 && tag < 100 {
-            assert!(sync.is_stuck());
-            sync.retry_needed();
-            assert!(!sync.is_stuck());
-            for n in 1..=9 {
-                tag += 1;
-                if !sync.next_request(ConnId(n), RequestTag(tag), 10).is_empty() {
-                    asked.push(n);
-                    sync.failed(RequestTag(tag));
-                }
-            }
-            asked.sort_unstable();
-            asked.dedup();
-        }
-        assert_eq!(asked, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        sync.done(&id(1));
-        assert!(!sync.is_stuck());
-    }
-
-    #[test]
-    fn announcements_do_not_grow_it_beyond_its_bound() {
-        let mut sync = machine();
-        (0..20).for_each(|n| sync.want(id(n), A));
-        assert_eq!(sync.len(), 8);
-        sync.need(id(30), Some(B));
-        assert_eq!(sync.len(), 9);
-    }
-}
+mod tests;

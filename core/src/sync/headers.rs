@@ -11,6 +11,7 @@ use crate::conn::{ConnId, RequestTag};
 use crate::id::BlockId;
 use crate::time::{Instant, Millis};
 use crate::wire::Tip;
+use crate::work::Height;
 
 /// Header requests in flight in all: one that may stall, one that gets on.
 const FLIGHTS_MAX: usize = 2;
@@ -28,11 +29,19 @@ struct PeerChain {
     from: Instant,
     /// Requests in a row that were of no use, whatever it claimed.
     fruitless: u32,
+    /// The last header of its chain that it told.
+    reached: Option<(Height, BlockId)>,
 }
 
 impl PeerChain {
     const fn new(tip: Tip, fruitless: u32) -> Self {
-        Self { tip, asked: None, in_vain: 0, from: Instant(0), fruitless }
+        Self { tip, asked: None, in_vain: 0, from: Instant(0), fruitless, reached: None }
+    }
+
+    /// What was asked for in vain may be had now.
+    fn renew(&mut self, tip: Tip) {
+        let (asked, reached) = (self.asked, self.reached);
+        *self = Self { asked, reached, ..Self::new(tip, self.fruitless) };
     }
 }
 
@@ -47,7 +56,7 @@ impl HeaderSync {
     pub fn claim(&mut self, conn: ConnId, tip: Tip) {
         let peer = self.peers.entry(conn).or_insert(PeerChain::new(tip, 0));
         if peer.tip != tip {
-            *peer = PeerChain { asked: peer.asked, ..PeerChain::new(tip, peer.fruitless) };
+            peer.renew(tip);
         }
     }
 
@@ -59,6 +68,22 @@ impl HeaderSync {
     /// What a peer last claimed.
     pub fn tip_of(&self, conn: ConnId) -> Option<Tip> {
         self.peers.get(&conn).map(|peer| peer.tip)
+    }
+
+    /// The last header that a peer told: where to ask it on.
+    pub fn reached(&self, conn: ConnId) -> Option<(Height, BlockId)> {
+        self.peers.get(&conn)?.reached
+    }
+
+    /// A peer's headers ended here. Returns whether that is further than before: what it told was
+    /// of use though nothing of it is new, and it may be asked on.
+    pub fn reach(&mut self, conn: ConnId, last: Option<(Height, BlockId)>) -> bool {
+        let Some(peer) = self.peers.get_mut(&conn) else {
+            return false;
+        };
+        let before = core::mem::replace(&mut peer.reached, last);
+        let height = |reached: Option<(Height, BlockId)>| reached.map(|(height, _)| height);
+        height(last) > height(before)
     }
 
     /// A peer to ask now: one whose tip is unknown (by `known`), the most claimed work first. Who
@@ -116,7 +141,7 @@ impl HeaderSync {
     /// Every peer is worth asking again.
     pub fn unsettle(&mut self) {
         for peer in self.peers.values_mut() {
-            *peer = PeerChain { asked: peer.asked, ..PeerChain::new(peer.tip, peer.fruitless) };
+            peer.renew(peer.tip);
         }
     }
 }

@@ -6,3 +6,12 @@
 pub mod bodies;
 pub mod facts;
 pub mod headers;
+
+/// When a peer has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Like all that answer in time.
+    First,
+    /// It let us wait while others do not: it is asked only for what they cannot give.
+    Last,
+}

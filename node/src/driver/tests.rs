@@ -38,6 +38,7 @@ fn status() -> Status {
         wanted: 0,
         announces_received: 0,
         duplicates_dropped: 0,
+        clock_ahead: 0,
         peers: Vec::new(),
         peers_version: 0,
     }

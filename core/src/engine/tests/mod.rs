@@ -1,8 +1,15 @@
 //! One engine with a store in memory, and peers that are whatever a test makes of them.
 
 mod bytes;
+mod clocks;
+mod deep;
+mod lives;
 mod order;
+mod orphans;
 mod peers;
+mod rates;
+mod slow;
+mod sweep;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -19,7 +26,9 @@ use crate::params::{Params, RULES_VERSION};
 use crate::signature::SigningKey;
 use crate::testing::{MemStore, TestChain, TestNode};
 use crate::time::UnixTime;
-use crate::wire::{Announce, Class, CloseCode, Control, Hello, PROTOCOL_VERSION, SetSummary, Tip};
+use crate::wire::{
+    Announce, Class, CloseCode, Control, HeadersRequest, Hello, PROTOCOL_VERSION, SetSummary, Tip,
+};
 
 /// The wall clock at instant 0: later than any time that these tests seal.
 const EPOCH: u64 = 100_000_000;
@@ -46,13 +55,21 @@ struct Sole {
     batches: Vec<BatchId>,
     pings: Vec<(u64, u64)>,
     mute: Vec<u64>,
+    /// Whether the disk is stuck: nothing becomes durable.
+    stuck: bool,
+    /// Added to the wall clock.
+    ahead: u64,
 }
 
 impl Sole {
     fn new(params: &Params, key: SigningKey, limits: Limits, seals: bool) -> Self {
         let mut store = MemStore::new();
         store.apply(&genesis_batch(params, &crate::block::genesis(params)));
-        let config = Config {
+        Self::start(store, Self::config(params, key, limits, seals))
+    }
+
+    fn config(params: &Params, key: SigningKey, limits: Limits, seals: bool) -> Config {
+        Config {
             params: params.clone(),
             key,
             limits,
@@ -62,7 +79,11 @@ impl Sole {
             agent: "test".into(),
             dial: Vec::new(),
             seeds: Vec::new(),
-        };
+        }
+    }
+
+    /// A node starts on what it has stored.
+    fn start(store: MemStore, config: Config) -> Self {
         let engine = Engine::new(config, &store, clocks(0)).unwrap();
         Self {
             engine,
@@ -75,12 +96,16 @@ impl Sole {
             batches: Vec::new(),
             pings: Vec::new(),
             mute: Vec::new(),
+            stuck: false,
+            ahead: 0,
         }
     }
 
     /// One input; holds the engine to its contract. Jobs and batches wait for `settle`.
     fn input(&mut self, input: Input<'_>) {
-        self.engine.handle_input(clocks(self.now), input, &self.store).unwrap();
+        let mut now = clocks(self.now);
+        now.wall = now.wall.after(self.ahead);
+        self.engine.handle_input(now, input, &self.store).unwrap();
         let mut commits = 0;
         while let Some(output) = self.engine.poll_output() {
             match &output {
@@ -126,7 +151,7 @@ impl Sole {
                 }
             } else if let Some((conn, nonce)) = self.pings.pop() {
                 self.control(conn, &Control::Pong { nonce });
-            } else if !self.batches.is_empty() {
+            } else if !self.stuck && !self.batches.is_empty() {
                 let batch = self.batches.remove(0);
                 self.input(Input::Durable(batch));
             } else if self.engine.poll_timeout().is_some_and(|at| at.0 <= self.now) {
@@ -173,9 +198,19 @@ impl Sole {
 
     /// Answers one request of a connection. Returns whether there was one.
     fn serve_one(&mut self, conn: u64, chain: &TestChain) -> bool {
+        self.serve_some(conn, chain, u16::MAX)
+    }
+
+    /// The same, with so many headers at most.
+    fn serve_some(&mut self, conn: u64, chain: &TestChain, headers_max: u16) -> bool {
         self.settle();
         let Some(at) = self.asked.iter().position(|(to, ..)| to.0 == conn) else { return false };
-        let (_, tag, class, bytes) = self.asked.remove(at);
+        let (_, tag, class, mut bytes) = self.asked.remove(at);
+        if class == Class::Headers {
+            let asked = codec::decode::<HeadersRequest>(&bytes, bytes.len()).unwrap();
+            let max = asked.max.min(headers_max);
+            bytes = codec::encode(&HeadersRequest { max, ..asked });
+        }
         let answer = chain.answer(class, &bytes).unwrap();
         self.conn(conn, ConnInput::Answer { tag, bytes: &answer });
         self.settle();

@@ -1,0 +1,184 @@
+//! A member's key on a plain QUIC client: streams and bytes as a test wants them. It shares no code
+//! with the transport, so what that takes for granted is not taken for granted here.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use cairn_core::codec;
+use cairn_core::testing::TestChain;
+use cairn_core::wire::{Class, CloseCode, Control, WIRE_VERSION};
+use quinn::crypto::rustls::QuicClientConfig;
+use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use tokio::runtime::Handle;
+
+use crate::attacker::hello;
+use crate::scene::{MEMBERS, PATIENCE, Scene};
+
+/// RFC 8410, section 7: PKCS#8 of an ed25519 key, up to its 32-byte seed.
+const PKCS8: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
+/// What the victim is called in the handshake; it does not look.
+const NAME: &str = "mesh.invalid";
+
+/// Takes whoever answers.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        unreachable!("TLS 1.3 only")
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+}
+
+/// A TLS client that shows a certificate around the key with this seed.
+fn client(seed: &[u8; 32]) -> quinn::ClientConfig {
+    let pkcs8 = PrivatePkcs8KeyDer::from([&PKCS8[..], seed].concat());
+    let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &rcgen::PKCS_ED25519).unwrap();
+    let params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+    let certificate = params.self_signed(&pair).unwrap().into();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anybody))
+        .with_client_auth_cert(vec![certificate], pkcs8.into())
+        .unwrap();
+    tls.alpn_protocols = vec![b"cairn/1".to_vec()];
+    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+}
+
+/// What a stream of this class begins with, and a frame that claims `length` and carries `body`.
+pub(crate) fn stream(class: u8, length: u32, body: &[u8]) -> Vec<u8> {
+    [&[class, WIRE_VERSION][..], &frame(length, body)].concat()
+}
+
+/// A frame that claims `length` and carries `body`.
+pub(crate) fn frame(length: u32, body: &[u8]) -> Vec<u8> {
+    [&length.to_le_bytes()[..], body].concat()
+}
+
+/// A whole frame.
+pub(crate) fn honest_frame(body: &[u8]) -> Vec<u8> {
+    frame(body.len() as u32, body)
+}
+
+/// A connection of a member that the victim has accepted.
+pub(crate) struct Raw {
+    pub(crate) connection: Connection,
+    pub(crate) control: (SendStream, RecvStream),
+    _endpoint: Endpoint,
+    runtime: Handle,
+}
+
+impl Raw {
+    /// Connects as a member of `MEMBERS`, says a proper hello and waits until it is accepted.
+    pub(crate) fn join(scene: &Scene, chain: &TestChain, n: usize) -> Self {
+        let runtime = scene.runtime.handle().clone();
+        let (config, address) = (client(&MEMBERS[n]), scene.victim().mesh_address());
+        let (endpoint, connection, control) = wait(&runtime, async {
+            let local: SocketAddr = ([127, 0, 0, 1], 0).into();
+            let endpoint = Endpoint::client(local).unwrap();
+            let connection = endpoint.connect_with(config, address, NAME).unwrap().await.unwrap();
+            let mut control = connection.open_bi().await.unwrap();
+            let hello = codec::encode(&Control::Hello(hello(chain)));
+            let bytes = stream(Class::Control as u8, hello.len() as u32, &hello);
+            control.0.write_all(&bytes).await.unwrap();
+            (endpoint, connection, control)
+        });
+        let mut raw = Self { connection, control, _endpoint: endpoint, runtime };
+        raw.is_heard(chain);
+        raw
+    }
+
+    /// Where its streams run.
+    pub(crate) fn runtime(&self) -> Handle {
+        self.runtime.clone()
+    }
+
+    /// Does something on the network, with a deadline.
+    pub(crate) fn wait<T>(&self, doing: impl Future<Output = T>) -> T {
+        wait(&self.runtime, doing)
+    }
+
+    /// The victim answers a ping.
+    pub(crate) fn is_heard(&mut self, chain: &TestChain) {
+        let runtime = self.runtime.clone();
+        let ping = Control::Ping { nonce: 77, tip: chain.tip(), facts: chain.set() };
+        wait(&runtime, async {
+            self.control.0.write_all(&honest_frame(&codec::encode(&ping))).await.unwrap();
+            loop {
+                let bytes = read_frame(&mut self.control.1).await;
+                let heard = codec::decode::<Control>(&bytes, Class::Control.request_bytes_max());
+                if matches!(heard, Ok(Control::Pong { nonce: 77 })) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Asks as an honest peer does: the answer.
+    pub(crate) fn ask(&self, class: Class, request: &[u8]) -> Vec<u8> {
+        self.wait(async {
+            let (mut send, mut recv) = self.connection.open_bi().await.unwrap();
+            let bytes = stream(class as u8, request.len() as u32, request);
+            send.write_all(&bytes).await.unwrap();
+            send.finish().unwrap();
+            read_frame(&mut recv).await
+        })
+    }
+
+    /// The victim closes the connection; with which code, if with one of ours.
+    pub(crate) fn closed(&self) -> Option<CloseCode> {
+        match self.wait(self.connection.closed()) {
+            ConnectionError::ApplicationClosed(close) => {
+                CloseCode::from_number(close.error_code.into_inner())
+            }
+            other => panic!("the victim closes by itself, not so: {other}"),
+        }
+    }
+}
+
+async fn read_frame(recv: &mut RecvStream) -> Vec<u8> {
+    let mut length = [0; 4];
+    recv.read_exact(&mut length).await.unwrap();
+    let mut bytes = vec![0; u32::from_le_bytes(length) as usize];
+    recv.read_exact(&mut bytes).await.unwrap();
+    bytes
+}
+
+fn wait<T>(runtime: &Handle, doing: impl Future<Output = T>) -> T {
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, doing).await.expect("in time") })
+}
