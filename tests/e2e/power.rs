@@ -1,11 +1,9 @@
 //! The power fails: at any moment, with any loss that a disk may cause, the node starts again and
 //! has everything that it had promised.
 
-use std::fs;
-
 use rustix::process::Signal;
 use support::power::{Loss, Record};
-use support::process::{Cairn, count, eventually};
+use support::process::{Cairn, count};
 use support::random::Random;
 use support::strace;
 
@@ -24,11 +22,7 @@ fn recorded() -> (Record, Vec<Vec<String>>) {
     let promised = write(&node);
     node.signal(Signal::TERM);
     assert_eq!(node.wait(60).0, Some(0));
-    // strace writes its last lines when the node is gone.
-    let text = eventually("the record is complete", 20, || {
-        let text = fs::read_to_string(&trace).unwrap();
-        text.trim_end().ends_with("+++ exited with 0 +++").then_some(text)
-    });
+    let text = strace::recorded(&trace);
     (before.read(&node.dir(), &text), promised)
 }
 
@@ -47,8 +41,8 @@ fn a_power_cut_at_any_moment_loses_nothing_that_was_promised() {
     let (mut checked, mut with_promises) = (0, 0);
     for cut in 0..cuts {
         // One moment in each stretch of the record, so that all of it is seen.
-        let stretch = record.len() as u64 / cuts;
-        let done = (cut * stretch + random.below(stretch) + 1) as usize;
+        let [from, to] = [cut, cut + 1].map(|edge| edge * record.len() as u64 / cuts);
+        let done = (from + random.below(to - from) + 1) as usize;
         for loss in Loss::ALL {
             let mut node = Cairn::new("cut");
             let made = record.cut(done, loss, &mut random, &node.dir());

@@ -2,10 +2,9 @@
 //! helps, and has everything that it had promised.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 
 use rustix::process::Signal;
-use support::process::{Cairn, count, eventually};
+use support::process::{Cairn, count};
 use support::strace;
 
 use crate::workload::{TINY, alone, lost, write};
@@ -73,10 +72,7 @@ fn calls() -> BTreeMap<&'static str, usize> {
     node.start(&TINY);
     write(&node);
     assert_eq!(end(&mut node), Some(0));
-    let text = eventually("the record is complete", 20, || {
-        let text = fs::read_to_string(&trace).unwrap();
-        text.trim_end().ends_with("+++ exited with 0 +++").then_some(text)
-    });
+    let text = strace::recorded(&trace);
     let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
     for line in text.lines() {
         let (thread, rest) = line.split_once(' ').unwrap();

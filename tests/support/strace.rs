@@ -4,8 +4,11 @@
 //! strace runs beside the node (`-D`), so the node stays a child of the test, and its exit status
 //! is its own. It counts calls for each thread apart: "the third" is the first third of any thread.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use crate::process::eventually;
 
 /// What a node does to files, and its answers to clients.
 const RECORDED: &str = "openat,?open,?creat,close,write,writev,pwrite64,sendto,lseek,?dup,?dup2,\
@@ -52,4 +55,13 @@ pub fn fail_from(call: &str, error: &str, nth: usize, file: Option<&Path>) -> Ve
 /// Writes every call that matters to a file, with all bytes.
 pub fn record(to: &Path) -> Vec<String> {
     strace(to, &["-xx", "-s", "100000000", "-e", &format!("trace={RECORDED}")])
+}
+
+/// The whole record of a node that has ended by itself.
+pub fn recorded(trace: &Path) -> String {
+    // strace writes its last lines when the node is gone.
+    eventually("the record is complete", 20, || {
+        let text = fs::read_to_string(trace).unwrap();
+        text.trim_end().ends_with("+++ exited with 0 +++").then_some(text)
+    })
 }
