@@ -58,6 +58,11 @@ pub enum Event {
         /// The rule it breaks, in words.
         reason: String,
     },
+    /// A key was revoked by a fact in the set, whether or not a block seals it yet.
+    Revoked {
+        /// The key of a node or an invite.
+        node: NodeId,
+    },
     /// A peer said hello and was accepted.
     PeerConnected {
         /// The peer.

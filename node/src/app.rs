@@ -272,6 +272,7 @@ fn assemble(
         status: status_seen,
         mesh: enroll::mesh_id(&enrollment.params),
         params: enrollment.params,
+        invite_expires: enrollment.invite_expires,
         key: enrollment.key.signing().clone(),
     });
     let driver = Driver {

@@ -7,6 +7,7 @@ mod crash;
 mod custody;
 mod demo;
 mod import;
+mod members;
 mod mesh;
 mod power;
 mod restart;

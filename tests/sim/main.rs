@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod chaos;
 mod clocks;
 mod converge;
 mod custody;
 mod links;
+mod membership;
+mod scale;
 mod seeds;
 mod silence;
+mod torture;
 
 pub(crate) use support::mesh;

@@ -4,12 +4,14 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use support::scale::{Measured, measure};
 use support::torture::{Options, Report, draw, play, run, shrink, try_play};
 
 const HELP: &str = "\
 cairn-sim [--seeds N] [--minutes M] [--from S] [--nodes K] [--threads T]
 cairn-sim --replay S [--nodes K] [--verbose]
 cairn-sim --shrink S [--nodes K]
+cairn-sim --scale 10,100,1000
 ";
 
 #[derive(Default)]
@@ -21,6 +23,7 @@ struct Args {
     threads: Option<usize>,
     replay: Option<u64>,
     shrink: Option<u64>,
+    scale: Vec<usize>,
     verbose: bool,
 }
 
@@ -32,6 +35,11 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Args, String> {
             continue;
         }
         let value = args.next().ok_or(format!("{flag} needs a number"))?;
+        if flag == "--scale" {
+            let sizes: Result<_, _> = value.split(',').map(str::parse).collect();
+            parsed.scale = sizes.map_err(|_| format!("{flag} {value}: not numbers"))?;
+            continue;
+        }
         let number: u64 = value.parse().map_err(|_| format!("{flag} {value}: not a number"))?;
         match flag.as_str() {
             "--seeds" => parsed.seeds = Some(number),
@@ -99,6 +107,13 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         };
+    }
+    if !args.scale.is_empty() {
+        let mut written = writeln!(out, "{}", Measured::HEAD);
+        for nodes in args.scale {
+            written = written.and_then(|()| writeln!(out, "{}", measure(nodes, 1)));
+        }
+        return ExitCode::from(u8::from(written.is_err()));
     }
     let report = many(&args);
     let written = write!(out, "{report}");

@@ -19,6 +19,7 @@ pub mod process;
 pub mod random;
 #[cfg(feature = "processes")]
 pub mod relay;
+pub mod scale;
 mod schedule;
 #[cfg(feature = "processes")]
 pub mod strace;

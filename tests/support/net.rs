@@ -90,9 +90,7 @@ impl World {
         self.nodes[n].traffic.sent += length;
         // What is sent before the other end knows of the connection arrives right after.
         end.line_free = end.line_free.max(self.now);
-        if self.weather.bandwidth > 0 {
-            end.line_free += length / self.weather.bandwidth;
-        }
+        end.line_free += length.checked_div(self.weather.bandwidth).unwrap_or(0);
         let mut at = end.line_free + self.delay();
         match frame {
             Frame::Control(_) => {

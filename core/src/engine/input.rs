@@ -93,6 +93,18 @@ pub enum Command {
         /// Until when.
         expires: UnixTime,
     },
+    /// Makes a `Revoke` fact.
+    Revoke {
+        /// A member, or the public half of an invite.
+        key: NodeId,
+    },
+    /// Makes a `Name` fact.
+    Name {
+        /// A member.
+        node: NodeId,
+        /// What people shall call it.
+        name: String,
+    },
     /// Asks every peer for what we miss, now.
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.

@@ -24,6 +24,7 @@ mod output;
 mod presync;
 mod promises;
 mod requests;
+mod revoked;
 mod sealing;
 mod serve;
 mod status;
@@ -43,6 +44,7 @@ use conns::Conns;
 use orphans::Orphans;
 use promises::{Promise, Promises};
 use requests::Requests;
+use revoked::Revocations;
 use sealing::Sealing;
 use strangers::Strangers;
 
@@ -60,8 +62,10 @@ use crate::sync::headers::HeaderSync;
 use crate::time::{Instant, Millis, Now};
 use crate::verified::Verified;
 
-/// Between two tries to find what no peer had.
-const RETRY_INTERVAL: Millis = 1_000;
+/// Between two tries to find what no peer had: the longer in vain, the rarer.
+const RETRY_INTERVAL: core::ops::RangeInclusive<Millis> = 1_000..=60_000;
+/// Part of the time that was spent in vain after which a further try is made.
+const RETRY_PART: u64 = 8;
 
 /// Facts read from disk by one input when the mempool has room again.
 const REFILL: usize = 4_096;
@@ -104,6 +108,7 @@ pub struct Engine {
     conns: Conns,
     requests: Requests,
     promises: Promises,
+    revocations: Revocations,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
@@ -150,7 +155,7 @@ impl Engine {
         mempool.refill(view, REFILL)?;
         let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
         let book = boot::load_book(&config, view, jitter)?;
-        let status = status::initial(chain.tip(), set.summary);
+        let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
             mesh: chain.mesh(),
@@ -172,6 +177,7 @@ impl Engine {
             conns: Conns::default(),
             requests: Requests::default(),
             promises: Promises::default(),
+            revocations: Revocations::load(&config.key.node_id(), view)?,
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -253,7 +259,7 @@ impl Engine {
             return Some(self.now.instant);
         }
         let stuck = (self.wanted.is_stuck() || !self.bodies.is_idle()).then_some(self.next_retry);
-        let session = self.schedule.timeout(&self.set.summary);
+        let session = self.schedule.timeout(&self.shared_set());
         let headers = self.headers.timeout(|id| self.chain.agrees_with(id));
         // Without room, what makes some is an input.
         let headers = headers.filter(|_| self.chain.has_room_for_headers());
@@ -270,6 +276,7 @@ impl Engine {
             sealing,
             stuck,
             self.orphans.timeout().map(|at| at.max(self.now.instant)),
+            self.revocations.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -317,6 +324,7 @@ impl Engine {
 
     /// What follows from earlier inputs: at most one change of the store.
     fn advance(&mut self, view: &dyn View, batch: &mut Batch) -> Result<(), StoreFault> {
+        self.enforce_revocations(view)?;
         if !self.released.is_empty() {
             let released = core::mem::take(&mut self.released);
             self.arrive(released, None, view, batch)?;
@@ -325,6 +333,7 @@ impl Engine {
         } else if !self.advance_chain(view, batch)?
             && !self.judge_pending(view, batch)?
             && !self.review_orphans(view, batch)?
+            && !self.sweep_revoked(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
             self.wake |= self.mempool.refill(view, REFILL)?;
@@ -342,9 +351,11 @@ impl Engine {
         for conn in self.conns.late(now) {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
+        self.end_farewells();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
-            self.next_retry = now.after(RETRY_INTERVAL);
+            let wait = now.since(self.progress) / RETRY_PART;
+            self.next_retry = now.after(wait.clamp(*RETRY_INTERVAL.start(), *RETRY_INTERVAL.end()));
             let bodies = &self.bodies;
             self.wanted.review_needed(|fact| bodies.needs(fact));
             self.wanted.retry_needed();
@@ -388,7 +399,7 @@ impl Engine {
             let outbound =
                 self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
             let limits = &self.config.limits;
-            if self.stopping || outbound >= limits.outbound_max {
+            if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
                 return;
             }
             let wanted = limits.outbound_wanted.saturating_sub(outbound);
@@ -398,6 +409,11 @@ impl Engine {
             };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
+    }
+
+    /// The set as it is compared with others'.
+    fn shared_set(&self) -> crate::wire::SetSummary {
+        self.fingerprints.set_of(&self.set.summary)
     }
 
     /// Hands the changes of this input to the store, and its promises to what waits for the disk.

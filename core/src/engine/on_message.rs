@@ -382,14 +382,15 @@ impl Engine {
             return Instant(0);
         }
         let idle = self.last_arrival.after(QUIET);
-        let due = self.schedule.timeout(&self.set.summary);
+        let due = self.schedule.timeout(&self.shared_set());
         due.map_or(idle, |due| idle.min(due.after(PATIENCE)))
     }
 
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
     fn reconcile(&mut self) {
         if self.quiet_from() <= self.now.instant
-            && let Some((conn, purpose)) = self.schedule.begin(self.now.instant, &self.set.summary)
+            && let Some((conn, purpose)) =
+                self.schedule.begin(self.now.instant, &self.fingerprints.set_of(&self.set.summary))
         {
             let session = match purpose {
                 Purpose::Differ => Session::default(),

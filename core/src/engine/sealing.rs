@@ -99,6 +99,11 @@ impl Engine {
         self.chain.is_caught_up() || self.now.instant >= self.withheld_at()
     }
 
+    /// Whether the best header chain lacks something that nobody can be got to give.
+    pub(super) fn has_given_up(&self) -> bool {
+        self.is_caught_up() && !self.chain.is_caught_up()
+    }
+
     /// Whether this node could seal on the tip now, were it its turn.
     fn may_seal(&self) -> bool {
         let sealing = &self.sealing;
@@ -111,6 +116,7 @@ impl Engine {
         let patient = heard || self.now.instant >= sealing.patient_until;
         sealing.enabled
             && !self.stopping
+            && !self.revocations.me
             && !busy
             && patient
             && self.mempool.has_ready()

@@ -325,12 +325,12 @@ mod tests {
         let order = [block(1), block(2), block(3)];
         let mut sync = BodySync::default();
         sync.focus(&order);
-        sync.next_request(A, RequestTag(1), &order);
+        sync.next_request(A, RequestTag(1), &order, Turn::First);
         assert_eq!(sync.answered(RequestTag(1), &order), order);
         sync.got(block(1), [fact(1)].into(), &[], Some(A));
         // The answer is not read any further.
         sync.bad(block(2), A);
-        assert_eq!(sync.next_request(B, RequestTag(2), &order), [block(2), block(3)]);
+        assert_eq!(sync.next_request(B, RequestTag(2), &order, Turn::First), [block(2), block(3)]);
     }
 
     #[test]

@@ -7,9 +7,12 @@ use core::ops::Bound;
 
 use crate::store::{Batch, Op, Row, StoreFault, Table, View};
 
-/// Rows as they were before a batch, the last change first to be taken back.
+/// A row as it was before a change; none if it was not there.
+type OldRow = (Table, Vec<u8>, Option<Arc<[u8]>>);
+
+/// Rows as they were before a batch, in the order of its changes.
 #[derive(Debug, Clone, Default)]
-pub struct Before(Vec<(Table, Vec<u8>, Option<Arc<[u8]>>)>);
+pub struct Before(Vec<OldRow>);
 
 impl Before {
     /// Whether the batch made a row that was not there.

@@ -81,6 +81,8 @@ fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("transfer", "an item changes hands", signed(transfer)),
         ("invite", "an admin opens a door", signed(invite)),
         ("admit", "a node becomes a member", signed(admit)),
+        ("revoke", "a key counts no more", signed(Body::Revoke { node })),
+        ("name", "a member gets another name", signed(Body::Name { node, name: "shed" })),
         ("time-zero", "no clock: 1970", signed_at(UnixTime(0), RECORD)),
         ("time-max", "the latest time that fits", signed_at(UnixTime(u64::MAX), RECORD)),
     ]
@@ -123,6 +125,8 @@ fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let long = "x".repeat(129);
     let invite = |role, uses| Body::Invite { key: key(2).node_id(), role, uses, expires: TIME };
     let admit = Body::Admit { node: NodeId([0xff; 32]), role: Role::Member, name: "Ada" };
+    let revoke = Body::Revoke { node: NodeId([0xff; 32]) };
+    let nameless = Body::Name { node: key(2).node_id(), name: "" };
     let many_notes = "n".repeat(1025);
     let note = Body::Request { item: "drill-2", follows: None, note: &many_notes };
     vec![
@@ -135,6 +139,8 @@ fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("invite-for-admin", "nobody is invited as admin", signed(invite(Role::Admin, 1))),
         ("invite-without-uses", "an invite for nobody", signed(invite(Role::Member, 0))),
         ("admit-no-key", "a member whose id is no key", signed(admit)),
+        ("revoke-no-key", "a revocation of what is no key", signed(revoke)),
+        ("name-empty", "a name of no bytes", signed(nameless)),
     ]
 }
 

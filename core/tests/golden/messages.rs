@@ -83,6 +83,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     let locator = vec![block, BlockId::ZERO];
     let bodies = vec![(block, vec![fact, FactId::ZERO]), (BlockId::ZERO, vec![])];
     let peers = vec![("attic.example:7071".into(), NodeId([5; 32]))];
+    let revoked = Control::Revoked { proof: vec![vec![1, 2, 3].into(), Vec::new().into()] };
     let facts_answer =
         FactsAnswer { facts: vec![Bytes::new(b"one fact"), Bytes::new(b"")], more: true };
     let ids = ReconcileRequest::Ids { buckets: vec![1, 4_095], after: Some(fact) };
@@ -92,6 +93,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("hello", there_and_back(&hello())),
         ("ping", there_and_back(&ping(0x0123_4567_89ab_cdef, 300, 70_000))),
         ("pong", there_and_back(&Control::Pong { nonce: 1 })),
+        ("revoked", there_and_back(&revoked)),
         ("announce-block", there_and_back(&Announce::Block(tip(300)))),
         ("announce-facts", there_and_back(&Announce::Facts(vec![fact, FactId::ZERO]))),
         ("headers-request", there_and_back(&HeadersRequest { locator, max: 2_000 })),
@@ -124,7 +126,7 @@ fn a_message_with_a_byte_more_or_less_is_refused() {
     fn decodes(name: &str, bytes: &[u8]) -> bool {
         let max = bytes.len();
         match name {
-            "hello" | "ping" | "pong" => codec::decode::<Control>(bytes, max).is_ok(),
+            "hello" | "ping" | "pong" | "revoked" => codec::decode::<Control>(bytes, max).is_ok(),
             "announce-block" | "announce-facts" => codec::decode::<Announce>(bytes, max).is_ok(),
             "headers-request" => codec::decode::<HeadersRequest>(bytes, max).is_ok(),
             "headers-answer" => codec::decode::<HeadersAnswer>(bytes, max).is_ok(),

@@ -230,6 +230,14 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_named_is_not_the_node_to_talk_to() {
+        let cli = Cli::try_parse_from(["cairn", "member", "revoke", "bob"]).unwrap();
+        assert_eq!(cli.global.node, None);
+        let cli = Cli::try_parse_from(["cairn", "member", "rename", "bob", "rob"]).unwrap();
+        assert_eq!(cli.global.node, None);
+    }
+
+    #[test]
     fn an_unknown_flag_is_a_usage_error() {
         let error = Cli::try_parse_from(["cairn", "run", "--no-such-flag"]).unwrap_err();
         assert_eq!(not_understood(&error), 2);

@@ -29,6 +29,7 @@ pub(super) fn tell(event: &Event) {
             tracing::info!(%node, "Successfully established outbound connection");
         }
         Event::PeerConnected { node, outbound: false } => tracing::info!(%node, "peer connected"),
+        Event::Revoked { node } => tracing::warn!(%node, "revoked: it is cut off from now on"),
         Event::PeersHeard { node, count } => {
             tracing::info!(%node, count, "Received peer list from peer");
         }

@@ -127,9 +127,10 @@ fn check_format(store: &Store) -> Result<(), StoreError> {
         Some(found) if found > STORE_FORMAT => {
             Err(StoreError::NewerFormat { found, known: STORE_FORMAT })
         }
-        Some(found) => {
-            Err(StoreError::damaged(&store.path, format!("no program ever wrote format {found}")))
-        }
+        Some(found) => Err(StoreError::damaged(
+            &store.path,
+            format!("format {found} is older than any that this program reads"),
+        )),
         None => Err(StoreError::damaged(&store.path, "its format is missing")),
     }
 }

@@ -5,6 +5,7 @@ use cairn_core::event::Event;
 use cairn_core::store::Table;
 use cairn_core::time::Millis;
 
+use super::Step;
 use super::play::Play;
 use crate::checkers::{
     agree, nothing_acknowledged_lost, nothing_lost, only_stuck_pending, same_ledger,
@@ -45,7 +46,11 @@ pub(super) fn heal(play: &mut Play<'_>) {
 
 /// How long it may take until all agree and nothing waits.
 fn patience(play: &Play<'_>) -> Millis {
-    let facts = play.world.nodes[0].view().len(Table::Fact) as u64;
+    let written = play.scenario.steps.iter().map(|step| match step {
+        Step::Note { count, .. } => *count,
+        _ => 1,
+    });
+    let facts = written.sum::<u64>() + play.world.nodes[0].view().len(Table::Fact) as u64;
     let rules = &play.scenario.rules;
     let blocks = 20 + facts / u64::from(rules.block_facts_max.min(64));
     30 * MINUTE + play.ahead + 4 * blocks * rules.spacing

@@ -155,10 +155,10 @@ impl<'a> Play<'a> {
             Step::Wipe { n } if self.joined[n] && world.nodes[n].engine().is_none() => {
                 world.wipe(n);
             }
-            Step::Sleep { n, span, stands_still } => {
-                if world.nodes[n].engine().is_some() && !world.is_asleep(n) {
-                    world.sleep(n, span, stands_still);
-                }
+            Step::Sleep { n, span, stands_still }
+                if world.nodes[n].engine().is_some() && !world.is_asleep(n) =>
+            {
+                world.sleep(n, span, stands_still);
             }
             Step::Clock { n, skew, unconfirmed } => {
                 self.ahead = self.ahead.max(skew.max(0) as u64);
@@ -193,7 +193,6 @@ impl<'a> Play<'a> {
                 self.world.run(*span);
                 (0..self.joined.len()).for_each(|n| self.world.poke(n));
                 checkers::within_limits(&self.world);
-                checkers::nobody_blamed(&self.world);
             } else {
                 self.act(step);
                 self.trouble(step);

@@ -8,6 +8,7 @@ mod order;
 mod orphans;
 mod peers;
 mod rates;
+mod revoked;
 mod slow;
 mod sweep;
 

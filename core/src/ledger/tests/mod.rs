@@ -4,6 +4,7 @@ mod arrival;
 mod block;
 mod model;
 mod reorg;
+mod revoke;
 mod rules;
 
 use std::vec::Vec;

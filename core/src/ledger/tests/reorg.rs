@@ -57,12 +57,14 @@ impl Play {
         let pending = self.facts.iter().rev().find(custody).map(|fact| fact.id());
         let follows = if detail & 8 == 0 { latest } else { pending };
         let followed = follows.unwrap_or(FactId([detail; 32]));
-        let fact = match kind % 8 {
+        let fact = match kind % 10 {
             0 => author.record("t", &std::format!("{detail}")),
             1 | 2 => author.request(item, follows),
             3 => author.release(item, followed),
             4 => author.transfer(item, followed, other),
             5 => author.invite(other, role.min(Role::Sealer), 2, 40),
+            8 => author.revoke(other),
+            9 => author.rename(other, ["ada", "bo"][usize::from(detail) % 2]),
             _ => author.admit(other, role),
         };
         let (arrived, _) = self.ledger.arrive(std::slice::from_ref(&fact));
