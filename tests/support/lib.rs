@@ -13,6 +13,8 @@ pub mod mesh;
 pub mod model;
 mod net;
 #[cfg(feature = "processes")]
+pub mod power;
+#[cfg(feature = "processes")]
 pub mod process;
 pub mod random;
 #[cfg(feature = "processes")]
@@ -21,5 +23,7 @@ pub mod scale;
 mod schedule;
 #[cfg(feature = "processes")]
 pub mod small_disk;
+#[cfg(feature = "processes")]
+pub mod strace;
 pub mod torture;
 pub mod world;

@@ -137,7 +137,10 @@ fn create(path: &Path, new: &Path, profile: Profile) -> Result<(), StoreError> {
     store.db.persist(PersistMode::SyncAll).map_err(fail)?;
     drop(store);
     marks::forget(new);
-    sync_directory(new).map_err(|e| StoreError::io(new, e))?;
+    // fjall syncs the directory of each keyspace, but not the one in which these are.
+    for directory in [&new.join("keyspaces"), new] {
+        sync_directory(directory).map_err(|e| StoreError::io(directory, e))?;
+    }
     fs::rename(new, path).map_err(|e| StoreError::io(path, e))?;
     sync_parent(path)
 }
