@@ -22,6 +22,8 @@ pub enum Tag {
     Params,
     /// The key of the reconciliation sketch.
     Sketch,
+    /// The ids of a span that a reconciliation sweeps over.
+    Span,
     /// Deriving the seed of batch verification.
     BatchSeed,
 }
@@ -36,6 +38,7 @@ impl Tag {
             Self::BlockSeal => b"cairn/block-seal/1",
             Self::Params => b"cairn/params/1",
             Self::Sketch => b"cairn/sketch/1",
+            Self::Span => b"cairn/span/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
         }
     }

@@ -268,9 +268,8 @@ fn more_streams_than_allowed_cannot_be_opened_and_those_open_delay_nobody() {
     });
     assert!(open.len() >= allowed - 1, "{} streams", open.len());
     let _first = raw.wait(raw.connection.open_uni()).unwrap();
-    let second = raw.wait(async {
-        tokio::time::timeout(soon, raw.connection.open_uni()).await.is_ok()
-    });
+    let second =
+        raw.wait(async { tokio::time::timeout(soon, raw.connection.open_uni()).await.is_ok() });
     assert!(!second, "one stream of announcements");
     raw.is_heard(&chain);
     scene.unharmed();

@@ -50,7 +50,12 @@ fn rules(chance: &mut Random) -> Params {
 fn weather(chance: &mut Random) -> Weather {
     let latency = [(1, 30), (1, 1), (20, 400), (1, 3_000)][chance.below(4) as usize];
     let fsync = [(1, 20), (1, 1), (50, 4_000)][chance.below(3) as usize];
-    Weather { latency, announce_loss: [0, 20, 100][chance.below(3) as usize], fsync }
+    Weather {
+        latency,
+        announce_loss: [0, 20, 100][chance.below(3) as usize],
+        fsync,
+        ..Weather::default()
+    }
 }
 
 impl Chaos {
@@ -267,23 +272,22 @@ fn demand(chaos: &mut Chaos) {
         };
         world.nodes.iter().map(|node| node.events.iter().filter(news).count()).sum()
     };
-    let (before, steps) = (events(world), world.steps);
+    let (before, steps) = (events(world), world.tally.events);
     world.run(10 * MINUTE);
     assert_eq!(world.nodes[0].engine().unwrap().status().tip, tip);
     assert_eq!(events(world), before);
     let nodes = world.nodes.len() as u64;
-    let busy = (world.steps - steps) / nodes / nodes;
+    let busy = (world.tally.events - steps) / nodes / nodes;
     assert!(busy < 400, "an idle node handles {busy} inputs per peer in ten minutes");
     assert!(settled(world) && synced(world));
 }
 
 fn run(seed: u64) -> u64 {
     let mut chaos = Chaos::new(seed);
-    chaos.world.trace = Some(0);
     chaos.rage();
     chaos.heal();
     demand(&mut chaos);
-    chaos.world.trace.unwrap_or_default()
+    chaos.world.trace
 }
 
 fn try_all(seeds: impl Iterator<Item = u64>) {

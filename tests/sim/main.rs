@@ -7,6 +7,7 @@ mod clocks;
 mod converge;
 mod custody;
 mod links;
-mod mesh;
 mod seeds;
 mod silence;
+
+pub(crate) use support::mesh;

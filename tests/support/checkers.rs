@@ -1,9 +1,13 @@
 //! What must be true, one function each. They panic with what is wrong.
 
+use cairn_core::event::Event;
+use cairn_core::fact::Body;
 use cairn_core::id::{FactId, NodeId};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::FactState;
 use cairn_core::store::{Table, View};
+use cairn_core::testing::MemStore;
+use cairn_core::wire::CloseCode;
 use cairn_core::work::Height;
 
 use crate::world::World;
@@ -12,9 +16,9 @@ fn up(world: &World) -> impl Iterator<Item = usize> + '_ {
     (0..world.nodes.len()).filter(|n| world.nodes[*n].engine().is_some())
 }
 
-/// Whether all nodes that are up have the same facts and the same tip.
+/// Whether all nodes that are up and honest have the same facts and the same tip.
 pub fn agree(world: &World) -> bool {
-    let mut states = up(world).map(|n| {
+    let mut states = world.honest().map(|n| {
         let view = world.nodes[n].view();
         (view.set_row().unwrap().summary, view.tip_row().unwrap().unwrap().tip)
     });
@@ -29,11 +33,11 @@ pub fn settled(world: &World) -> bool {
     agree(world) && up(world).all(|n| world.nodes[n].engine().unwrap().status().pending == 0)
 }
 
-/// The same chain, state and fact states on all nodes that are up, byte for byte.
+/// The same chain and state on all honest nodes that are up, byte for byte.
 pub fn same_ledger(world: &World) {
     let tables =
         [Table::Chain, Table::History, Table::Item, Table::Member, Table::Invite, Table::Known];
-    let mut nodes = up(world);
+    let mut nodes = world.honest();
     let Some(first) = nodes.next() else { return };
     let first = world.nodes[first].view();
     for n in nodes {
@@ -68,21 +72,86 @@ pub fn nothing_lost(world: &World) {
     }
 }
 
-/// No node closed a connection for misbehavior or a bad hello: in a world without hostile peers
-/// nobody misbehaves, and everybody says hello in time.
-pub fn nobody_blamed(world: &World) {
-    use cairn_core::event::Event;
-    use cairn_core::wire::CloseCode;
-    for (n, node) in world.nodes.iter().enumerate() {
-        for event in &node.events {
-            let blamed = matches!(
-                event,
-                Event::PeerClosed { code: Some(CloseCode::Misbehavior | CloseCode::BadHello), .. }
+/// No honest node accuses another: of all reasons to close a connection, these mean that the other
+/// is wrong. Returns the accusation.
+pub fn accusation(world: &World, event: &Event) -> Option<String> {
+    let evil = world.evil_keys();
+    match event {
+        Event::PeerClosed { node, code: Some(code), .. } => {
+            let blames = matches!(
+                code,
+                CloseCode::Misbehavior
+                    | CloseCode::BadHello
+                    | CloseCode::WrongMesh
+                    | CloseCode::RulesVersion
+                    | CloseCode::Protocol
+                    | CloseCode::NotMember
+                    | CloseCode::Revoked
             );
-            assert!(!blamed, "node {n}: {event:?}");
-            assert!(!matches!(event, Event::BlockRefused { .. }), "node {n}: {event:?}");
+            (blames && !evil.contains(node)).then(|| format!("{event:?}"))
+        }
+        Event::BlockRefused { .. } if evil.is_empty() => Some(format!("{event:?}")),
+        _ => None,
+    }
+}
+
+/// No honest node ever accused another.
+pub fn nobody_blamed(world: &World) {
+    for (n, node) in world.nodes.iter().enumerate().filter(|(_, node)| node.is_honest()) {
+        for accusation in node.events.iter().filter_map(|event| accusation(world, event)) {
+            panic!("node {n}: {accusation}");
         }
     }
+}
+
+/// No queue is longer than its limit.
+pub fn within_limits(world: &World) {
+    for n in world.honest() {
+        let limits = &world.nodes[n].config.limits;
+        let status = world.nodes[n].engine().unwrap().status();
+        assert!(status.wanted <= limits.wants as u64, "node {n} wants {} facts", status.wanted);
+        let live = limits.inbound_max + limits.outbound_max;
+        let peers = status.peers.len();
+        assert!(peers <= limits.addresses + live, "node {n} shows {peers} peers");
+        let connected = status.peers.iter().filter(|peer| peer.connected).count();
+        assert!(connected <= live, "node {n} has {connected} peers");
+    }
+}
+
+/// What a node acknowledged is on every honest node that is up.
+pub fn nothing_acknowledged_lost(world: &World) {
+    for owner in world.honest() {
+        for id in &world.nodes[owner].acknowledged {
+            for n in world.honest() {
+                let there = state_of(world, n, id).is_some();
+                assert!(there, "node {n} lacks {id}, which node {owner} acknowledged");
+            }
+        }
+    }
+}
+
+/// Whether all that still waits to be sealed waits for something that will never come: it is by
+/// somebody hostile, or follows a fact that was lost with a disk or never existed.
+pub fn only_stuck_pending(world: &World) -> bool {
+    let evil = world.evil_keys();
+    let may_be_stuck =
+        !evil.is_empty() || world.nodes.iter().any(|node| node.wiped || node.engine().is_none());
+    let stuck = |view: &MemStore, key: &[u8]| {
+        let id = FactId::from_slice(key).unwrap();
+        let (_, encoded) = view.fact(&id).unwrap().unwrap();
+        let fact = encoded.fact();
+        let is_custody = matches!(
+            fact.body,
+            Body::Request { .. } | Body::Release { .. } | Body::Transfer { .. }
+        );
+        evil.contains(&fact.author) || is_custody
+    };
+    world.honest().all(|n| {
+        let pending = world.nodes[n].engine().unwrap().status().pending;
+        let view = world.nodes[n].view();
+        let rows = || view.scan(Table::Pending, &[], &[0xff; 9], usize::MAX).unwrap();
+        pending == 0 || (may_be_stuck && rows().iter().all(|(_, id)| stuck(view, id)))
+    })
 }
 
 /// Whether every node that is up has sealed all these facts, and all agree.

@@ -5,12 +5,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+pub mod attack;
 pub mod checkers;
 pub mod disk;
+pub mod evil;
+pub mod mesh;
 pub mod model;
 mod net;
+#[cfg(feature = "processes")]
 pub mod process;
 pub mod random;
+#[cfg(feature = "processes")]
 pub mod relay;
 mod schedule;
+pub mod torture;
 pub mod world;

@@ -6,7 +6,7 @@ use cairn_core::fact::{Body, EncodedFact, Role};
 use cairn_core::id::{FactId, NodeId};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::FactState;
-use cairn_core::params::{Params, ReleaseRule};
+use cairn_core::params::{Admission, Params, ReleaseRule};
 use cairn_core::store::{Table, View};
 use cairn_core::testing::MemStore;
 use cairn_core::time::UnixTime;
@@ -16,6 +16,7 @@ use cairn_core::work::Height;
 #[derive(Debug, Clone)]
 pub struct Model {
     by_holder_only: bool,
+    open: bool,
     /// Every custody fact of an item and who held it then.
     items: BTreeMap<String, Vec<(FactId, Option<NodeId>)>>,
     roles: BTreeMap<NodeId, Role>,
@@ -31,6 +32,7 @@ impl Model {
     pub fn replay(params: &Params, view: &MemStore) -> Self {
         let mut model = Self {
             by_holder_only: params.release == ReleaseRule::Holder,
+            open: params.admission == Admission::Open,
             items: BTreeMap::new(),
             roles: params.roots.iter().map(|root| (*root, Role::Admin)).collect(),
             invites: BTreeMap::new(),
@@ -56,7 +58,7 @@ impl Model {
     fn take(&mut self, encoded: &EncodedFact) -> bool {
         let (id, fact) = (encoded.id(), encoded.fact());
         let role = self.roles.get(&fact.author).copied();
-        let writes = role.is_some_and(Role::writes);
+        let writes = self.open || role.is_some_and(Role::writes);
         match fact.body {
             Body::Record { .. } | Body::Relation { .. } => writes,
             Body::Invite { key, role: gives, uses, expires } => {
@@ -93,7 +95,7 @@ impl Model {
             }
             Body::Transfer { item, follows, to, .. } => {
                 let may = self.holder(item) == Some(fact.author)
-                    && self.roles.get(&to).copied().is_some_and(Role::writes);
+                    && (self.open || self.roles.get(&to).copied().is_some_and(Role::writes));
                 writes && may && self.pass(item, Some(follows), id, Some(to))
             }
         }

@@ -11,6 +11,8 @@ mod ci;
 mod demo;
 mod dist;
 mod install;
+mod mutants;
+mod planted;
 mod process;
 mod purity;
 mod sim;
@@ -28,6 +30,7 @@ cargo xtask VERB [ARGS]
 
   test [ARGS]         builds `cairn` and runs all tests; ARGS go to cargo nextest (or cargo test)
   sim [--seeds N]     runs the simulation only, over N seeds per behavior
+  mutants [NAME]      plants faults, one at a time, and demands that the simulation finds each
   tidy                checks the rules of the house that no compiler checks
   purity              proves that core builds and works without std, with and without an allocator
   bare                builds tier 0 for a Cortex-M4 and runs it in QEMU
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         "ci" => ci::run(rest),
         "demo" => demo::run(rest),
         "dist" => dist::run(rest),
+        "mutants" => mutants::run(rest),
         "purity" => purity::run(rest),
         "sim" => sim::run(rest),
         "test" => test::run(rest),

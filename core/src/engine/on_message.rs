@@ -15,7 +15,7 @@ use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
     PEERS_PER_ANSWER,
 };
-use crate::reconcile::{Session, Step};
+use crate::reconcile::{Purpose, Session, Step, holds};
 use crate::store::{StoreFault, View};
 use crate::sync::Turn;
 use crate::time::{Instant, Millis};
@@ -151,12 +151,13 @@ impl Engine {
         view: &dyn View,
     ) -> Result<bool, StoreFault> {
         let ids: Vec<BlockId> = answer.bodies.iter().map(|(id, _)| *id).collect();
-        let came = self.bodies.answered(tag, &ids);
+        let mut came = self.bodies.answered(tag, &ids);
         for (id, facts) in answer.bodies {
-            // Not asked for, or no longer of interest: dropped.
-            if !came.contains(&id) {
+            // Not asked for, no longer of interest, or here twice: dropped.
+            let Some(at) = came.iter().position(|asked| *asked == id) else {
                 continue;
-            }
+            };
+            came.swap_remove(at);
             match self.chain.judge_body(&id, &facts) {
                 // Given up since it was asked for: nobody is to blame.
                 None => continue,
@@ -226,6 +227,14 @@ impl Engine {
         match active.session.answered(&self.fingerprints, answer) {
             Step::Ask(_) => {}
             Step::Done => self.end_session(),
+            Step::Look { after, theirs } => {
+                self.schedule.swept(theirs.last);
+                if holds(view, after, &theirs)? {
+                    self.end_session();
+                } else {
+                    active.session.swept(after, &theirs);
+                }
+            }
             Step::Nonsense => return Ok(false),
             Step::Compare(ids) => {
                 let found = self.want_missing(conn, &ids, view)?;
@@ -380,9 +389,12 @@ impl Engine {
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
     fn reconcile(&mut self) {
         if self.quiet_from() <= self.now.instant
-            && let Some(conn) = self.schedule.begin(self.now.instant, &self.set.summary)
+            && let Some((conn, purpose)) = self.schedule.begin(self.now.instant, &self.set.summary)
         {
-            let session = Session::default();
+            let session = match purpose {
+                Purpose::Differ => Session::default(),
+                Purpose::Sweep(after) => Session::sweep(after),
+            };
             let since = self.now.instant;
             let active = super::ActiveSession { conn, session, asked: false, found: 0, since };
             self.session = Some(active);

@@ -92,7 +92,8 @@ impl<'v> Arrival<'v> {
         let fact = encoded.fact();
         let author = self.known(&fact.author)?;
         let permitted = may_make(author.as_ref(), &fact.body);
-        if !permitted && !self.open {
+        // In an open mesh too, who admits whom must not depend on the order in which facts come.
+        if !permitted && (!self.open || fact.body.is_membership()) {
             return Ok(Arrived::Stranger(fact.author));
         }
         self.entered.insert(id);

@@ -109,6 +109,24 @@ impl Fingerprints {
     }
 }
 
+/// Ids of the set from after one up to and with another (or the greatest), ascending; at most `max`.
+///
+/// # Errors
+/// `StoreFault` if the view fails.
+pub(super) fn ids_after(
+    view: &dyn View,
+    after: Option<FactId>,
+    last: Option<FactId>,
+    max: usize,
+) -> Result<Vec<FactId>, StoreFault> {
+    // The next key after an id is the id and one zero byte.
+    let past = |id: FactId| crate::ledger::rows::key(&[&id.0, &[0]]);
+    let from = after.map_or_else(Default::default, past);
+    let end = past(last.unwrap_or(FactId([0xff; 32])));
+    let rows = view.scan(Table::FactIndex, &from, &end, max)?;
+    Ok(rows.iter().filter_map(|(key, _)| FactId::from_slice(key)).collect())
+}
+
 /// Ids of the set in these ascending buckets, ascending, from after `after`; at most `max`, and
 /// whether there are more.
 ///

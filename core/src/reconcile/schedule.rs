@@ -5,11 +5,23 @@ use alloc::collections::BTreeMap;
 use core::cmp::Reverse;
 
 use crate::conn::ConnId;
+use crate::id::FactId;
 use crate::time::{Instant, Millis};
 use crate::wire::SetSummary;
 
 /// The wait after a session that brought nothing doubles up to this many times.
 const DOUBLINGS_MAX: u32 = 5;
+/// Between two spans of a sweep, in intervals.
+const SWEEP_INTERVALS: u64 = 5;
+
+/// What a session is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The summaries differ.
+    Differ,
+    /// They do not: the span after this id is looked at all the same.
+    Sweep(Option<FactId>),
+}
 
 #[derive(Debug)]
 struct PeerSet {
@@ -22,6 +34,8 @@ struct PeerSet {
     compared: bool,
     /// Number of the last session with it; 0 if there was none.
     last: u64,
+    /// Where the sweep of its set has got to, and when it goes on.
+    swept: (Option<FactId>, Instant),
 }
 
 /// The peers' sets and when to compare.
@@ -29,6 +43,8 @@ struct PeerSet {
 pub struct Schedule {
     peers: BTreeMap<ConnId, PeerSet>,
     active: Option<ConnId>,
+    /// Whether the active session began though the summaries agree.
+    sweeping: bool,
     interval: Millis,
     sessions: u64,
 }
@@ -36,12 +52,13 @@ pub struct Schedule {
 impl Schedule {
     /// After a session that brought nothing, waits `interval` before the next with that peer.
     pub const fn new(interval: Millis) -> Self {
-        Self { peers: BTreeMap::new(), active: None, interval, sessions: 0 }
+        Self { peers: BTreeMap::new(), active: None, sweeping: false, interval, sessions: 0 }
     }
 
     /// A peer says that it holds this set.
     pub fn claim(&mut self, now: Instant, conn: ConnId, summary: SetSummary) {
-        let new = PeerSet { summary, from: now, fruitless: 0, compared: false, last: 0 };
+        let swept = (None, now.after(SWEEP_INTERVALS * self.interval));
+        let new = PeerSet { summary, from: now, fruitless: 0, compared: false, last: 0, swept };
         let soon = now.after(self.interval / 16);
         let peer = self.peers.entry(conn).or_insert(new);
         if peer.summary != summary {
@@ -84,10 +101,34 @@ impl Schedule {
     }
 
     /// Begins a session if one is due and none runs.
-    pub fn begin(&mut self, now: Instant, ours: &SetSummary) -> Option<ConnId> {
+    pub fn begin(&mut self, now: Instant, ours: &SetSummary) -> Option<(ConnId, Purpose)> {
         if self.active.is_some() {
             return None;
         }
+        let differ = self.begin_differing(now, ours).map(|conn| (conn, Purpose::Differ));
+        differ.or_else(|| self.begin_sweep(now, ours))
+    }
+
+    fn begin_sweep(&mut self, now: Instant, ours: &SetSummary) -> Option<(ConnId, Purpose)> {
+        let same = self.peers.iter_mut().filter(|(_, peer)| peer.summary == *ours);
+        let (conn, peer) = same.min_by_key(|(_, peer)| peer.swept.1)?;
+        if peer.swept.1 > now {
+            return None;
+        }
+        peer.swept.1 = now.after(SWEEP_INTERVALS * self.interval);
+        self.active = Some(*conn);
+        self.sweeping = true;
+        Some((*conn, Purpose::Sweep(peer.swept.0)))
+    }
+
+    /// The active peer's set was looked at up to this id; from the start again after the end.
+    pub fn swept(&mut self, last: Option<FactId>) {
+        if let Some(peer) = self.active.and_then(|conn| self.peers.get_mut(&conn)) {
+            peer.swept.0 = last;
+        }
+    }
+
+    fn begin_differing(&mut self, now: Instant, ours: &SetSummary) -> Option<ConnId> {
         // In turn, so that nobody keeps the others waiting by what it claims; of those who have
         // not had one the largest set first, as most likely to bring something.
         let (conn, peer) = self
@@ -100,6 +141,7 @@ impl Schedule {
         self.sessions += 1;
         peer.last = self.sessions;
         self.active = Some(*conn);
+        self.sweeping = false;
         self.active
     }
 
@@ -108,6 +150,10 @@ impl Schedule {
         let Some(peer) = self.active.take().and_then(|conn| self.peers.get_mut(&conn)) else {
             return;
         };
+        // That a sweep found nothing is what it should do.
+        if self.sweeping && found == 0 {
+            return;
+        }
         peer.compared = true;
         peer.fruitless = if found > 0 { 0 } else { (peer.fruitless + 1).min(DOUBLINGS_MAX + 1) };
         let wait = match peer.fruitless {
@@ -121,11 +167,10 @@ impl Schedule {
     /// The session ended without an answer. The first time it is tried again soon, because a peer
     /// that is just being greeted may not have been ready.
     pub fn failed(&mut self, now: Instant) {
-        let first = self
-            .active
-            .and_then(|conn| self.peers.get(&conn))
-            .is_some_and(|peer| peer.fruitless == 0);
         let conn = self.active;
+        let first = conn
+            .and_then(|conn| self.peers.get(&conn))
+            .is_some_and(|peer| peer.fruitless == 0 && !self.sweeping);
         self.ended(now, 0);
         if let Some(peer) = conn.and_then(|conn| self.peers.get_mut(&conn)).filter(|_| first) {
             peer.from = now.after(self.interval / 16);
@@ -137,7 +182,10 @@ impl Schedule {
         if self.active.is_some() {
             return None;
         }
-        self.peers.values().filter(|peer| peer.summary != *ours).map(|peer| peer.from).min()
+        let due = |peer: &PeerSet| {
+            if peer.summary == *ours { peer.swept.1 } else { peer.from }
+        };
+        self.peers.values().map(due).min()
     }
 }
 
@@ -149,18 +197,47 @@ mod tests {
         SetSummary { count, sum: [0; 32] }
     }
 
+    /// With whom a session begins because its set differs.
+    fn begin(schedule: &mut Schedule, now: u64, ours: u64) -> Option<u64> {
+        match schedule.begin(Instant(now), &set(ours)) {
+            Some((conn, Purpose::Differ)) => Some(conn.0),
+            Some((_, Purpose::Sweep(_))) => panic!("no sweep is due yet"),
+            None => None,
+        }
+    }
+
+    #[test]
+    fn equal_sets_are_swept_span_by_span_and_round_again() {
+        let (mut schedule, ours) = (Schedule::new(1_000), set(5));
+        schedule.claim(Instant(0), ConnId(1), ours);
+        let mut at = Instant(0);
+        for last in [Some(FactId([3; 32])), Some(FactId([9; 32])), None, Some(FactId([3; 32]))] {
+            at = at.after(5_000);
+            assert_eq!(schedule.timeout(&ours), Some(at));
+            let before = schedule.peers[&ConnId(1)].swept.0;
+            let begun = schedule.begin(at, &ours);
+            assert_eq!(begun, Some((ConnId(1), Purpose::Sweep(before))));
+            schedule.swept(last);
+            schedule.ended(at, 0);
+            assert_eq!(schedule.begin(at, &ours), None);
+            assert!(!schedule.differs(&ours));
+        }
+        schedule.claim(at, ConnId(1), set(6));
+        assert!(schedule.differs(&ours), "sweeps say nothing of sums that differ");
+    }
+
     #[test]
     fn equal_sets_are_left_alone_and_the_largest_goes_first() {
         let mut schedule = Schedule::new(1_000);
         schedule.claim(Instant(0), ConnId(1), set(5));
         schedule.claim(Instant(0), ConnId(2), set(3));
         schedule.claim(Instant(0), ConnId(3), set(9));
-        assert_eq!(schedule.begin(Instant(0), &set(5)), Some(ConnId(3)));
-        assert_eq!(schedule.begin(Instant(0), &set(5)), None, "one at a time");
+        assert_eq!(begin(&mut schedule, 0, 5), Some(3));
+        assert_eq!(begin(&mut schedule, 0, 5), None, "one at a time");
         schedule.ended(Instant(0), 4);
-        assert_eq!(schedule.begin(Instant(0), &set(5)), Some(ConnId(2)));
+        assert_eq!(begin(&mut schedule, 0, 5), Some(2));
         schedule.remove_conn(ConnId(2));
-        assert_eq!(schedule.begin(Instant(0), &set(5)), None);
+        assert_eq!(begin(&mut schedule, 0, 5), None);
         assert_eq!(schedule.timeout(&set(5)), Some(Instant(62)));
     }
 
@@ -169,7 +246,7 @@ mod tests {
         let mut schedule = Schedule::new(1_600);
         schedule.claim(Instant(0), ConnId(1), set(5));
         for (at, next) in [(0, 100), (100, 3_300)] {
-            schedule.begin(Instant(at), &set(1)).unwrap();
+            begin(&mut schedule, at, 1).unwrap();
             schedule.failed(Instant(at));
             assert_eq!(schedule.timeout(&set(1)), Some(Instant(next)));
         }
@@ -182,14 +259,14 @@ mod tests {
         let mut waits = std::vec::Vec::new();
         let mut now = Instant(0);
         for _ in 0..8 {
-            schedule.begin(now, &set(1)).unwrap();
+            begin(&mut schedule, now.0, 1).unwrap();
             schedule.ended(now, 0);
             let next = schedule.timeout(&set(1)).unwrap();
             waits.push(next.since(now));
             now = next;
         }
         assert_eq!(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 32_000, 32_000]);
-        schedule.begin(now, &set(1)).unwrap();
+        begin(&mut schedule, now.0, 1).unwrap();
         schedule.ended(now, 0);
         assert!(!schedule.differs(&set(1)));
         schedule.claim(now, ConnId(1), set(6));

@@ -4,6 +4,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use super::fingerprints::{BUCKETS, BUCKETS_PER_GROUP, Fingerprints, GROUPS, bucket_of, ids_in};
+use super::sweep::{Span, span};
 use crate::id::FactId;
 use crate::store::{StoreFault, View};
 use crate::wire::{ReconcileAnswer, ReconcileRequest};
@@ -20,6 +21,14 @@ pub enum Step {
     Ask(ReconcileRequest),
     /// The peer has these ids; want those that are not held, then call `Session::ask`.
     Compare(Vec<FactId>),
+    /// The peer holds this between `after` and its last id: see whether we do, then call
+    /// `Session::swept`.
+    Look {
+        /// Where the span begins.
+        after: Option<FactId>,
+        /// What the peer holds there.
+        theirs: Span,
+    },
     /// Nothing differs any more.
     Done,
     /// The peer answered what was not asked: provable misbehavior.
@@ -28,6 +37,7 @@ pub enum Step {
 
 #[derive(Debug)]
 enum Stage {
+    Sweep(Option<FactId>),
     Groups,
     Buckets(Vec<u8>),
     Ids { asked: Vec<u16>, after: Option<FactId> },
@@ -47,9 +57,23 @@ impl Default for Session {
 }
 
 impl Session {
+    /// A session that compares one span of two sets with the same summary.
+    pub const fn sweep(after: Option<FactId>) -> Self {
+        Self { stage: Stage::Sweep(after), differing: VecDeque::new() }
+    }
+
+    /// The span that was looked at differs: its ids are compared.
+    pub fn swept(&mut self, after: Option<FactId>, theirs: &Span) {
+        let first = after.map_or(0, |id| bucket_of(&id));
+        let last = theirs.last.map_or(BUCKETS as u16 - 1, |id| bucket_of(&id));
+        self.differing = (first..=last).collect();
+        self.stage = Stage::Ids { asked: Vec::new(), after };
+    }
+
     /// What to ask now.
     pub fn ask(&mut self) -> Step {
         match &mut self.stage {
+            Stage::Sweep(after) => Step::Ask(ReconcileRequest::Span { after: *after }),
             Stage::Groups => Step::Ask(ReconcileRequest::Groups),
             Stage::Buckets(groups) => Step::Ask(ReconcileRequest::Buckets(groups.clone())),
             Stage::Ids { asked, after } => {
@@ -68,6 +92,14 @@ impl Session {
     /// The peer answered.
     pub fn answered(&mut self, ours: &Fingerprints, answer: ReconcileAnswer) -> Step {
         match (&mut self.stage, answer) {
+            (Stage::Sweep(after), ReconcileAnswer::Span(last, digest)) => {
+                let after = *after;
+                // A span that ends where it began would go round for ever.
+                if last.is_some() && last <= after {
+                    return Step::Nonsense;
+                }
+                Step::Look { after, theirs: Span { last, digest } }
+            }
             (Stage::Groups, ReconcileAnswer::Groups(theirs)) if theirs.len() == GROUPS => {
                 let differing: Vec<u8> = (0..)
                     .zip(ours.groups().iter().zip(&theirs))
@@ -123,6 +155,10 @@ pub fn answer(
     request: &ReconcileRequest,
 ) -> Result<Option<ReconcileAnswer>, StoreFault> {
     Ok(match request {
+        ReconcileRequest::Span { after } => {
+            let ours = span(view, *after)?;
+            Some(ReconcileAnswer::Span(ours.last, ours.digest))
+        }
         ReconcileRequest::Groups => Some(ReconcileAnswer::Groups(ours.groups())),
         ReconcileRequest::Buckets(groups) => {
             let valid = groups.len() <= GROUPS && groups.iter().all(|g| usize::from(*g) < GROUPS);

@@ -112,7 +112,10 @@ impl BodySync {
         }
         let asked =
             |id: &BlockId| matches!(self.bodies.get(id), Some(Body::Asked(of, _)) if *of == tag);
-        came.into_iter().filter(asked).collect()
+        let came: Vec<_> = came.into_iter().filter(asked).collect();
+        // One that turns out bad ends the reading of the answer: the rest is wanted all the same.
+        came.iter().for_each(|id| self.release(*id, tag, None));
+        came
     }
 
     /// No answer came.
@@ -312,9 +315,23 @@ mod tests {
         sync.focus(&order);
         sync.next_request(A, RequestTag(1), &order, Turn::First);
         assert_eq!(sync.answered(RequestTag(1), &[block(1), block(7)]), [block(1)]);
+        sync.got(block(1), [fact(1)].into(), &[], Some(A));
         assert_eq!(sync.next_request(A, RequestTag(2), &order, Turn::First), [block(2)]);
         assert!(sync.answered(RequestTag(2), &[]).is_empty());
         assert!(sync.next_request(A, RequestTag(3), &order, Turn::First).is_empty());
+    }
+
+    #[test]
+    fn what_came_beside_a_bad_body_is_asked_for_again() {
+        let order = [block(1), block(2), block(3)];
+        let mut sync = BodySync::default();
+        sync.focus(&order);
+        sync.next_request(A, RequestTag(1), &order, Turn::First);
+        assert_eq!(sync.answered(RequestTag(1), &order), order);
+        sync.got(block(1), [fact(1)].into(), &[], Some(A));
+        // The answer is not read any further.
+        sync.bad(block(2), A);
+        assert_eq!(sync.next_request(B, RequestTag(2), &order, Turn::First), [block(2), block(3)]);
     }
 
     #[test]

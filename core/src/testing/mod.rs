@@ -9,4 +9,4 @@ mod store;
 pub use chain::TestChain;
 pub use facts::{TestNode, params};
 pub use ledger::TestLedger;
-pub use store::MemStore;
+pub use store::{Before, MemStore};

@@ -7,6 +7,17 @@ use core::ops::Bound;
 
 use crate::store::{Batch, Op, Row, StoreFault, Table, View};
 
+/// Rows as they were before a batch, the last change first to be taken back.
+#[derive(Debug, Clone, Default)]
+pub struct Before(Vec<(Table, Vec<u8>, Option<Arc<[u8]>>)>);
+
+impl Before {
+    /// Whether the batch made a row that was not there.
+    pub fn created(&self, table: Table, key: &[u8]) -> bool {
+        self.0.iter().any(|(t, k, old)| *t == table && k == key && old.is_none())
+    }
+}
+
 /// Tables as ordered maps. Two stores are equal if they hold the same rows.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MemStore {
@@ -30,6 +41,29 @@ impl MemStore {
                     self.tables[table as usize].remove(key);
                 }
             }
+        }
+    }
+
+    /// Makes a batch visible; what it returns takes it back.
+    pub fn apply_for_now(&mut self, batch: &Batch) -> Before {
+        let replace = |op| match op {
+            Op::Put(table, key, value) => {
+                let old = self.tables[table as usize].insert(key.into(), value.into());
+                (table, key.into(), old)
+            }
+            Op::Delete(table, key) => (table, key.into(), self.tables[table as usize].remove(key)),
+        };
+        Before(batch.iter().map(replace).collect())
+    }
+
+    /// Takes back a batch; those after it must have been taken back already.
+    pub fn take_back(&mut self, before: Before) {
+        for (table, key, old) in before.0.into_iter().rev() {
+            let rows = &mut self.tables[table as usize];
+            match old {
+                Some(value) => rows.insert(key, value),
+                None => rows.remove(&key),
+            };
         }
     }
 

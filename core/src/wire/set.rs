@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::FactId;
+use crate::id::{FactId, Hash};
 
 /// A set of facts in 40 bytes: two sets with the same summary are the same set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,6 +49,11 @@ pub enum ReconcileRequest {
         /// Where the last answer ended.
         after: Option<FactId>,
     },
+    /// The digest of the ids from after `after`, as many as make a span.
+    Span {
+        /// Where the last span ended.
+        after: Option<FactId>,
+    },
 }
 
 /// The answer to a step.
@@ -60,6 +65,8 @@ pub enum ReconcileAnswer {
     Buckets(Vec<SetSummary>),
     /// Ids, and whether there are more after the last.
     Ids(Vec<FactId>, bool),
+    /// The last id of the span, none where the set ends, and the digest of its ids.
+    Span(Option<FactId>, Hash),
 }
 
 #[cfg(test)]

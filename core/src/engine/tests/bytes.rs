@@ -106,6 +106,7 @@ fn reconcile_request() -> impl Strategy<Value = ReconcileRequest> {
     let after = prop::option::of(id().prop_map(FactId));
     prop_oneof![
         Just(ReconcileRequest::Groups),
+        prop::option::of(id().prop_map(FactId)).prop_map(|after| ReconcileRequest::Span { after }),
         vec(any::<u8>(), 0..80).prop_map(ReconcileRequest::Buckets),
         (vec(any::<u16>(), 0..300), after).prop_map(|(mut buckets, after)| {
             buckets.sort_unstable();

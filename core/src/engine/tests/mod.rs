@@ -9,6 +9,7 @@ mod orphans;
 mod peers;
 mod rates;
 mod slow;
+mod sweep;
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;

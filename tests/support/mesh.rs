@@ -1,5 +1,6 @@
 //! Meshes to start from.
 
+use crate::world::World;
 use cairn_core::engine::{Command, CommandId, CustodyAction, Receipt};
 use cairn_core::fact::{EncodedFact, Role};
 use cairn_core::id::FactId;
@@ -9,15 +10,14 @@ use cairn_core::testing::TestNode;
 use cairn_core::time::UnixTime;
 use cairn_core::verified::Verified;
 use cairn_core::work::Target;
-use support::world::World;
 
 /// Key of the `n`th node.
-pub(crate) fn key(n: usize) -> SigningKey {
+pub fn key(n: usize) -> SigningKey {
     SigningKey::from_seed([n as u8 + 1; 32])
 }
 
 /// Rules of a private mesh founded by node 0, a block every second.
-pub(crate) fn private() -> Params {
+pub fn private() -> Params {
     let mut params =
         Params::private("sim", &[key(0).node_id()], UnixTime(1_767_225_600_000)).unwrap();
     params.spacing = 1_000;
@@ -25,12 +25,12 @@ pub(crate) fn private() -> Params {
 }
 
 /// Rules of a mesh with the easiest proof of work at a constant target.
-pub(crate) fn pow() -> Params {
+pub fn pow() -> Params {
     Params { seal: SealRule::Pow { initial: Target::MAX, half_life: 0 }, ..private() }
 }
 
 /// A founder and `others` sealers admitted by it, who know only the founder's address.
-pub(crate) fn star(seed: u64, params: Params, others: usize) -> World {
+pub fn star(seed: u64, params: Params, others: usize) -> World {
     let mut world = World::new(seed, params);
     let mesh = world.mesh();
     let founder = TestNode { key: key(0), mesh };
@@ -43,7 +43,7 @@ pub(crate) fn star(seed: u64, params: Params, others: usize) -> World {
 }
 
 /// Writes a record on a node.
-pub(crate) fn note(world: &mut World, n: usize, text: &str) -> FactId {
+pub fn note(world: &mut World, n: usize, text: &str) -> FactId {
     let author = TestNode { key: key(n), mesh: world.mesh() };
     let fact = author.record("note", text);
     let id = fact.id();
@@ -52,12 +52,12 @@ pub(crate) fn note(world: &mut World, n: usize, text: &str) -> FactId {
 }
 
 /// Asks for a custody change on a node.
-pub(crate) fn custody(world: &mut World, n: usize, item: &str, action: CustodyAction) -> CommandId {
+pub fn custody(world: &mut World, n: usize, item: &str, action: CustodyAction) -> CommandId {
     world.command(n, Command::Custody { item: item.into(), action, note: String::new() })
 }
 
 /// The fact that a command made, once it is durable.
-pub(crate) fn made(world: &World, n: usize, command: CommandId) -> Option<FactId> {
+pub fn made(world: &World, n: usize, command: CommandId) -> Option<FactId> {
     match world.nodes[n].replies.get(&command) {
         Some(Ok(Receipt::Made(id))) => Some(*id),
         _ => None,

@@ -1,0 +1,140 @@
+//! The calm after a scenario, and all that must hold then.
+
+use cairn_core::engine::State;
+use cairn_core::event::Event;
+use cairn_core::store::Table;
+use cairn_core::time::Millis;
+
+use super::play::Play;
+use crate::checkers::{
+    agree, nothing_acknowledged_lost, nothing_lost, only_stuck_pending, same_ledger,
+};
+use crate::model::Model;
+use crate::world::{Weather, World};
+
+const MINUTE: u64 = 60_000;
+/// Inputs that an idle node may handle for each peer in a minute.
+const IDLE_INPUTS: u64 = 40;
+
+/// Everything that was wrong is right again.
+pub(super) fn heal(play: &mut Play<'_>) {
+    let scenario = play.scenario;
+    play.world.heal();
+    // Whoever is stopping stops.
+    play.world.run(MINUTE / 6);
+    play.world.weather = Weather::default();
+    for n in 0..scenario.nodes.len() {
+        let world = &mut play.world;
+        world.nodes[n].disk.mend();
+        world.nodes[n].clocks.unconfirmed = false;
+        if world.nodes[n].clocks.skew != 0 {
+            world.set_clock(n, 0);
+        }
+        if !world.nodes[n].is_honest() && !scenario.evil_stays {
+            play.left[n] = true;
+            if play.is_up(n) {
+                play.world.kill(n);
+            }
+        }
+        if !scenario.nodes[n].absent {
+            play.joined[n] = true;
+            play.start(n);
+        }
+    }
+}
+
+/// How long it may take until all agree and nothing waits.
+fn patience(play: &Play<'_>) -> Millis {
+    let facts = play.world.nodes[0].view().len(Table::Fact) as u64;
+    let rules = &play.scenario.rules;
+    let blocks = 20 + facts / u64::from(rules.block_facts_max.min(64));
+    30 * MINUTE + play.ahead + 4 * blocks * rules.spacing
+}
+
+/// Whether hostile nodes are still among the others.
+fn is_infested(world: &World) -> bool {
+    world.nodes.iter().any(|node| !node.is_honest() && node.engine().is_some())
+}
+
+fn synced(world: &World) -> bool {
+    let state = |n: usize| world.nodes[n].engine().map(|engine| engine.status().state);
+    // Whoever is alone in a mesh of many is isolated and says so.
+    world.honest().count() < 2 || world.honest().all(|n| state(n) == Some(State::Synced))
+}
+
+fn settled(world: &World) -> bool {
+    agree(world) && only_stuck_pending(world) && (is_infested(world) || synced(world))
+}
+
+fn demand_agreement(world: &mut World, patience: Millis, what: &str) {
+    if !world.run_until(patience, settled) {
+        for n in world.honest().collect::<Vec<_>>() {
+            let mut status = world.nodes[n].engine().unwrap().status().clone();
+            status.peers.retain(|peer| peer.connected);
+            eprintln!("n{n}: {status:?}");
+        }
+        panic!("{what}: no agreement within {patience} ms");
+    }
+}
+
+/// Every line of "what must be true at all times" that can only be seen afterwards.
+pub(super) fn everything(play: &mut Play<'_>) {
+    let patience = patience(play);
+    let world = &mut play.world;
+    demand_agreement(world, patience, "after the healing");
+    ledgers(world);
+    if !is_infested(world) {
+        quiet(world, play.scenario.quiet);
+    }
+    if play.scenario.seed.is_multiple_of(4) && !is_infested(world) {
+        survive(world, patience, play.scenario.seed / 4);
+    }
+}
+
+fn ledgers(world: &World) {
+    same_ledger(world);
+    nothing_lost(world);
+    nothing_acknowledged_lost(world);
+    let first = world.honest().next().unwrap();
+    let view = world.nodes[first].view();
+    Model::replay(&world.params, view).assert_is(view);
+}
+
+/// Nothing happens any more but pings.
+fn quiet(world: &mut World, span: Millis) {
+    let news = |world: &World| -> usize {
+        let is_news = |event: &&Event| {
+            matches!(event, Event::FactAdded(_) | Event::BlockConnected { .. } | Event::Reorged(_))
+        };
+        world.nodes.iter().map(|node| node.events.iter().filter(is_news).count()).sum()
+    };
+    // Whoever sleeps wakes first.
+    world.run(15 * MINUTE);
+    let (before, events) = (news(world), world.tally.events);
+    world.run(span);
+    assert_eq!(news(world), before, "something happened in the quiet");
+    let nodes = world.nodes.len() as u64;
+    let busy = (world.tally.events - events) / nodes / nodes;
+    let most = IDLE_INPUTS * span / MINUTE;
+    assert!(busy < most, "an idle node handled {busy} inputs per peer, more than {most}");
+    assert!(settled(world), "no longer settled");
+}
+
+/// All but one lose everything, and get it back from the one.
+fn survive(world: &mut World, patience: Millis, pick: u64) {
+    let up: Vec<usize> = world.honest().collect();
+    let survivor = up[(pick % up.len() as u64) as usize];
+    let row = |world: &World| world.nodes[survivor].engine().unwrap().status().clone();
+    let before = row(world);
+    for n in up.into_iter().filter(|n| *n != survivor) {
+        world.kill(n);
+        world.wipe(n);
+        world.start(n);
+    }
+    demand_agreement(world, patience, "one survivor");
+    ledgers(world);
+    let after = row(world);
+    // Whoever lost its disk may seal a height again before it hears of the first block there.
+    assert_eq!(before.facts, after.facts, "the survivor lost facts");
+    assert!(after.tip.work >= before.tip.work, "{before:?} became {after:?}");
+}

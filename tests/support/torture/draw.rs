@@ -1,0 +1,234 @@
+//! Draws a scenario from a seed. Swarm testing (Groce et al., ISSTA 2012): each seed leaves out some
+//! kinds of trouble altogether and has more of others, which finds more than a little of all.
+
+use cairn_core::fact::Role;
+use cairn_core::store::Table;
+
+use super::{NodePlan, Rules, Scenario, Step};
+use crate::attack::Attack;
+use crate::evil::Habit;
+use crate::random::Random;
+use crate::world::Weather;
+
+const HOUR: i64 = 3_600_000;
+const MINUTE: u64 = 60_000;
+/// Kinds of trouble that a seed can have.
+const TROUBLES: usize = 20;
+
+struct Draw {
+    random: Random,
+    nodes: Vec<NodePlan>,
+    evil: Vec<usize>,
+    serial: u64,
+    /// How likely each kind of trouble is.
+    weights: [u64; TROUBLES],
+}
+
+/// The scenario of a seed, with so many nodes if it is given.
+pub fn draw(seed: u64, nodes: Option<usize>) -> Scenario {
+    let mut random = Random::new(seed ^ 0x7041_5452_4520_3221);
+    let rules = rules(&mut random);
+    let weather = weather(&mut random);
+    let weights = std::array::from_fn(|_| match random.below(2) {
+        0 => 0,
+        _ => 1 + random.below(5),
+    });
+    let count = nodes.unwrap_or_else(|| 2 + random.below(6) as usize).max(1);
+    let mut draw = Draw { random, nodes: Vec::new(), evil: Vec::new(), serial: 0, weights };
+    let hostile = draw.random.chance(50);
+    for n in 0..count {
+        let plan = draw.node(n, &rules, hostile);
+        draw.nodes.push(plan);
+    }
+    let steps = draw.steps();
+    let evil_stays = draw.random.chance(50);
+    let quiet = [10 * MINUTE, 10 * MINUTE, 120 * MINUTE, 24 * 60 * MINUTE];
+    let quiet = quiet[draw.random.below(4) as usize];
+    Scenario { seed, rules, weather, nodes: draw.nodes, steps, evil_stays, quiet }
+}
+
+fn rules(random: &mut Random) -> Rules {
+    Rules {
+        spacing: [100, 1_000, 5_000, 20_000][random.below(4) as usize],
+        block_facts_max: [4, 8_192][random.below(2) as usize],
+        pow: match random.below(6) {
+            0 => Some(0),
+            1 => Some(HOUR as u64),
+            _ => None,
+        },
+        open: random.chance(25),
+        holder_only: random.chance(25),
+    }
+}
+
+fn weather(random: &mut Random) -> Weather {
+    Weather {
+        latency: [(1, 30), (1, 1), (20, 400), (1, 3_000)][random.below(4) as usize],
+        loss: [0, 0, 3, 20][random.below(4) as usize],
+        announce_loss: [0, 0, 20, 100][random.below(4) as usize],
+        request_loss: [0, 0, 2, 30][random.below(4) as usize],
+        bandwidth: [0, 0, 100, 2][random.below(4) as usize],
+        fsync: [(1, 20), (1, 1), (50, 4_000)][random.below(3) as usize],
+    }
+}
+
+impl Draw {
+    fn node(&mut self, n: usize, rules: &Rules, hostile: bool) -> NodePlan {
+        let random = &mut self.random;
+        let mut dial: Vec<usize> = (1..n).filter(|_| random.chance(30)).collect();
+        dial.extend((n > 0).then_some(0));
+        let evil = n > 0 && hostile && random.chance(35);
+        let habits = |random: &mut Random| {
+            Habit::ALL.into_iter().filter(|_| random.chance(25)).collect::<Vec<_>>()
+        };
+        if evil {
+            self.evil.push(n);
+        }
+        let roles = [Role::Sealer, Role::Sealer, Role::Sealer, Role::Member];
+        let role = match n {
+            0 => Some(Role::Admin),
+            _ if rules.open && random.chance(60) => None,
+            _ => Some(roles[random.below(4) as usize]),
+        };
+        NodePlan {
+            role,
+            by_invite: random.chance(30),
+            dial,
+            late: n > 1 && random.chance(30),
+            evil: evil.then(|| (habits(random), [5, 30, 100][random.below(3) as usize])),
+            absent: false,
+        }
+    }
+
+    fn any(&mut self) -> usize {
+        self.random.below(self.nodes.len() as u64) as usize
+    }
+
+    fn two(&mut self) -> (usize, usize) {
+        let (a, b) = (self.any(), self.any());
+        (a, if a == b { (a + 1) % self.nodes.len() } else { b })
+    }
+
+    fn steps(&mut self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        for _ in 0..10 + self.random.below(40) {
+            let trouble = self.random.chance(45);
+            let step = if trouble { self.trouble() } else { Some(self.act()) };
+            steps.extend(step);
+            let spans = [1, 50, 700, 5_000, 40_000, 40_000, 200_000];
+            let span = spans[self.random.below(7) as usize];
+            steps.push(Step::Wait(1 + self.random.below(span)));
+        }
+        steps
+    }
+
+    fn act(&mut self) -> Step {
+        let n = self.any();
+        let item = self.random.below(2) as usize;
+        match self.random.below(14) {
+            0..6 => {
+                self.serial += 1;
+                let author = if self.random.chance(10) { self.any() } else { n };
+                let most = [6, 6, 6, 60, 400][self.random.below(5) as usize];
+                let count = 1 + self.random.below(most);
+                Step::Note { n, author, serial: self.serial, count }
+            }
+            6 => Step::Relate { n, serial: self.random.below(self.serial + 1) },
+            7..10 => Step::Request { n, item },
+            10 => Step::Release { n, item },
+            11 => Step::Transfer { n, item, to: self.any() },
+            12 => Step::Sync { n },
+            _ => {
+                self.serial += 1;
+                Step::Invite { n, serial: self.serial }
+            }
+        }
+    }
+
+    fn trouble(&mut self) -> Option<Step> {
+        let total: u64 = self.weights.iter().sum();
+        let mut at = self.random.below(total);
+        let kind = self.weights.iter().position(|weight| {
+            let here = at < *weight;
+            at = at.saturating_sub(*weight);
+            here
+        })?;
+        let n = self.any();
+        Some(match kind {
+            0 => Step::Crash { n, kept: self.random.below(4) as usize },
+            1 => Step::Kill { n },
+            2 => Step::Stop { n },
+            3 if n > 0 => Step::Leave { n },
+            4 => Step::Wipe { n },
+            5 => {
+                let most = [1_000, 50_000, 600_000][self.random.below(3) as usize];
+                let span = 1 + self.random.below(most);
+                Step::Sleep { n, span, stands_still: self.random.chance(50) }
+            }
+            6 => self.clock(n),
+            7 => {
+                let (a, b) = self.two();
+                Step::Cut { a, b }
+            }
+            8 => {
+                let (a, b) = self.two();
+                Step::CutOneWay { a, b }
+            }
+            9 => {
+                let left = (0..self.nodes.len()).filter(|_| self.random.chance(50)).collect();
+                Step::Split { left }
+            }
+            10 | 11 => Step::Heal,
+            12 => {
+                let (a, b) = self.two();
+                Step::Sever { a, b }
+            }
+            13 => Step::Weather(weather(&mut self.random)),
+            14 => Step::DiskFull { n, full: self.random.chance(60) },
+            15 => Step::Rot {
+                n,
+                table: Table::ALL[self.random.below(Table::ALL.len() as u64) as usize],
+                reads: self.random.below(200) as u32,
+            },
+            16 => Step::Join { n },
+            17..19 => Step::Attack { n: self.attacker()?, attack: self.attack() },
+            _ => Step::Start { n },
+        })
+    }
+
+    fn clock(&mut self, n: usize) -> Step {
+        let skew = match self.random.below(6) {
+            // 1970.
+            0 => -56 * 365 * 24 * HOUR,
+            1 => HOUR / 2,
+            2 => -HOUR,
+            3 => 100_000,
+            _ => 0,
+        };
+        let unconfirmed = skew < -24 * HOUR || self.random.chance(20);
+        Step::Clock { n, skew, unconfirmed }
+    }
+
+    fn attacker(&mut self) -> Option<usize> {
+        let n = self.random.below(self.evil.len() as u64) as usize;
+        self.evil.get(n).copied()
+    }
+
+    fn attack(&mut self) -> Attack {
+        let random = &mut self.random;
+        let count = 1 + random.below(30) as u32;
+        match random.below(11) {
+            0 => Attack::Equivocate,
+            1 => Attack::Rebase { depth: 1 + random.below(20), beyond: random.below(40) },
+            2 => Attack::Future { ahead: [1_000, 90_000, 3_600_000][random.below(3) as usize] },
+            3 => Attack::RequestFlood { count: count * 20 },
+            4 => Attack::Garbage { count },
+            5 => Attack::UnknownFacts { count },
+            6 => Attack::BadFacts { count },
+            7 => Attack::GroundIds { count: count.min(8) },
+            8 => Attack::ImpossibleCustody,
+            9 => Attack::Replay,
+            _ => Attack::Redial { count },
+        }
+    }
+}

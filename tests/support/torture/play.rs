@@ -1,0 +1,243 @@
+//! Plays a scenario. Whatever must not be, panics.
+
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+use cairn_core::engine::{Command, CustodyAction};
+use cairn_core::fact::{EncodedFact, Role};
+use cairn_core::id::FactId;
+use cairn_core::signature::SigningKey;
+use cairn_core::testing::TestNode;
+use cairn_core::time::UnixTime;
+use cairn_core::verified::Verified;
+
+use super::{Scenario, Step, demand};
+use crate::checkers;
+use crate::evil::Evil;
+use crate::mesh::key;
+use crate::world::{Tally, World};
+
+const ITEMS: [&str; 2] = ["drill", "laptop-001"];
+/// Keys of invites, away from those of nodes.
+const INVITE_KEYS: usize = 1_000;
+
+/// What came of a scenario.
+#[derive(Debug, Clone)]
+pub struct Played {
+    /// What its world saw.
+    pub tally: Tally,
+    /// A hash of every input.
+    pub trace: u64,
+}
+
+pub(super) struct Play<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) world: World,
+    /// Which simulated node each planned one is, once it has joined.
+    pub(super) joined: Vec<bool>,
+    pub(super) left: Vec<bool>,
+    /// The furthest that any clock was ahead.
+    pub(super) ahead: u64,
+}
+
+fn admission(
+    scenario: &Scenario,
+    world: &World,
+    n: usize,
+    role: Role,
+) -> Vec<Verified<EncodedFact>> {
+    let mesh = world.mesh();
+    let founder = TestNode { key: key(0), mesh };
+    if scenario.nodes[n].by_invite && role != Role::Admin {
+        let secret = TestNode { key: key(INVITE_KEYS + n), mesh };
+        let invite = founder.invite(secret.id(), role, 1, u64::MAX / 2);
+        vec![invite, secret.admit(key(n).node_id(), role)]
+    } else {
+        vec![founder.admit(key(n).node_id(), role)]
+    }
+}
+
+impl<'a> Play<'a> {
+    fn new(scenario: &'a Scenario, verbose: bool) -> Self {
+        let mut world = World::new(scenario.seed, scenario.rules.params());
+        world.weather = scenario.weather;
+        world.verbose = verbose;
+        for (n, plan) in scenario.nodes.iter().enumerate() {
+            let facts = match plan.role.filter(|_| n > 0) {
+                Some(role) => admission(scenario, &world, n, role),
+                None => Vec::new(),
+            };
+            world.add_sleeper(key(n), &plan.dial, &facts);
+            if let Some((habits, rate)) = &plan.evil {
+                world.corrupt(n, Evil::new(habits, *rate, scenario.seed ^ n as u64));
+            }
+        }
+        let count = scenario.nodes.len();
+        let (joined, left) = (vec![false; count], vec![false; count]);
+        let mut play = Self { scenario, world, joined, left, ahead: 0 };
+        for n in 0..count {
+            if !scenario.nodes[n].late {
+                play.join(n);
+            }
+        }
+        play
+    }
+
+    fn join(&mut self, n: usize) {
+        if !self.scenario.nodes[n].absent && !self.joined[n] {
+            self.joined[n] = true;
+            self.world.start(n);
+        }
+    }
+
+    pub(super) fn is_up(&self, n: usize) -> bool {
+        self.world.nodes[n].engine().is_some()
+    }
+
+    pub(super) fn start(&mut self, n: usize) {
+        if self.joined[n] && !self.left[n] && !self.is_up(n) {
+            self.world.start(n);
+        }
+    }
+
+    /// People do something; whoever is not there does not.
+    fn act(&mut self, step: &Step) {
+        let mesh = self.world.mesh();
+        let author = |n: usize| TestNode { key: key(n), mesh };
+        let custody = |item: usize, action| Command::Custody {
+            item: ITEMS[item].into(),
+            action,
+            note: String::new(),
+        };
+        let (n, command) = match *step {
+            Step::Note { n, author: by, serial, count } => {
+                let note = |i| author(by).record("note", &text(serial, i));
+                (n, Command::Publish((0..count).map(note).collect()))
+            }
+            Step::Relate { n, serial } => {
+                let about: FactId = author(n).record("note", &text(serial, 0)).id();
+                (n, Command::Publish(vec![author(n).relate(about, about)]))
+            }
+            Step::Request { n, item } => (n, custody(item, CustodyAction::Request)),
+            Step::Release { n, item } => (n, custody(item, CustodyAction::Release)),
+            Step::Transfer { n, item, to } => {
+                (n, custody(item, CustodyAction::Transfer(key(to).node_id())))
+            }
+            Step::Invite { n, serial } => {
+                let secret = SigningKey::from_seed([serial as u8; 32]);
+                let (role, uses, expires) = (Role::Sealer, 2, UnixTime(u64::MAX / 2));
+                (n, Command::Invite { key: secret.node_id(), role, uses, expires })
+            }
+            Step::Sync { n } => (n, Command::Sync),
+            Step::Stop { n } => (n, Command::Stop),
+            _ => return,
+        };
+        if self.is_up(n) {
+            self.world.command(n, command);
+        }
+    }
+
+    fn trouble(&mut self, step: &Step) {
+        let world = &mut self.world;
+        match *step {
+            Step::Crash { n, kept } if world.nodes[n].engine().is_some() => {
+                world.crash_keeping(n, kept);
+            }
+            Step::Kill { n } if world.nodes[n].engine().is_some() => world.kill(n),
+            Step::Leave { n } if !self.left[n] => {
+                self.left[n] = true;
+                world.fault("node left for ever");
+                if world.nodes[n].engine().is_some() {
+                    world.crash(n);
+                }
+            }
+            Step::Wipe { n } if self.joined[n] && world.nodes[n].engine().is_none() => {
+                world.wipe(n);
+            }
+            Step::Sleep { n, span, stands_still } => {
+                if world.nodes[n].engine().is_some() && !world.is_asleep(n) {
+                    world.sleep(n, span, stands_still);
+                }
+            }
+            Step::Clock { n, skew, unconfirmed } => {
+                self.ahead = self.ahead.max(skew.max(0) as u64);
+                world.nodes[n].clocks.unconfirmed = unconfirmed;
+                world.set_clock(n, skew);
+            }
+            Step::Cut { a, b } => world.cut(a, b),
+            Step::CutOneWay { a, b } => world.cut_one_way(a, b),
+            Step::Split { ref left } => {
+                let others = (0..world.nodes.len()).filter(|n| !left.contains(n));
+                let right: Vec<usize> = others.collect();
+                world.split(left, &right);
+            }
+            Step::Heal => world.heal(),
+            Step::Sever { a, b } => world.sever(a, b),
+            Step::Weather(weather) => world.weather = weather,
+            Step::DiskFull { n, full } => world.fill_disk(n, full),
+            Step::Rot { n, table, reads } if n > 0 => world.rot(n, table, reads),
+            Step::Attack { n, attack } => world.attack(n, attack),
+            Step::Join { n } => self.join(n),
+            Step::Start { n } => self.start(n),
+            _ => {}
+        }
+    }
+
+    fn rage(&mut self) {
+        for step in &self.scenario.steps {
+            if self.world.verbose {
+                eprintln!("{:>9} ms  --  {step:?}", self.world.now());
+            }
+            if let Step::Wait(span) = step {
+                self.world.run(*span);
+                (0..self.joined.len()).for_each(|n| self.world.poke(n));
+                checkers::within_limits(&self.world);
+                checkers::nobody_blamed(&self.world);
+            } else {
+                self.act(step);
+                self.trouble(step);
+            }
+        }
+    }
+}
+
+fn text(serial: u64, i: u64) -> String {
+    format!("note {serial}.{i}")
+}
+
+/// Plays a scenario to its end. Panics if something is not as it must be.
+pub fn play(scenario: &Scenario, verbose: bool) -> Played {
+    let mut play = Play::new(scenario, verbose);
+    play.rage();
+    demand::heal(&mut play);
+    demand::everything(&mut play);
+    Played { tally: play.world.tally, trace: play.world.trace }
+}
+
+thread_local! {
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    static CAUGHT: RefCell<bool> = const { RefCell::new(false) };
+}
+
+/// As `play`; what must not be comes back in words, with its place in the code.
+///
+/// # Errors
+/// The message of the panic.
+pub fn try_play(scenario: &Scenario) -> Result<Played, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if CAUGHT.with_borrow(|caught| *caught) {
+                LAST_PANIC.set(Some(info.to_string()));
+            } else {
+                usual(info);
+            }
+        }));
+    });
+    CAUGHT.set(true);
+    let played = panic::catch_unwind(AssertUnwindSafe(|| play(scenario, false)));
+    CAUGHT.set(false);
+    played.map_err(|_| LAST_PANIC.take().unwrap_or_default())
+}
