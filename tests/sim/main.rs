@@ -6,6 +6,7 @@ mod clocks;
 mod converge;
 mod custody;
 mod links;
+mod majority;
 mod scale;
 mod seeds;
 mod silence;

@@ -347,8 +347,7 @@ impl Engine {
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
             let wait = now.since(self.progress) / RETRY_PART;
-            self.next_retry =
-                now.after(wait.clamp(*RETRY_INTERVAL.start(), *RETRY_INTERVAL.end()));
+            self.next_retry = now.after(wait.clamp(*RETRY_INTERVAL.start(), *RETRY_INTERVAL.end()));
             let bodies = &self.bodies;
             self.wanted.review_needed(|fact| bodies.needs(fact));
             self.wanted.retry_needed();
