@@ -7,6 +7,7 @@ mod converge;
 mod custody;
 mod links;
 mod membership;
+mod majority;
 mod scale;
 mod seeds;
 mod silence;

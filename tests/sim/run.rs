@@ -9,6 +9,7 @@ use support::torture::{Options, Report, draw, play, run, shrink, try_play};
 
 const HELP: &str = "\
 cairn-sim [--seeds N] [--minutes M] [--from S] [--nodes K] [--threads T]
+          [--first-failure]
 cairn-sim --replay S [--nodes K] [--verbose]
 cairn-sim --shrink S [--nodes K]
 cairn-sim --scale 10,100,1000
@@ -25,6 +26,7 @@ struct Args {
     shrink: Option<u64>,
     scale: Vec<usize>,
     verbose: bool,
+    first_failure: bool,
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Args, String> {
@@ -32,6 +34,10 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Args, String> {
     while let Some(flag) = args.next() {
         if flag == "--verbose" {
             parsed.verbose = true;
+            continue;
+        }
+        if flag == "--first-failure" {
+            parsed.first_failure = true;
             continue;
         }
         let value = args.next().ok_or(format!("{flag} needs a number"))?;
@@ -70,6 +76,7 @@ fn many(args: &Args) -> Report {
         span: Duration::from_secs(60 * args.minutes.unwrap_or(0)),
         nodes: args.nodes,
         threads: args.threads.unwrap_or(cores),
+        first_failure: args.first_failure,
     };
     let nodes = args.nodes.map(|nodes| format!(" --nodes {nodes}")).unwrap_or_default();
     run(&options, |seed, message| {

@@ -15,7 +15,7 @@ fn holds(report: &Report) {
 }
 
 fn options(from: u64, seeds: u64) -> Options {
-    Options { from, seeds, span: Duration::ZERO, nodes: None, threads: 1 }
+    Options { from, seeds, span: Duration::ZERO, nodes: None, threads: 1, first_failure: false }
 }
 
 #[test]

@@ -91,7 +91,8 @@ pub fn nothing_lost(world: &World) {
 }
 
 /// No honest node accuses another: of all reasons to close a connection, these mean that the other
-/// is wrong. Returns the accusation.
+/// is wrong. (A hello that is late is closed as one that is bad; on a bad line that is nobody's
+/// fault.) Returns the accusation.
 pub fn accusation(world: &World, event: &Event) -> Option<String> {
     let evil = world.evil_keys();
     match event {

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use crate::planted::{Fault, PLANTED};
 use crate::process::{Failure, cargo, output, root, target_dir};
+use crate::sim::SIMULATOR;
 
 /// Seeds tried before a fault counts as not found.
 const SEEDS: u32 = 200;
@@ -111,34 +112,31 @@ fn simulate(tree: &Path, fault: &Fault, seeds: u32) -> Result<Verdict, Failure> 
             .env("CARGO_TARGET_DIR", target_dir().join("mutants").join("build"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     };
-    let mut build = cargo(["test", "-p", "cairn-tests", "--test", "sim", "--no-run"]);
+    let mut build = cargo([&["build"], &SIMULATOR[..]].concat());
     in_copy(&mut build);
     output(&mut build).map_err(|_| {
         let why = "it must compile to prove anything";
         Failure::new(format!("the fault `{}` does not compile", fault.name), why, "mend its words")
     })?;
-    let mut test = cargo(["test", "-p", "cairn-tests", "--test", "sim", "whatever_happens"]);
-    in_copy(&mut test);
-    test.env("CAIRN_SIM_SEEDS", seeds.to_string()).env("CAIRN_SIM_FIRST", "1");
-    let ran = test.output().map_err(|error| cannot("run", tree, &error))?;
+    let mut run = cargo([&["run"], &SIMULATOR[..]].concat());
+    in_copy(&mut run);
+    run.args(["--", "--threads", "1", "--from", "1", "--first-failure", "--seeds"]);
+    let ran = run.arg(seeds.to_string()).output().map_err(|error| cannot("run", tree, &error))?;
     if ran.status.success() {
         return Ok(Verdict::Missed);
     }
-    let text = [ran.stdout, ran.stderr].concat();
-    Ok(caught(&String::from_utf8_lossy(&text)))
+    Ok(caught(&String::from_utf8_lossy(&ran.stderr)))
 }
 
-/// Reads which seed failed first, and what the panic before it said.
+/// Reads which seed failed first, and what was wrong.
 fn caught(text: &str) -> Verdict {
-    let mut words = String::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
-        if line.contains("panicked at") {
-            words = lines.next().unwrap_or_default().trim().chars().take(70).collect();
-        }
-        let seed = line.strip_prefix("seed ").and_then(|rest| rest.split_once(" failed"));
-        if let Some(seed) = seed.and_then(|(seed, _)| seed.parse::<u32>().ok()) {
-            return Verdict::Caught { seeds: seed + 1, words: words.replace('|', "/") };
+        let seed = line.strip_prefix("seed ").and_then(|rest| rest.split_once(" failed: "));
+        if let Some((Ok(seeds), place)) = seed.map(|(seed, place)| (seed.parse(), place)) {
+            let words = lines.next().filter(|_| place.starts_with("panicked at"));
+            let words = words.unwrap_or(place).trim().chars().take(70).collect::<String>();
+            return Verdict::Caught { seeds, words: words.replace('|', "/") };
         }
     }
     Verdict::Missed

@@ -5,12 +5,13 @@
 //! - `--nodes K`, `--threads T`
 //! - `--replay SEED [--verbose]`: one seed, with everything that happens
 //! - `--shrink SEED`: the smallest scenario found that fails as this one does
+//! - `--first-failure`: ends with the first seed that fails
 //! - `--scale 10,100,1000`: how large meshes converge
 
 use crate::process::{Failure, cargo, run as run_command};
 
-const BUILD: [&str; 9] = [
-    "run",
+/// What cargo builds or runs.
+pub(crate) const SIMULATOR: [&str; 8] = [
     "--profile",
     "sim",
     "-p",
@@ -22,5 +23,5 @@ const BUILD: [&str; 9] = [
 ];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    run_command(cargo(BUILD).arg("--").args(args))
+    run_command(cargo([&["run"], &SIMULATOR[..]].concat()).arg("--").args(args))
 }

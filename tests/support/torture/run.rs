@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{draw, try_play};
@@ -25,6 +25,8 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// Threads.
     pub threads: usize,
+    /// Ends with the first seed that fails.
+    pub first_failure: bool,
 }
 
 /// What came of a run.
@@ -75,13 +77,15 @@ fn one(seed: u64, nodes: Option<usize>) -> Result<Tally, String> {
 pub fn run(options: &Options, failed: impl Fn(u64, &str) + Sync) -> Report {
     let start = Instant::now();
     let next = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
     let total = Mutex::new(Report::default());
     std::thread::scope(|scope| {
         for _ in 0..options.threads.max(1) {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= options.seeds && start.elapsed() >= options.span {
+                    let done = number >= options.seeds && start.elapsed() >= options.span;
+                    if done || stop.load(Ordering::Relaxed) {
                         return;
                     }
                     let seed = options.from.wrapping_add(number);
@@ -92,6 +96,7 @@ pub fn run(options: &Options, failed: impl Fn(u64, &str) + Sync) -> Report {
                         Ok(tally) => total.tally.merge(&tally),
                         Err(message) => {
                             failed(seed, &message);
+                            stop.store(options.first_failure, Ordering::Relaxed);
                             total.failed.insert(seed, message);
                         }
                     }
