@@ -148,7 +148,8 @@ impl FromStr for Invite {
         let lower = text.to_string();
         let parsed = bech32::primitives::decode::CheckedHrpstring::new::<bech32::Bech32m>(&lower)
             .map_err(|_| InviteError::Checksum)?;
-        if parsed.hrp().as_str() != INVITE_HRP {
+        // In capitals too: that is how a QR code holds it in the fewest dots.
+        if !parsed.hrp().as_str().eq_ignore_ascii_case(INVITE_HRP) {
             return Err(InviteError::NotAnInvite);
         }
         let mut bytes: Vec<u8> = parsed.byte_iter().collect();
@@ -184,6 +185,7 @@ mod tests {
         let back: Invite = std::format!("  {text}\n").parse().unwrap();
         assert!(back == invite());
         assert_eq!(back.key().node_id(), invite().key().node_id());
+        assert!(text.to_uppercase().parse::<Invite>().unwrap() == invite());
     }
 
     #[test]
