@@ -1,6 +1,8 @@
 //! Every file of the corpus and every golden vector through the fuzz targets, on any toolchain.
 //! What a fuzzer ever found stays in the corpus, so it stays found.
 
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -39,7 +39,7 @@ fn every_order(choice: &ForkChoice, blocks: &[Candidate], left: u8, best: BlockI
 
 /// All shapes with some sealers and works on their blocks, different ones for each shape.
 fn all_orders(seal: SealRule, labels: u32) {
-    for n in 1..=BLOCKS_MAX {
+    for (n, expected) in ORDERS.into_iter().enumerate().take(BLOCKS_MAX + 1) {
         let mut orders = 0;
         for (seed, shape) in (labels..).step_by(7_919).zip(shapes(n)) {
             let root = block(seed, None, 0, 0, 0b111);
@@ -56,7 +56,7 @@ fn all_orders(seal: SealRule, labels: u32) {
             let choice = ForkChoice::new(seal, root);
             orders += every_order(&choice, &blocks[1..], (1 << n) - 1, best);
         }
-        assert_eq!(orders, ORDERS[n]);
+        assert_eq!(orders, expected);
     }
 }
 
