@@ -150,7 +150,8 @@ impl FromStr for Invite {
         let lower = if capitals { text.to_ascii_lowercase() } else { text.to_string() };
         let parsed = bech32::primitives::decode::CheckedHrpstring::new::<bech32::Bech32m>(&lower)
             .map_err(|_| InviteError::Checksum)?;
-        if parsed.hrp().as_str() != INVITE_HRP {
+        // In capitals too: that is how a QR code holds it in the fewest dots.
+        if !parsed.hrp().as_str().eq_ignore_ascii_case(INVITE_HRP) {
             return Err(InviteError::NotAnInvite);
         }
         let mut bytes: Vec<u8> = parsed.byte_iter().collect();
@@ -190,6 +191,7 @@ mod tests {
         let mixed = text.replacen('c', "C", 1).parse::<Invite>();
         assert_eq!(mixed, Err(InviteError::Checksum));
         assert_eq!(back.key().node_id(), invite().key().node_id());
+        assert!(text.to_uppercase().parse::<Invite>().unwrap() == invite());
     }
 
     #[test]

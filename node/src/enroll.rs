@@ -278,15 +278,22 @@ pub fn load(dir: &DataDir) -> Result<Option<Enrollment>, EnrollError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(DataDirError::io(&path, e).into()),
     };
+    let mut text = Vec::new();
+    file.take(MESH_FILE_BYTES_MAX)
+        .read_to_end(&mut text)
+        .map_err(|e| DataDirError::io(&path, e))?;
     let damaged = |what: String| EnrollError::Damaged { path: path.clone(), what };
-    let file: MeshFile = serde_json::from_reader(file.take(MESH_FILE_BYTES_MAX))
-        .map_err(|e| damaged(e.to_string()))?;
     let key = keys::load(&dir.key_file())?
         .ok_or_else(|| damaged("the node's key beside it is missing".into()))?;
-    read(file, key).map(Some).map_err(damaged)
+    parse(&text, key).map(Some).map_err(damaged)
 }
 
-fn read(file: MeshFile, key: NodeKey) -> Result<Enrollment, String> {
+/// The content of a `mesh.json`, for the node with this key.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse(text: &[u8], key: NodeKey) -> Result<Enrollment, String> {
+    let file: MeshFile = serde_json::from_slice(text).map_err(|e| e.to_string())?;
     if file.schema != SCHEMA {
         return Err(format!("expected schema {SCHEMA}, got {}", file.schema));
     }

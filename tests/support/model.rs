@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_core::block::Block;
 use cairn_core::fact::{Body, EncodedFact, Role};
 use cairn_core::id::{FactId, NodeId};
 use cairn_core::ledger::read::Read;
@@ -56,6 +57,17 @@ impl Model {
             }
         }
         model
+    }
+
+    /// Whether a block on top, of facts that a store holds, may be: each fact in its turn, and none
+    /// that is sealed already.
+    pub fn permits(&self, view: &MemStore, block: &Block) -> bool {
+        let mut next = self.clone();
+        next.time = block.header.time;
+        block.facts.iter().all(|id| {
+            let (_, fact) = view.fact(id).unwrap().unwrap();
+            next.sealed.insert(*id, block.header.height).is_none() && next.take(&fact)
+        })
     }
 
     /// The role of a key that was not revoked.

@@ -1,14 +1,14 @@
 //! Facts: one of each body, and every way to be refused. Tier 0, so a microcontroller judges the
 //! same bytes the same way.
 
-use cairn_core::codec::{self, DecodeError};
+use cairn_core::codec;
 use cairn_core::fact::{Body, Fact, FactError, Role, SignedFact};
 use cairn_core::id::{FactId, MeshId, NodeId};
 use cairn_core::params::FACT_BYTES_MAX;
 use cairn_core::signature::{Signature, SigningKey};
 use cairn_core::time::UnixTime;
 
-use crate::vector::{Fields, hex, pin, read_all, render, unhex};
+use crate::vector::{Fields, hex, pin, read_all, reason, render, unhex};
 
 const MESH: MeshId = MeshId([0xaa; 32]);
 const TIME: UnixTime = UnixTime(1_767_225_600_000);
@@ -40,12 +40,10 @@ fn signed(body: Body<'_>) -> Vec<u8> {
 /// What this version says of bytes: their names, or why they are refused.
 fn judge(mesh: &MeshId, bytes: &[u8]) -> Result<SignedFactIds, String> {
     let signed = SignedFact::decode(bytes).map_err(|error| match error {
-        // Which of the two depends on the width of the machine, and does not matter.
-        FactError::Decode(DecodeError::Malformed | DecodeError::NotCanonical) => {
-            "the bytes are not a canonical encoding".into()
-        }
+        FactError::Decode(error) => reason(error),
         other => other.to_string(),
     })?;
+    assert_eq!(codec::encode_into(&signed, &mut [0; FACT_BYTES_MAX]), Some(bytes));
     if signed.check(mesh) {
         Ok((signed.fact.id(mesh), signed.fact.content_hash().to_string()))
     } else {

@@ -2,6 +2,7 @@
 
 mod arrival;
 mod block;
+mod exhaustive;
 mod model;
 mod reorg;
 mod revoke;

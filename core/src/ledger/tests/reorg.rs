@@ -15,7 +15,7 @@ use crate::time::UnixTime;
 use proptest::prelude::*;
 
 /// Rows that stay though their block was taken back: they are true whatever the tip is.
-fn without_stale(store: &MemStore) -> MemStore {
+pub(super) fn without_stale(store: &MemStore) -> MemStore {
     let mut store = store.clone();
     for table in [Table::Header, Table::Body, Table::Sealers] {
         store.clear(table);
