@@ -246,10 +246,9 @@ impl Engine {
         }
         if self.read_only {
             // At most what is remembered of peers, and that is in memory as well.
-            let mut tables = batch.iter().map(|op| match op {
-                Op::Put(table, ..) | Op::Delete(table, _) => table,
-            });
-            debug_assert!(tables.all(|table| table == Table::Peer), "a write without room");
+            let is_peer =
+                |op: Op<'_>| matches!(op, Op::Put(Table::Peer, ..) | Op::Delete(Table::Peer, _));
+            debug_assert!(batch.iter().all(is_peer), "a write without room");
             batch = Batch::new();
         } else if batch.is_empty() {
             self.advance(view, &mut batch)?;
