@@ -246,12 +246,9 @@ impl Engine {
         }
         if self.read_only {
             // At most what is remembered of peers, and that is in memory as well.
-            debug_assert!(
-                batch
-                    .iter()
-                    .all(|op| matches!(op, Op::Put(Table::Peer, ..) | Op::Delete(Table::Peer, _))),
-                "a write without room"
-            );
+            let is_peer =
+                |op: Op<'_>| matches!(op, Op::Put(Table::Peer, ..) | Op::Delete(Table::Peer, _));
+            debug_assert!(batch.iter().all(is_peer), "a write without room");
             batch = Batch::new();
         } else if batch.is_empty() {
             self.advance(view, &mut batch)?;
