@@ -103,14 +103,20 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
                     | CloseCode::WrongMesh
                     | CloseCode::RulesVersion
                     | CloseCode::Protocol
-                    | CloseCode::NotMember
-                    | CloseCode::Revoked
             );
+            // Where somebody was revoked these two are right.
+            let expels = matches!(code, CloseCode::NotMember | CloseCode::Revoked);
+            let blames = blames || (expels && !anybody_revoked(world));
             (blames && !evil.contains(node)).then(|| format!("{event:?}"))
         }
         Event::BlockRefused { .. } if evil.is_empty() => Some(format!("{event:?}")),
         _ => None,
     }
+}
+
+fn anybody_revoked(world: &World) -> bool {
+    let any = |view: &dyn View| view.scan(Table::Revoked, &[], &[0xff; 33], 1).unwrap();
+    world.nodes.iter().any(|node| !any(node.view()).is_empty())
 }
 
 /// No honest node ever accused another.

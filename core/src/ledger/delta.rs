@@ -262,8 +262,8 @@ pub fn mark_conflict(
     Ok(true)
 }
 
-/// A fact in conflict is pending again, though the tip is what it was. Returns whether it was in
-/// conflict.
+/// A fact in conflict is pending again, though the tip is what it was, unless its author was
+/// revoked. Returns whether that changed anything.
 ///
 /// # Errors
 /// `StoreFault` if the view fails; then the overlay must be dropped.
@@ -272,6 +272,9 @@ pub fn take_back_conflict(overlay: &mut Overlay<'_>, fact: &FactId) -> Result<bo
     else {
         return Ok(false);
     };
+    if since == FOR_GOOD {
+        return Ok(false);
+    }
     let mut counters = tip_row(overlay)?;
     overlay.delete(Table::Conflict, &conflict_key(since, seq));
     put_pending(overlay, seq, fact);

@@ -218,7 +218,7 @@ impl Mempool {
     /// is who may belong.
     pub fn revoked(&mut self, keys: &[NodeId]) {
         let theirs = self.facts.values().filter(|waiting| keys.contains(&waiting.author));
-        let theirs: alloc::vec::Vec<Seq> = theirs.map(|waiting| waiting.turn.seq()).collect();
+        let theirs: Vec<Seq> = theirs.map(|waiting| waiting.turn.seq()).collect();
         theirs.into_iter().for_each(|seq| self.set_stage(seq, Stage::Fresh));
         self.keys_changed(keys.iter().copied());
     }

@@ -212,6 +212,10 @@ fn a_fact_out_of_the_set_is_not_reopened_by_a_reorg_and_can_be_sealed() {
     assert!(mark(&mut world.ledger, lost.id(), FactReject::NotAdmin));
     assert!(mark(&mut world.ledger, lost.id(), FactReject::Revoked), "a better reason");
     assert!(!mark(&mut world.ledger, lost.id(), FactReject::Revoked));
+    let mut overlay = Overlay::new(&world.ledger.store);
+    let taken = crate::ledger::delta::take_back_conflict(&mut overlay, &said.id());
+    assert_eq!((taken, overlay.is_empty()), (Ok(false), true), "nor by what it follows");
+    drop(overlay);
     let conflicts = |world: &World| world.ledger.store.tip_row().unwrap().unwrap().conflict;
     assert_eq!(conflicts(&world), 2);
     assert_eq!(world.ledger.store.len(Table::Conflict), 2);
