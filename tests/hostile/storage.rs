@@ -178,7 +178,7 @@ fn a_store_of_a_newer_format_is_refused_and_left_alone() {
         &run(&node.dir(), &[]),
         8,
         "storage",
-        &[&format!("format {}", STORE_FORMAT + 1), "newer"],
+        &[format!("format {}", STORE_FORMAT + 1).as_str(), "newer"],
     );
     assert!(quarantined(&node.dir()).is_empty());
 }
