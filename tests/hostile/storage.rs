@@ -174,7 +174,12 @@ fn a_store_of_a_newer_format_is_refused_and_left_alone() {
     store.commit(&newer).unwrap();
     store.persist().unwrap();
     drop(store);
-    fails(&run(&node.dir(), &[]), 8, "storage", &["format 2", "newer"]);
+    fails(
+        &run(&node.dir(), &[]),
+        8,
+        "storage",
+        &[format!("format {}", STORE_FORMAT + 1).as_str(), "newer"],
+    );
     assert!(quarantined(&node.dir()).is_empty());
 }
 
