@@ -127,11 +127,16 @@ fn undecodable_answers_are_misbehavior_on_every_class() {
     let scene = Scene::new();
     let mut chain = scene.chain();
     let by = member(0, scene.mesh());
-    let note = by.record("note", "x");
-    chain.add(std::slice::from_ref(&note));
-    chain.seal(&by.key, &[note.id()]);
     // In the order of what follows from what: a reconciliation comes when all else is done.
     for wanted in [Class::Peers, Class::Headers, Class::Blocks, Class::Facts, Class::Reconcile] {
+        // What an earlier one brought on the way is not asked for again.
+        let note = by.record("note", &format!("{wanted:?}"));
+        chain.add(std::slice::from_ref(&note));
+        chain.seal(&by.key, &[note.id()]);
+        if wanted == Class::Reconcile {
+            // Told by nobody, so that nothing else finds it.
+            chain.add(&[by.record("note", "found by reconciliation")]);
+        }
         let mut attacker = Attacker::dial(&scene, crate::scene::MEMBERS[0]);
         attacker.control(&Control::Hello(crate::attacker::hello(&chain)));
         let closed = attacker.closed_by(|class, bytes| {

@@ -177,7 +177,8 @@ fn many_pings_get_as_many_pongs_and_a_pong_to_nothing_gets_nothing() {
     let chain = scene.chain();
     let mut attacker = Attacker::join(&scene, &chain);
     attacker.heard.clear();
-    for nonce in 0..300 {
+    // Within the rate of control frames; what is above it is dropped (core's engine tests).
+    for nonce in 0..80 {
         attacker.control(&Control::Pong { nonce });
         attacker.ping(&chain);
         if nonce % 20 == 19 {

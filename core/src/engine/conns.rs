@@ -218,8 +218,8 @@ impl Conns {
         self.accepted().filter(|(_, conn)| conn.dial.is_some() == outbound).count()
     }
 
-    /// What the clock shows that is in the middle among the peers' (the lower of two), each as it was
-    /// told and the time since. A clock that shows less than `earliest` is none.
+    /// What the clock shows that is in the middle among the peers' (the lower of two), each as it
+    /// was told and the time since. A clock that shows less than `earliest` is none.
     pub(super) fn median_clock(&self, now: Instant, earliest: UnixTime) -> Option<UnixTime> {
         let clocks = self.accepted().map(|(_, conn)| conn.clock.0.after(now.since(conn.clock.1)));
         let mut clocks: Vec<UnixTime> = clocks.filter(|clock| *clock >= earliest).collect();

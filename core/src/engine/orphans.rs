@@ -2,8 +2,8 @@
 //!
 //! They wait for it in the mempool, for a while and in bounded number; then they are in conflict,
 //! which costs nothing and is reported, like every fact that lost. Should the fact they follow come
-//! after all they are judged again. Which ones those are is remembered for so many, and looked up in
-//! the store at a start; whatever is forgotten is judged again after a reorg at the latest.
+//! after all they are judged again. Which ones those are is remembered for so many, and looked up
+//! in the store at a start; whatever is forgotten is judged again after a reorg at the latest.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;

@@ -1,9 +1,9 @@
 //! Branches that begin below the headers in memory.
 //!
-//! To compare such a branch with our chain, our headers from the fork up have to be loaded: work and
-//! memory that grow with the depth of the fork, for one old header. So the branch is first followed
-//! without being kept, until what was seen of it would win against all that we have on the fork. Only
-//! then the window is extended down, and the branch asked for once more. The idea is the headers
+//! To compare such a branch with our chain, our headers from the fork up have to be loaded: work
+//! and memory that grow with the depth of the fork, for one old header. So the branch is first followed
+//! without being kept, until what was seen of it would win against all that we have on the fork.
+//! Only then the window is extended down, and the branch asked for once more. The idea is the headers
 //! presync of Bitcoin Core (24.0); what has to be proven here is what decides between branches.
 //!
 //! Bounds: one branch for each connection, of constant size but for the sealers it counts. A fork

@@ -79,8 +79,8 @@ impl Engine {
         wall.max(self.chain.tip_time().after(passed))
     }
 
-    /// How far our wall clock is ahead of the peers', if that is so far that they would hold what we
-    /// seal by it until theirs get there; else 0. The time of a block is a claim for people, so we
+    /// How far our wall clock is ahead of the peers', if that is so far that they would hold what
+    /// we seal by it until theirs get there; else 0. The time of a block is a claim for people, so we
     /// then seal by the peers' clock.
     pub(super) fn clock_ahead(&self) -> Millis {
         let median = self.conns.median_clock(self.now.instant, self.config.params.time);
