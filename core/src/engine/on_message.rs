@@ -36,6 +36,9 @@ const STUCK: Millis = 30_000;
 /// A reconciliation that is due waits at most this long for gossip to stop.
 const PATIENCE: Millis = 10_000;
 
+/// Bodies fetched towards the tip of each peer while those of the best chain are withheld.
+const BODIES_BESIDE: usize = 8;
+
 impl Engine {
     pub(super) fn on_announce(
         &mut self,
@@ -180,7 +183,9 @@ impl Engine {
             }
             missing.iter().for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
-            self.progress = self.now.instant;
+            if self.chain.tree.on_best_headers(&id) {
+                self.progress = self.now.instant;
+            }
             if missing.is_empty() {
                 self.chain.mark_held(&id);
                 self.wake = true;
@@ -292,7 +297,16 @@ impl Engine {
     /// Asks for whatever is missing and can be asked for now.
     pub(super) fn ask_for_missing(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         self.ask_for_headers(view)?;
-        let order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
+        let mut order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
+        if self.has_given_up() {
+            // Nobody shows what the best chain lacks: follow what the peers have.
+            for tip in self.conns.accepted().filter_map(|(_, conn)| conn.tip) {
+                let bodies = self.chain.bodies_towards(&tip.id, BODIES_BESIDE);
+                order.extend(
+                    bodies.into_iter().filter(|id| !order.contains(id)).collect::<Vec<_>>(),
+                );
+            }
+        }
         self.bodies.focus(&order);
         let per_peer = self.config.limits.requests_per_peer;
         let mut prompt = false;
