@@ -58,6 +58,11 @@ pub enum Event {
         /// The rule it breaks, in words.
         reason: String,
     },
+    /// A key was revoked by a fact in the set, whether or not a block seals it yet.
+    Revoked {
+        /// The key of a node or an invite.
+        node: NodeId,
+    },
     /// A peer said hello and was accepted.
     PeerConnected {
         /// The peer.
@@ -83,4 +88,6 @@ pub enum Event {
     },
     /// Nothing is missing any more, as far as the connected peers tell.
     Synced(Tip),
+    /// The disk has no room to spare, so nothing is written; or it has room again.
+    ReadOnly(bool),
 }

@@ -182,7 +182,7 @@ impl FromStr for NodeId {
     fn from_str(text: &str) -> Result<Self, IdParseError> {
         let parsed = bech32::primitives::decode::CheckedHrpstring::new::<bech32::Bech32m>(text)
             .map_err(|_| IdParseError::Bech32)?;
-        if parsed.hrp().as_str() != NODE_ID_HRP {
+        if !parsed.hrp().as_str().eq_ignore_ascii_case(NODE_ID_HRP) {
             return Err(IdParseError::Bech32);
         }
         let mut out = [0; ID_BYTES];
@@ -220,6 +220,7 @@ mod tests {
         let text = id.to_string();
         assert!(text.starts_with("cairn1"));
         assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text.to_uppercase().parse(), Ok(id));
         for at in 6..text.len() {
             let mut wrong = text.clone().into_bytes();
             wrong[at] = if wrong[at] == b'q' { b'p' } else { b'q' };

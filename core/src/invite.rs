@@ -145,10 +145,13 @@ impl FromStr for Invite {
         if text.len() > INVITE_CHARS_MAX {
             return Err(InviteError::Checksum);
         }
-        let lower = text.to_string();
+        // A QR code has it in capitals; a mixture is no bech32.
+        let capitals = !text.bytes().any(|c| c.is_ascii_lowercase());
+        let lower = if capitals { text.to_ascii_lowercase() } else { text.to_string() };
         let parsed = bech32::primitives::decode::CheckedHrpstring::new::<bech32::Bech32m>(&lower)
             .map_err(|_| InviteError::Checksum)?;
-        if parsed.hrp().as_str() != INVITE_HRP {
+        // In capitals too: that is how a QR code holds it in the fewest dots.
+        if !parsed.hrp().as_str().eq_ignore_ascii_case(INVITE_HRP) {
             return Err(InviteError::NotAnInvite);
         }
         let mut bytes: Vec<u8> = parsed.byte_iter().collect();
@@ -183,7 +186,12 @@ mod tests {
         assert!(text.starts_with("cairninv1"));
         let back: Invite = std::format!("  {text}\n").parse().unwrap();
         assert!(back == invite());
+        let scanned: Invite = text.to_ascii_uppercase().parse().unwrap();
+        assert!(scanned == invite());
+        let mixed = text.replacen('c', "C", 1).parse::<Invite>();
+        assert_eq!(mixed, Err(InviteError::Checksum));
         assert_eq!(back.key().node_id(), invite().key().node_id());
+        assert!(text.to_uppercase().parse::<Invite>().unwrap() == invite());
     }
 
     #[test]

@@ -129,12 +129,13 @@ impl Rates {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            mempool_facts: 65_536,
-            mempool_bytes: 32 * 1024 * 1024,
+            // Four full blocks; about 700 bytes each with what is kept of them.
+            mempool_facts: 32_768,
+            mempool_bytes: 16 * 1024 * 1024,
             strangers_facts: 1_024,
             strangers_bytes: 1024 * 1024,
             wants: 65_536,
-            verifying_facts: 16_384,
+            verifying_facts: 8_192,
             headers_kept: 2_000,
             headers_in_memory: 40_000,
             bodies_ahead: 64,

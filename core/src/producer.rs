@@ -136,7 +136,7 @@ pub fn draft<'c, F: Iterator<Item = Candidate<'c>>>(
     ready: impl Iterator<Item = Candidate<'c>>,
     followers: impl Fn(&FactId) -> F,
 ) -> Result<Draft, StoreFault> {
-    let state = State::new(params, slot.parent, slot.time);
+    let state = State::ahead(params, slot.parent, slot.time);
     let mut chosen = Selection {
         tip: state.clone(),
         state,

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Version of all tables and rows together. A store of another version is migrated or refused.
-pub const STORE_FORMAT: u8 = 1;
+pub const STORE_FORMAT: u8 = 2;
 
 /// A table; its number is the first byte of the physical key and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,11 +61,13 @@ pub enum Table {
     Fingerprint = 22,
     /// Address → what is remembered of it.
     Peer = 23,
+    /// Key → the `Revoke` in the set that names it (independent of the tip).
+    Revoked = 24,
 }
 
 impl Table {
     /// All tables in order of their number.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Meta,
         Self::Fact,
         Self::FactIndex,
@@ -90,6 +92,7 @@ impl Table {
         Self::Reorg,
         Self::Fingerprint,
         Self::Peer,
+        Self::Revoked,
     ];
 }
 

@@ -167,7 +167,42 @@ mod tests {
         }
     }
 
+    fn work() -> impl Strategy<Value = Work> {
+        // The middle, and both ends, where sums saturate.
+        prop_oneof![
+            any::<[u64; 4]>().prop_map(|limbs| Work(U256::from_limbs(limbs))),
+            any::<u64>().prop_map(Work::from_u64),
+            any::<u64>().prop_map(|n| Work(U256::MAX - U256::from(n))),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn adding_work_saturates_and_never_loses_any(a in work(), b in work(), c in work()) {
+            let exact = a.0.checked_add(b.0).map(Work);
+            prop_assert_eq!(a + b, exact.unwrap_or(Work(U256::MAX)));
+            prop_assert_eq!(a + b, b + a);
+            prop_assert_eq!((a + b) + c, a + (b + c));
+            prop_assert!(a + b >= a);
+            prop_assert!(a > b || a + c <= b + c);
+            prop_assert_eq!([a, b, c].into_iter().sum::<Work>(), a + b + c);
+        }
+
+        #[test]
+        fn work_is_ordered_as_it_is_encoded_and_printed(a in work(), b in work()) {
+            let bytes = |work: Work| work.0.to_be_bytes::<32>();
+            prop_assert_eq!(a.cmp(&b), bytes(a).cmp(&bytes(b)));
+            prop_assert_eq!(std::string::ToString::to_string(&a).parse(), Ok(a.0));
+        }
+
+        #[test]
+        fn a_lower_target_is_more_work(a: u32, b: u32) {
+            let (Some(low), Some(high)) = (Target(a).expand(), Target(b).expand()) else {
+                return Ok(());
+            };
+            prop_assert!(low > high || Target(a).work() >= Target(b).work());
+        }
+
         #[test]
         fn compress_rounds_down_and_is_stable(limbs: [u64; 4]) {
             let value = U256::from_limbs(limbs) >> 1;

@@ -14,15 +14,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cairn_core::engine::{Command, Config, Engine, PeerAddr};
+use cairn_core::engine::{Command, Config, Engine, PeerAddr, Status};
 use cairn_core::id::NodeId;
 use cairn_core::ledger::read::Read;
+use cairn_core::ledger::rows::Seq;
+use cairn_core::wire::Tip;
 use cairn_transport_quic::{Endpoint, Inbox, InboxSender, TransportLimits, inbox};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::bootstrap::open_store;
+use crate::bootstrap::{open_store, replay};
 use crate::clock::{self, Clock};
 use crate::data_dir::{DataDir, Lock, Runtime};
 use crate::driver::{Driver, Told};
@@ -30,7 +32,8 @@ use crate::enroll::{self, Enrollment};
 use crate::events::EventLog;
 use crate::handle::{HandleParts, NodeHandle};
 use crate::keys::{self, KeyError};
-use crate::store::{Durability, Profile, Store, StoreError};
+use crate::outbox::Outbox;
+use crate::store::{Durability, Profile, Room, Scrub, Store, StoreError};
 use crate::verify_pool::VerifyPool;
 
 pub use config::{NodeConfig, StartError};
@@ -52,6 +55,7 @@ struct Prepared {
     lock: Lock,
     enrollment: Enrollment,
     store: Store,
+    outbox: Outbox,
     token: Zeroizing<String>,
     http: Option<TcpListener>,
 }
@@ -61,9 +65,24 @@ fn prepare(config: &NodeConfig) -> Result<Prepared, StartError> {
     let lock = dir.lock()?;
     let enrollment = enroll::load_or_open(&dir)?;
     let store = open_store(config, &dir, &enrollment)?;
+    let outbox = open_outbox(&dir, &store, &enrollment)?;
     let token = keys::token(&dir.token_file())?;
     let http = config.http.map(bind_http).transpose()?;
-    Ok(Prepared { dir, lock, enrollment, store, token, http })
+    Ok(Prepared { dir, lock, enrollment, store, outbox, token, http })
+}
+
+/// The outbox; what it holds goes back into a store that lost it.
+fn open_outbox(
+    dir: &DataDir,
+    store: &Store,
+    enrollment: &Enrollment,
+) -> Result<Outbox, StartError> {
+    let path = dir.outbox();
+    let fault = |fault| StoreError::fault(store.path(), &fault);
+    let last = Seq(store.view().set_row().map_err(fault)?.summary.count);
+    let outbox = Outbox::open(&path, last).map_err(|e| StoreError::io(&path, e))?;
+    replay(&outbox, store, enrollment)?;
+    Ok(outbox)
 }
 
 fn bind_http(address: SocketAddr) -> Result<TcpListener, StartError> {
@@ -83,6 +102,7 @@ pub struct Node {
     http: Option<TcpListener>,
     runtime: Runtime,
     token: Zeroizing<String>,
+    _scrub: Scrub,
     _lock: Lock,
 }
 
@@ -213,6 +233,7 @@ fn bind_mesh(
 fn helpers(
     config: &NodeConfig,
     store: &Arc<Store>,
+    outbox: &Arc<Outbox>,
     sender: &InboxSender<Told>,
 ) -> Result<(Arc<VerifyPool>, Durability), StartError> {
     let to_driver = sender.clone();
@@ -220,7 +241,9 @@ fn helpers(
     let pool = VerifyPool::start(config.verify_threads, keys::random()?, done);
     let to_driver = sender.clone();
     let durable = Box::new(move |durable| drop(to_driver.send(Told::Durable(durable))));
-    let durability = Durability::start(store.clone(), durable);
+    let outbox = outbox.clone();
+    let beside = Box::new(move || outbox.sync().map_err(|e| StoreError::io(outbox.directory(), e)));
+    let durability = Durability::start(store.clone(), beside, durable);
     let pool = Arc::new(pool.map_err(StartError::Thread)?);
     Ok((pool, durability.map_err(StartError::Thread)?))
 }
@@ -251,8 +274,8 @@ fn assemble(
     sender: InboxSender<Told>,
     inbox: Inbox<Told>,
 ) -> Result<Node, StartError> {
-    let Prepared { dir, lock, enrollment, store, token, http } = prepared;
-    let store = Arc::new(store);
+    let Prepared { dir, lock, enrollment, store, outbox, token, http } = prepared;
+    let (store, outbox) = (Arc::new(store), Arc::new(outbox));
     let http_address = http.as_ref().and_then(|socket| socket.local_addr().ok());
     let runtime =
         Runtime { pid: std::process::id(), http: http_address, mesh: endpoint.local_addr() };
@@ -261,7 +284,7 @@ fn assemble(
     let engine_config = engine_config(config, &enrollment, runtime.mesh.port())?;
     let engine = Engine::new(engine_config, &store.view(), clock.now())
         .map_err(|fault| StoreError::fault(store.path(), &fault))?;
-    let (pool, durability) = helpers(config, &store, &sender)?;
+    let (pool, durability) = helpers(config, &store, &outbox, &sender)?;
     let events = Arc::new(EventLog::new(clock::wall()));
     let (status, status_seen) = watch::channel(Arc::new(engine.status().clone()));
     let handle = NodeHandle::new(HandleParts {
@@ -269,9 +292,10 @@ fn assemble(
         store: store.clone(),
         pool: pool.clone(),
         events: events.clone(),
-        status: status_seen,
+        status: status_seen.clone(),
         mesh: enroll::mesh_id(&enrollment.params),
         params: enrollment.params,
+        invite_expires: enrollment.invite_expires,
         key: enrollment.key.signing().clone(),
     });
     let driver = Driver {
@@ -279,6 +303,8 @@ fn assemble(
         transport: endpoint.clone(),
         inbox,
         store: store.clone(),
+        room: Room::new(config.profile, config.disk_limit),
+        outbox: outbox.clone(),
         durability,
         pool,
         clock,
@@ -289,7 +315,8 @@ fn assemble(
     let fatal_sender = Arc::new(fatal_sender);
     dir.write_runtime(&runtime)?;
     let driver = spawn_driver(driver, fatal_sender.clone()).map_err(StartError::Thread)?;
-    tokio::spawn(watch_store(Arc::downgrade(&store), fatal_sender));
+    let scrub = start_scrub(&store, fatal_sender.clone()).map_err(StartError::Thread)?;
+    tokio::spawn(watch_store(Arc::downgrade(&store), outbox, status_seen, fatal_sender));
     Ok(Node {
         handle,
         endpoint,
@@ -300,6 +327,7 @@ fn assemble(
         http,
         runtime,
         token,
+        _scrub: scrub,
         _lock: lock,
     })
 }
@@ -316,13 +344,43 @@ fn spawn_driver(driver: Driver<Engine, Endpoint>, fatal: Fatal) -> std::io::Resu
     })
 }
 
-/// Notices a write that will never return, which the thread that waits for it cannot.
-async fn watch_store(store: std::sync::Weak<Store>, fatal: Fatal) {
+fn start_scrub(store: &Store, fatal: Fatal) -> std::io::Result<Scrub> {
+    Scrub::start(store.path(), move |error| {
+        tracing::error!(%error, "the scrub found damage; the node ends");
+        fatal.send_replace(Some(Arc::new(error)));
+    })
+}
+
+/// Notices a write that will never return, which the thread that waits for it cannot, and reads
+/// that failed in a query; and forgets second copies that are not needed any more.
+async fn watch_store(
+    store: std::sync::Weak<Store>,
+    outbox: Arc<Outbox>,
+    status: watch::Receiver<Arc<Status>>,
+    fatal: Fatal,
+) {
     loop {
         tokio::time::sleep(WATCH_INTERVAL).await;
         let Some(store) = store.upgrade() else {
             return;
         };
+        let connected: Vec<Tip> = status
+            .borrow()
+            .peers
+            .iter()
+            .filter(|peer| peer.connected)
+            .filter_map(|peer| peer.tip)
+            .collect();
+        let (outbox, for_pruning) = (outbox.clone(), store.clone());
+        let pruned = tokio::task::spawn_blocking(move || outbox.prune(&for_pruning, &connected));
+        // A store that cannot be read says so below.
+        let _ = pruned.await;
+        if store.is_unreadable() {
+            let path = store.path().to_owned();
+            let what = "something that was written cannot be read; see the log".into();
+            fatal.send_replace(Some(Arc::new(StoreError::Damaged { path, what })));
+            return;
+        }
         let busy = store.busy_for();
         if busy >= STALLED_MS {
             let path = store.path().to_owned();

@@ -1,7 +1,7 @@
 //! The data directory: one node's files, and the lock that keeps a second process out.
 //!
 //! `node.key` (and a copy) the identity · `mesh.json` which mesh, and what peers cannot give back ·
-//! `db/` the ledger · `api.token` for the HTTP API · `runtime.json` where the running node
+//! `db/` the ledger · `outbox/` own facts that no peer is known to hold · `api.token` for the HTTP API · `runtime.json` where the running node
 //! listens · `lock` held while a node runs, with its process id inside.
 
 use std::fs::{self, File, OpenOptions};
@@ -159,6 +159,11 @@ impl DataDir {
     /// The ledger, unless it is moved elsewhere.
     pub fn store(&self) -> PathBuf {
         self.0.join("db")
+    }
+
+    /// Own facts that no peer is known to hold.
+    pub fn outbox(&self) -> PathBuf {
+        self.0.join("outbox")
     }
 
     fn runtime_file(&self) -> PathBuf {

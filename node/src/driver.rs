@@ -9,6 +9,7 @@
 //! Any failure of the store ends the loop, and with it the node: what an engine believes after a
 //! failed write is not what the disk holds.
 
+mod gauge;
 mod journal;
 mod ports;
 
@@ -19,16 +20,19 @@ use std::time::Duration;
 use cairn_core::engine::{
     BatchId, Command, CommandId, ConnInput, Input, Output, PeerAddr, Receipt, Refusal, Status,
 };
-use cairn_core::store::Batch;
+use cairn_core::ledger::rows::Seq;
+use cairn_core::store::{Batch, Op, Table};
 use cairn_core::time::{Instant, Millis, Now};
 use cairn_transport_quic::{Inbox, TransportEvent};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::events::EventLog;
-use crate::store::{Durability, Store, StoreError, StoreView};
+use crate::outbox::Outbox;
+use crate::store::{Durability, Room, Store, StoreError, StoreView};
 use crate::verify_pool::{Done, VerifyPool};
 
+use gauge::Gauge;
 pub use ports::{Machine, Transport};
 
 /// Shortest time between two published states.
@@ -70,6 +74,10 @@ pub struct Driver<M, T> {
     pub inbox: Inbox<Told>,
     /// The ledger on disk.
     pub store: Arc<Store>,
+    /// How much of the disk it may take.
+    pub room: Room,
+    /// Where facts of our own are kept a second time.
+    pub outbox: Arc<Outbox>,
     /// Syncs what was committed.
     pub durability: Durability,
     /// Checks signatures.
@@ -88,6 +96,9 @@ struct Running {
     replies: HashMap<CommandId, oneshot::Sender<Answer>>,
     commands: u64,
     now: Now,
+    gauge: Gauge,
+    /// The input at hand is a command: what it brings in was not with any peer before.
+    own: bool,
     /// When the state is looked at next, if an input came since it was published.
     publish_at: Option<Instant>,
     published_at: Instant,
@@ -106,6 +117,8 @@ impl<M: Machine, T: Transport> Driver<M, T> {
             replies: HashMap::new(),
             commands: 0,
             now,
+            gauge: Gauge::new(self.room),
+            own: false,
             publish_at: None,
             published_at: now.instant,
         };
@@ -133,12 +146,14 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 ticked = true;
                 self.input(state, Input::Tick)?;
             } else {
-                let until = [timeout, state.publish_at].into_iter().flatten().min();
+                let look = state.gauge.due();
+                let until = [timeout, state.publish_at, look].into_iter().flatten().min();
                 let wait =
                     until.map_or(WAIT_MAX, |at| at.since(state.now.instant).clamp(1, WAIT_MAX));
                 let told = self.inbox.recv_timeout(Duration::from_millis(wait));
                 ticked = false;
                 state.now = self.clock.now();
+                self.look(state)?;
                 match told {
                     Some(Told::Quit) => return Ok(()),
                     Some(told) => self.told(state, told)?,
@@ -158,7 +173,10 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 state.commands += 1;
                 let id = CommandId(state.commands);
                 state.replies.insert(id, reply);
-                self.input(state, Input::Command(id, command))
+                state.own = true;
+                let handled = self.input(state, Input::Command(id, command));
+                state.own = false;
+                handled
             }
             Told::Done(Done::Verified(job, verdicts)) => {
                 self.input(state, Input::Verified(job, verdicts))
@@ -199,6 +217,14 @@ impl<M: Machine, T: Transport> Driver<M, T> {
             }
         };
         self.input(state, Input::Conn(*conn, input))
+    }
+
+    /// Tells the engine if the room on the disk went or came back.
+    fn look(&mut self, state: &mut Running) -> Result<(), StoreError> {
+        match state.gauge.look(state.now.instant, &self.store)? {
+            Some(short) => self.input(state, Input::ReadOnly(short)),
+            None => Ok(()),
+        }
     }
 
     fn input(&mut self, state: &mut Running, input: Input<'_>) -> Result<(), StoreError> {
@@ -247,8 +273,21 @@ impl<M: Machine, T: Transport> Driver<M, T> {
     fn commit(&self, state: &mut Running, id: BatchId, batch: &Batch) -> Result<(), StoreError> {
         self.store.commit(batch)?;
         state.view = self.store.view();
+        if state.own {
+            self.keep_twice(batch)?;
+        }
         self.durability.want(id, !state.replies.is_empty());
         Ok(())
+    }
+
+    /// Facts that no peer can give back go to the outbox as well.
+    fn keep_twice(&self, batch: &Batch) -> Result<(), StoreError> {
+        let facts = batch.iter().filter_map(|op| match op {
+            Op::Put(Table::Fact, key, value) => Some((Seq::from_key(key)?, value)),
+            _ => None,
+        });
+        let kept = self.outbox.append(facts);
+        kept.map_err(|e| StoreError::io(self.outbox.directory(), e))
     }
 
     fn publish(&self, state: &mut Running) {

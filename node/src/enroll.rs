@@ -49,6 +49,8 @@ struct MeshFile {
     params: String,
     facts: Vec<String>,
     dial: Vec<DialEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    invite_expires: Option<u64>,
 }
 
 /// A node's place in a mesh.
@@ -62,6 +64,14 @@ pub struct Enrollment {
     pub facts: Vec<Unverified<EncodedFact>>,
     /// Whom to dial first.
     pub dial: Vec<(String, Option<NodeId>)>,
+    /// When the invite expires that this node joined by.
+    pub invite_expires: Option<UnixTime>,
+}
+
+impl Enrollment {
+    const fn new(key: NodeKey, params: Params) -> Self {
+        Self { key, params, facts: Vec::new(), dial: Vec::new(), invite_expires: None }
+    }
 }
 
 /// The id of the mesh with these rules.
@@ -123,7 +133,7 @@ pub fn found(
     require_new(dir)?;
     params.check()?;
     let key = key(dir)?;
-    let mut enrollment = Enrollment { key, params, facts: Vec::new(), dial: Vec::new() };
+    let mut enrollment = Enrollment::new(key, params);
     let node = enrollment.key.node_id();
     let invite = if enrollment.params.is_root(&node) {
         Some(make_invite(&mut enrollment, addresses, Role::Sealer, uses, expires)?)
@@ -154,6 +164,20 @@ pub fn invite(
     let invite = make_invite(&mut enrollment, addresses, role, uses, expires)?;
     save(dir, &enrollment)?;
     Ok((enrollment, invite))
+}
+
+/// Names the node of this directory, while it does not run; the fact enters the store when it runs
+/// next.
+///
+/// # Errors
+/// `EnrollError`: the node runs (its lock is held), belongs to no mesh, or the name is not permitted.
+pub fn name(dir: &DataDir, name: &str) -> Result<(), EnrollError> {
+    let _lock = dir.lock()?;
+    let mut enrollment = load(dir)?.ok_or(EnrollError::NoMesh)?;
+    let node = enrollment.key.node_id();
+    let fact = sign(&enrollment, enrollment.key.signing(), Body::Name { node, name })?;
+    enrollment.facts.push(fact);
+    save(dir, &enrollment)
 }
 
 fn make_invite(
@@ -195,12 +219,9 @@ pub fn join(dir: &DataDir, invite: &Invite, name: &str) -> Result<Enrollment, En
         return Err(EnrollError::Expired);
     }
     let inviter = Some(invite.inviter);
-    let mut enrollment = Enrollment {
-        key: key(dir)?,
-        params: invite.params.clone(),
-        facts: Vec::new(),
-        dial: invite.addresses.iter().map(|a| (a.clone(), inviter)).collect(),
-    };
+    let mut enrollment = Enrollment::new(key(dir)?, invite.params.clone());
+    enrollment.dial = invite.addresses.iter().map(|a| (a.clone(), inviter)).collect();
+    enrollment.invite_expires = Some(invite.expires);
     let node = enrollment.key.node_id();
     if !enrollment.params.is_root(&node) {
         let role = invite.role;
@@ -220,8 +241,7 @@ pub fn load_or_open(dir: &DataDir) -> Result<Enrollment, EnrollError> {
     if let Some(enrollment) = load(dir)? {
         return Ok(enrollment);
     }
-    let enrollment =
-        Enrollment { key: key(dir)?, params: Params::open(), facts: Vec::new(), dial: Vec::new() };
+    let enrollment = Enrollment::new(key(dir)?, Params::open());
     save(dir, &enrollment)?;
     Ok(enrollment)
 }
@@ -235,6 +255,7 @@ fn save(dir: &DataDir, enrollment: &Enrollment) -> Result<(), EnrollError> {
         params: Hex(&codec::encode(&enrollment.params)).to_string(),
         facts: enrollment.facts.iter().map(|f| Hex(f.0.bytes()).to_string()).collect(),
         dial: enrollment.dial.iter().map(dial_entry).collect(),
+        invite_expires: enrollment.invite_expires.map(|time| time.0),
     };
     let text = serde_json::to_vec_pretty(&file).map_err(|e| DataDirError::io(&path, e.into()))?;
     write_atomically(&path, &text, 0o600).map_err(|e| DataDirError::io(&path, e))?;
@@ -257,15 +278,22 @@ pub fn load(dir: &DataDir) -> Result<Option<Enrollment>, EnrollError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(DataDirError::io(&path, e).into()),
     };
+    let mut text = Vec::new();
+    file.take(MESH_FILE_BYTES_MAX)
+        .read_to_end(&mut text)
+        .map_err(|e| DataDirError::io(&path, e))?;
     let damaged = |what: String| EnrollError::Damaged { path: path.clone(), what };
-    let file: MeshFile = serde_json::from_reader(file.take(MESH_FILE_BYTES_MAX))
-        .map_err(|e| damaged(e.to_string()))?;
     let key = keys::load(&dir.key_file())?
         .ok_or_else(|| damaged("the node's key beside it is missing".into()))?;
-    read(file, key).map(Some).map_err(damaged)
+    parse(&text, key).map(Some).map_err(damaged)
 }
 
-fn read(file: MeshFile, key: NodeKey) -> Result<Enrollment, String> {
+/// The content of a `mesh.json`, for the node with this key.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn parse(text: &[u8], key: NodeKey) -> Result<Enrollment, String> {
+    let file: MeshFile = serde_json::from_slice(text).map_err(|e| e.to_string())?;
     if file.schema != SCHEMA {
         return Err(format!("expected schema {SCHEMA}, got {}", file.schema));
     }
@@ -287,6 +315,7 @@ fn read(file: MeshFile, key: NodeKey) -> Result<Enrollment, String> {
     Ok(Enrollment {
         key,
         params,
+        invite_expires: file.invite_expires.map(UnixTime),
         facts: facts.collect::<Result<_, String>>()?,
         dial: dial
             .collect::<Result<_, _>>()

@@ -80,6 +80,7 @@ struct Inner {
     params: Params,
     mesh: MeshId,
     key: SigningKey,
+    invite_expires: Option<UnixTime>,
 }
 
 /// A running node. Clones are the same node.
@@ -102,6 +103,7 @@ pub(crate) struct HandleParts {
     pub(crate) params: Params,
     pub(crate) mesh: MeshId,
     pub(crate) key: SigningKey,
+    pub(crate) invite_expires: Option<UnixTime>,
 }
 
 impl NodeHandle {
@@ -116,6 +118,7 @@ impl NodeHandle {
             params: parts.params,
             mesh: parts.mesh,
             key: parts.key,
+            invite_expires: parts.invite_expires,
         }))
     }
 
@@ -248,6 +251,11 @@ impl NodeHandle {
     /// The mesh.
     pub fn mesh(&self) -> MeshId {
         self.0.mesh
+    }
+
+    /// When the invite expires that this node joined by, if it did.
+    pub fn invite_expires(&self) -> Option<UnixTime> {
+        self.0.invite_expires
     }
 
     /// This node.

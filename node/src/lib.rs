@@ -16,6 +16,7 @@ pub mod events;
 pub mod exit;
 pub mod handle;
 pub mod keys;
+pub mod outbox;
 pub mod problem;
 pub mod shutdown;
 pub mod store;

@@ -15,6 +15,16 @@ pub enum Code {
     Failed,
     /// A program's request or a user's argument cannot be understood.
     Usage,
+    /// An invite was cut off or mistyped.
+    InviteMistyped,
+    /// An invite's time is over.
+    InviteExpired,
+    /// An invite was used up.
+    InviteUsed,
+    /// An invite was taken back, or its maker was revoked.
+    InviteRevoked,
+    /// The other side belongs to another mesh.
+    WrongMesh,
     /// An id was cut so short that it fits several things.
     Ambiguous,
     /// No node answers at the address.
@@ -37,6 +47,12 @@ pub enum Code {
     NotMember,
     /// Only admins may do this.
     NotAdmin,
+    /// This node may only read.
+    Reader,
+    /// The membership was revoked.
+    Revoked,
+    /// Nobody could invite or revoke any more.
+    LastAdmin,
     /// Another rule of the mesh.
     Rule,
     /// The author was never admitted.
@@ -63,9 +79,14 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 32] = [
         Self::Failed,
         Self::Usage,
+        Self::InviteMistyped,
+        Self::InviteExpired,
+        Self::InviteUsed,
+        Self::InviteRevoked,
+        Self::WrongMesh,
         Self::Ambiguous,
         Self::NotReachable,
         Self::NotFound,
@@ -77,6 +98,9 @@ impl Code {
         Self::NotHolder,
         Self::NotMember,
         Self::NotAdmin,
+        Self::Reader,
+        Self::Revoked,
+        Self::LastAdmin,
         Self::Rule,
         Self::UnknownAuthor,
         Self::BadSignature,
@@ -95,6 +119,11 @@ impl Code {
         match self {
             Self::Failed => "failed",
             Self::Usage => "usage",
+            Self::InviteMistyped => "invite-mistyped",
+            Self::InviteExpired => "invite-expired",
+            Self::InviteUsed => "invite-used",
+            Self::InviteRevoked => "invite-revoked",
+            Self::WrongMesh => "wrong-mesh",
             Self::Ambiguous => "ambiguous-id",
             Self::NotReachable => "node-not-reachable",
             Self::NotFound => "not-found",
@@ -106,6 +135,9 @@ impl Code {
             Self::NotHolder => "not-holder",
             Self::NotMember => "not-member",
             Self::NotAdmin => "not-admin",
+            Self::Reader => "reader",
+            Self::Revoked => "revoked",
+            Self::LastAdmin => "last-admin",
             Self::Rule => "refused",
             Self::UnknownAuthor => "unknown-author",
             Self::BadSignature => "bad-signature",
@@ -142,7 +174,7 @@ impl Code {
     pub const fn exit(self) -> u8 {
         match self {
             Self::Failed => 1,
-            Self::Usage | Self::Ambiguous | Self::Method => 2,
+            Self::Usage | Self::InviteMistyped | Self::Ambiguous | Self::Method => 2,
             Self::NotReachable | Self::Stopping => 3,
             Self::NotFound => 4,
             Self::Malformed
@@ -152,6 +184,13 @@ impl Code {
             | Self::NotHolder
             | Self::NotMember
             | Self::NotAdmin
+            | Self::Reader
+            | Self::Revoked
+            | Self::LastAdmin
+            | Self::InviteExpired
+            | Self::InviteUsed
+            | Self::InviteRevoked
+            | Self::WrongMesh
             | Self::Rule
             | Self::UnknownAuthor
             | Self::BadSignature => 5,
@@ -167,12 +206,24 @@ impl Code {
     /// The HTTP status of an answer that carries it.
     pub const fn status(self) -> u16 {
         match self {
-            Self::Usage | Self::Ambiguous | Self::BadSignature => 400,
+            Self::Usage | Self::InviteMistyped | Self::Ambiguous | Self::BadSignature => 400,
             Self::NotPermitted => 401,
-            Self::NotMember | Self::NotAdmin | Self::UnknownAuthor => 403,
+            Self::NotMember
+            | Self::NotAdmin
+            | Self::Reader
+            | Self::Revoked
+            | Self::UnknownAuthor => 403,
             Self::NotFound => 404,
             Self::Method => 405,
-            Self::Held | Self::Free | Self::NotHolder | Self::Rule => 409,
+            Self::Held
+            | Self::Free
+            | Self::NotHolder
+            | Self::LastAdmin
+            | Self::InviteExpired
+            | Self::InviteUsed
+            | Self::InviteRevoked
+            | Self::WrongMesh
+            | Self::Rule => 409,
             Self::TooLarge => 413,
             Self::WrongHost => 421,
             Self::Malformed => 422,
@@ -289,6 +340,26 @@ impl From<Refusal> for Problem {
             Refusal::NotAdmin => Self::new(
                 Code::NotAdmin,
                 "only admins of the mesh may do this",
+                "run: cairn member list",
+            ),
+            Refusal::ReadOnly => Self::new(
+                Code::Storage,
+                "the disk has no room to spare, so this node only reads",
+                "free some space (see df -h); the node resumes by itself",
+            ),
+            Refusal::Reader => Self::new(
+                Code::Reader,
+                "this node was invited as a reader: it may not write",
+                "ask an admin for another invite, and join with it in a new --data-dir",
+            ),
+            Refusal::Revoked => Self::new(
+                Code::Revoked,
+                "this node's membership was revoked: it can be read, and writes no more",
+                "ask an admin for an invite, and join with it in a new --data-dir",
+            ),
+            Refusal::AuthorRevoked(node) => Self::new(
+                Code::Revoked,
+                format!("the membership of the author {node} was revoked"),
                 "run: cairn member list",
             ),
             Refusal::Stopping => {

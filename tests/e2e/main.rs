@@ -5,10 +5,17 @@
 mod behind;
 mod crash;
 mod custody;
+mod damage;
 mod demo;
+mod disk_full;
 mod import;
+mod members;
 mod mesh;
+mod power;
 mod restart;
 mod split;
 mod survivor;
+mod syscalls;
 mod walkthrough;
+mod weather;
+mod workload;

@@ -11,6 +11,7 @@ use cairn_core::store::{Batch, STORE_FORMAT, Table};
 use cairn_node::store::{Profile, Store};
 use serde_json::Value;
 use support::process::{Cairn, Ran, binary, command, eventually};
+use support::small_disk::SmallDisk;
 
 /// Runs `run` on a directory until it ends by itself: the exit status and the error document.
 fn run(dir: &Path, flags: &[&str]) -> (Option<i32>, Value) {
@@ -177,36 +178,6 @@ fn a_store_of_a_newer_format_is_refused_and_left_alone() {
     assert!(quarantined(&node.dir()).is_empty());
 }
 
-/// A small filesystem, gone with this value.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// None where this process may not mount.
-    fn mount(at: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let options = format!("size={size}");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(&at)
-            .stderr(Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(at))
-    }
-
-    fn grow(&self, size: &str) {
-        let options = format!("remount,size={size}");
-        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status();
-        assert!(status.unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily, as a process that a failed test leaves may still have it open.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
-
 /// Where nothing may be mounted, a limit on the size of files stands for the full disk.
 fn without_mounting(node: &mut Cairn) {
     let script = "trap '' XFSZ; ulimit -f 4; exec \"$@\"";
@@ -221,30 +192,37 @@ fn without_mounting(node: &mut Cairn) {
 }
 
 #[test]
-fn a_full_disk_ends_the_node_with_8_and_loses_nothing_that_was_acknowledged() {
+fn a_disk_that_fills_up_stops_writing_and_loses_nothing_that_was_acknowledged() {
     let mut node = founded("full");
-    let db = node.file("small-disk", "");
-    fs::remove_file(&db).unwrap();
-    let Some(disk) = SmallDisk::mount(db.clone(), "12m") else {
+    let Some(disk) = SmallDisk::mount(node.dir().with_file_name("small-disk"), "64m") else {
         return without_mounting(&mut node);
     };
-    let store = db.join("db");
+    let store = disk.path().join("db");
     let flags = ["--db", store.to_str().unwrap(), "--profile", "tiny"];
     node.start(&flags);
     let client = node.client();
     let text = "x".repeat(12_000);
-    let kept: Vec<String> = (0..4_000).map_while(|n| client.note(&format!("{n} {text}"))).collect();
-    assert!(kept.len() > 10, "{}", kept.len());
-    assert!(kept.len() < 4_000, "the disk was never full");
-    let (code, _) = node.wait(60);
-    assert_eq!(code, Some(8));
+    let kept: Vec<String> = (0..9_000).map_while(|n| client.note(&format!("{n} {text}"))).collect();
+    assert!(kept.len() > 100, "{}", kept.len());
+    assert!(kept.len() < 9_000, "the disk was never full");
+    assert_eq!(node.get("/v1/status")["state"], "read-only");
     let log = fs::read_to_string(node.dir().with_file_name("log")).unwrap();
-    assert!(log.contains("is full") && log.contains("free some space"), "{log}");
-    disk.grow("200m");
+    assert!(log.contains("no room to spare"), "{log}");
+    // Also after a start without room.
+    node.stop();
+    disk.fill(8 << 20);
     node.start(&flags);
+    eventually("it sees that there is no room", 30, || client_refused(&node));
+    disk.grow("300m");
+    eventually("there is room again", 30, || node.client().note("there is room again"));
     for id in &kept {
         assert!(node.try_get(&format!("/v1/facts/{id}")).is_some(), "{id} was acknowledged");
     }
-    assert!(node.client().note("there is room again").is_some());
     node.stop();
+}
+
+fn client_refused(node: &Cairn) -> Option<()> {
+    let body = r#"{"topic": "note", "text": "is there room?"}"#;
+    let (status, _) = node.client().post("/v1/facts", body)?;
+    (status == 507).then_some(())
 }

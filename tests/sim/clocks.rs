@@ -2,7 +2,7 @@
 
 use support::checkers::{nobody_blamed, same_ledger, sealed};
 
-use crate::mesh::{note, private, star};
+use support::mesh::{note, private, star};
 
 const HOUR: i64 = 3_600_000;
 

@@ -5,7 +5,7 @@ use cairn_core::wire::CloseCode;
 use support::checkers::nobody_blamed;
 use support::world::World;
 
-use crate::mesh::{private, star};
+use support::mesh::{private, star};
 
 /// Links that were closed because there was another one.
 fn duplicates(world: &World) -> usize {
@@ -20,9 +20,9 @@ fn a_new_pair_makes_one_connection() {
     for others in [1, 2] {
         let mut world = star(7, private(), 0);
         let mesh = world.mesh();
-        let founder = cairn_core::testing::TestNode { key: crate::mesh::key(0), mesh };
+        let founder = cairn_core::testing::TestNode { key: support::mesh::key(0), mesh };
         for n in 1..=others {
-            let key = crate::mesh::key(n);
+            let key = support::mesh::key(n);
             let admit = founder.admit(key.node_id(), cairn_core::fact::Role::Sealer);
             world.add_node(key, &[0], &[admit]);
             world.run(20_000);

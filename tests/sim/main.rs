@@ -7,6 +7,7 @@ mod converge;
 mod custody;
 mod links;
 mod majority;
+mod membership;
 mod scale;
 mod seeds;
 mod silence;

@@ -19,8 +19,8 @@ fn up(world: &World) -> impl Iterator<Item = usize> + '_ {
 /// Whether all nodes that are up and honest have the same facts and the same tip.
 pub fn agree(world: &World) -> bool {
     let mut states = world.honest().map(|n| {
-        let view = world.nodes[n].view();
-        (view.set_row().unwrap().summary, view.tip_row().unwrap().unwrap().tip)
+        let status = world.nodes[n].engine().unwrap().status();
+        (status.facts, status.tip)
     });
     let Some(first) = states.next() else {
         return true;
@@ -35,8 +35,15 @@ pub fn settled(world: &World) -> bool {
 
 /// The same chain and state on all honest nodes that are up, byte for byte.
 pub fn same_ledger(world: &World) {
-    let tables =
-        [Table::Chain, Table::History, Table::Item, Table::Member, Table::Invite, Table::Known];
+    let tables = [
+        Table::Chain,
+        Table::History,
+        Table::Item,
+        Table::Member,
+        Table::Invite,
+        Table::Known,
+        Table::Revoked,
+    ];
     let mut nodes = world.honest();
     let Some(first) = nodes.next() else { return };
     let first = world.nodes[first].view();
@@ -52,6 +59,17 @@ pub fn same_ledger(world: &World) {
             assert_eq!(first.body(&id), view.body(&id), "node {n}, body {height}");
         }
     }
+}
+
+/// No node that is up has a link to a key that its set knows to be revoked.
+pub fn revoked_cut_off(world: &World) -> bool {
+    up(world).all(|n| {
+        let view = world.nodes[n].view();
+        let linked = |node: &NodeId| view.revoked(node).unwrap().is_some();
+        let peers = &world.nodes[n].engine().unwrap().status().peers;
+        let mut live = peers.iter().filter(|peer| peer.connected).filter_map(|peer| peer.node);
+        !live.any(|node| linked(&node))
+    })
 }
 
 /// How a fact stands on a node.
@@ -85,14 +103,20 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
                     | CloseCode::WrongMesh
                     | CloseCode::RulesVersion
                     | CloseCode::Protocol
-                    | CloseCode::NotMember
-                    | CloseCode::Revoked
             );
+            // Where somebody was revoked these two are right.
+            let expels = matches!(code, CloseCode::NotMember | CloseCode::Revoked);
+            let blames = blames || (expels && !anybody_revoked(world));
             (blames && !evil.contains(node)).then(|| format!("{event:?}"))
         }
         Event::BlockRefused { .. } if evil.is_empty() => Some(format!("{event:?}")),
         _ => None,
     }
+}
+
+fn anybody_revoked(world: &World) -> bool {
+    let any = |view: &dyn View| view.scan(Table::Revoked, &[], &[0xff; 33], 1).unwrap();
+    world.nodes.iter().any(|node| !any(node.view()).is_empty())
 }
 
 /// No honest node ever accused another.

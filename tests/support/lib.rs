@@ -1,7 +1,8 @@
 //! Support for Cairn's tests: a whole mesh in virtual time from one seed, and real processes.
 //!
 //! The simulated world runs the real engine on a simulated network and disk; nothing else is
-//! simulated. One seed gives one run.
+//! simulated. One seed gives one run. Without the feature `node` only what needs core is here, so that
+//! a fuzzer builds in seconds.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,9 +10,12 @@ pub mod attack;
 pub mod checkers;
 pub mod disk;
 pub mod evil;
+pub mod fuzz;
 pub mod mesh;
 pub mod model;
 mod net;
+#[cfg(feature = "processes")]
+pub mod power;
 #[cfg(feature = "processes")]
 pub mod process;
 pub mod random;
@@ -19,5 +23,9 @@ pub mod random;
 pub mod relay;
 pub mod scale;
 mod schedule;
+#[cfg(feature = "processes")]
+pub mod small_disk;
+#[cfg(feature = "processes")]
+pub mod strace;
 pub mod torture;
 pub mod world;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cairn_core::block::Block;
 use cairn_core::fact::{Body, EncodedFact, Role};
 use cairn_core::id::{FactId, NodeId};
 use cairn_core::ledger::read::Read;
@@ -20,8 +21,10 @@ pub struct Model {
     /// Every custody fact of an item and who held it then.
     items: BTreeMap<String, Vec<(FactId, Option<NodeId>)>>,
     roles: BTreeMap<NodeId, Role>,
-    /// Role, uses left, last time.
-    invites: BTreeMap<NodeId, (Role, u32, UnixTime)>,
+    names: BTreeMap<NodeId, String>,
+    revoked: BTreeSet<NodeId>,
+    /// Role, uses left, last time, who made it.
+    invites: BTreeMap<NodeId, (Role, u32, UnixTime, NodeId)>,
     sealed: BTreeMap<FactId, Height>,
     time: UnixTime,
 }
@@ -35,6 +38,8 @@ impl Model {
             open: params.admission == Admission::Open,
             items: BTreeMap::new(),
             roles: params.roots.iter().map(|root| (*root, Role::Admin)).collect(),
+            names: BTreeMap::new(),
+            revoked: BTreeSet::new(),
             invites: BTreeMap::new(),
             sealed: BTreeMap::new(),
             time: params.time,
@@ -54,35 +59,86 @@ impl Model {
         model
     }
 
-    /// Makes a fact true if it may be; says whether.
-    fn take(&mut self, encoded: &EncodedFact) -> bool {
-        let (id, fact) = (encoded.id(), encoded.fact());
-        let role = self.roles.get(&fact.author).copied();
-        let writes = self.open || role.is_some_and(Role::writes);
-        match fact.body {
-            Body::Record { .. } | Body::Relation { .. } => writes,
+    /// Whether a block on top, of facts that a store holds, may be: each fact in its turn, and none
+    /// that is sealed already.
+    pub fn permits(&self, view: &MemStore, block: &Block) -> bool {
+        let mut next = self.clone();
+        next.time = block.header.time;
+        block.facts.iter().all(|id| {
+            let (_, fact) = view.fact(id).unwrap().unwrap();
+            next.sealed.insert(*id, block.header.height).is_none() && next.take(&fact)
+        })
+    }
+
+    /// The role of a key that was not revoked.
+    fn role(&self, node: &NodeId) -> Option<Role> {
+        self.roles.get(node).copied().filter(|_| !self.revoked.contains(node))
+    }
+
+    fn is_last_sealer(&self, node: &NodeId) -> bool {
+        let seals = |node: &NodeId| self.role(node).is_some_and(Role::seals);
+        seals(node) && self.roles.keys().filter(|other| seals(other)).count() == 1
+    }
+
+    /// Makes a fact about who belongs true if it may be; says whether.
+    fn take_membership(&mut self, author: NodeId, role: Option<Role>, body: &Body<'_>) -> bool {
+        let admin = role == Some(Role::Admin);
+        let gone = |key: &NodeId| self.revoked.contains(key);
+        match *body {
             Body::Invite { key, role: gives, uses, expires } => {
-                let ok = role == Some(Role::Admin) && !self.invites.contains_key(&key);
+                let ok = admin && !self.invites.contains_key(&key) && !gone(&key);
                 if ok {
-                    self.invites.insert(key, (gives, uses, expires));
+                    self.invites.insert(key, (gives, uses, expires, author));
                 }
                 ok
             }
             Body::Admit { node, role: gives, .. } => {
-                let admin = role == Some(Role::Admin);
-                let time = self.time;
-                let invite = self.invites.get_mut(&fact.author).filter(|_| !admin);
-                let invited = invite
-                    .as_ref()
-                    .is_some_and(|(role, left, last)| *role == gives && *left > 0 && time <= *last);
-                let ok = (admin || invited) && !self.roles.contains_key(&node);
+                let new = !gone(&node) && !gone(&author) && !self.roles.contains_key(&node);
+                let invite = self.invites.get(&author).filter(|_| !admin);
+                let invited = invite.is_some_and(|(role, left, last, by)| {
+                    *role == gives && *left > 0 && self.time <= *last && !gone(by)
+                });
+                let ok = (admin || invited) && new;
                 if ok {
                     self.roles.insert(node, gives);
-                    if let Some((_, left, _)) = invite {
-                        *left -= 1;
-                    }
+                }
+                if ok
+                    && invited
+                    && let Some((_, left, ..)) = self.invites.get_mut(&author)
+                {
+                    *left -= 1;
                 }
                 ok
+            }
+            Body::Revoke { node } => {
+                let may = admin || (role.is_some() && author == node);
+                let ok = may && !gone(&node) && !self.is_last_sealer(&node);
+                if ok {
+                    self.revoked.insert(node);
+                }
+                ok
+            }
+            Body::Name { node, name } => {
+                let own = author == node && role.is_some_and(Role::writes);
+                let ok = (admin || own) && self.role(&node).is_some();
+                if ok {
+                    self.names.insert(node, name.into());
+                }
+                ok
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes a fact true if it may be; says whether.
+    fn take(&mut self, encoded: &EncodedFact) -> bool {
+        let (id, fact) = (encoded.id(), encoded.fact());
+        let role = self.role(&fact.author);
+        let writes = self.open || role.is_some_and(Role::writes);
+        match fact.body {
+            Body::Record { .. } | Body::Relation { .. } => writes,
+            Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. } | Body::Name { .. } => {
+                self.take_membership(fact.author, role, &fact.body)
             }
             Body::Request { item, follows, .. } => {
                 let free = self.holder(item).is_none();
@@ -95,7 +151,7 @@ impl Model {
             }
             Body::Transfer { item, follows, to, .. } => {
                 let may = self.holder(item) == Some(fact.author)
-                    && (self.open || self.roles.get(&to).copied().is_some_and(Role::writes));
+                    && (self.open || self.role(&to).is_some_and(Role::writes));
                 writes && may && self.pass(item, Some(follows), id, Some(to))
             }
         }
@@ -127,12 +183,16 @@ impl Model {
             let row = view.custody(item).unwrap().unwrap();
             assert_eq!(Some(&(row.latest, row.holder)), log.last(), "{item}");
         }
-        assert_eq!(view.len(Table::Member), self.roles.len());
-        for (node, role) in &self.roles {
-            assert_eq!(view.member(node).unwrap().unwrap().role, *role);
+        let keys: BTreeSet<_> = self.roles.keys().chain(&self.revoked).collect();
+        assert_eq!(view.len(Table::Member), keys.len());
+        for node in keys {
+            let row = view.member(node).unwrap().unwrap();
+            assert_eq!(row.role, self.roles.get(node).copied().unwrap_or(Role::Reader));
+            assert_eq!(row.in_force(), !self.revoked.contains(node));
+            assert!(self.names.get(node).is_none_or(|name| *name == row.name));
         }
         assert_eq!(view.len(Table::Invite), self.invites.len());
-        for (key, (role, left, expires)) in &self.invites {
+        for (key, (role, left, expires, _)) in &self.invites {
             let row = view.invite(key).unwrap().unwrap();
             assert_eq!((row.role, row.uses_left, row.expires), (*role, *left, *expires));
         }
@@ -152,7 +212,10 @@ impl Model {
                 }
                 FactState::Conflict(_, reject) => {
                     conflict += 1;
-                    assert!(!self.clone().take(&fact), "{id} could be sealed, but: {reject}");
+                    // What the set knows of revocations counts before the chain has them.
+                    let ahead = ["revoked", "already-revoked", "invite-void"];
+                    let barred = ahead.contains(&reject.code()) || !self.clone().take(&fact);
+                    assert!(barred, "{id} could be sealed, but: {reject}");
                 }
                 FactState::Pending => {}
             }

@@ -9,7 +9,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -64,7 +64,19 @@ pub fn binary() -> PathBuf {
 
 /// A command of the binary that sees nothing of this machine's settings.
 pub fn command() -> Command {
-    let mut command = Command::new(binary());
+    wrapped(&[])
+}
+
+/// The same, run by another program that gets the binary and its arguments after its own.
+fn wrapped(wrapper: &[String]) -> Command {
+    let mut command = match wrapper {
+        [] => Command::new(binary()),
+        [program, args @ ..] => {
+            let mut command = Command::new(program);
+            command.args(args).arg(binary());
+            command
+        }
+    };
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         let mine = text.starts_with("CAIRN_") && text != "CAIRN_LOG";
@@ -110,6 +122,7 @@ pub struct Cairn {
     pub name: String,
     home: TempDir,
     child: Option<Child>,
+    wrapper: Vec<String>,
     listen: SocketAddr,
     http: SocketAddr,
     agent: Agent,
@@ -131,6 +144,7 @@ impl Cairn {
             name: name.into(),
             home: TempDir::with_prefix(format!("cairn-e2e-{name}-")).unwrap(),
             child: None,
+            wrapper: Vec::new(),
             listen,
             http: "127.0.0.1:0".parse().unwrap(),
             agent: agent.build().new_agent(),
@@ -144,6 +158,17 @@ impl Cairn {
 
     fn log(&self) -> PathBuf {
         self.home.path().join("log")
+    }
+
+    /// What it logged since it was made.
+    pub fn logged(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// From its next start on, this program runs it: it gets the binary and its arguments after its
+    /// own, and must become it, keeping the process id. Nothing: it runs by itself.
+    pub fn under(&mut self, wrapper: Vec<String>) {
+        self.wrapper = wrapper;
     }
 
     /// Where it listens for peers; port 0 before its first start.
@@ -160,7 +185,10 @@ impl Cairn {
 
     /// A command on this node's data directory.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = command();
+        self.with(command(), args)
+    }
+
+    fn with(&self, mut command: Command, args: &[&str]) -> Command {
         command.arg("--data-dir").arg(self.dir()).args(args).env("HOME", self.home.path());
         command
     }
@@ -179,18 +207,29 @@ impl Cairn {
 
     /// Starts it with these flags of `run`, on the ports it had before, and waits for its API.
     pub fn start(&mut self, flags: &[&str]) {
+        let started = self.launch(flags);
+        assert!(started.is_ok(), "{} ended at once: {started:?}", self.name);
+    }
+
+    /// The same, but it may end before it serves its API.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub fn launch(&mut self, flags: &[&str]) -> Result<(), ExitStatus> {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
         let (listen, http) = (self.listen.to_string(), self.http.to_string());
-        let mut command = self.command(&["run", "--listen", &listen, "--http", &http]);
+        let args = ["run", "--listen", &listen, "--http", &http];
+        let mut command = self.with(wrapped(&self.wrapper), &args);
         command.args(flags).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().unwrap();
         let pid = child.id();
         self.child = Some(child);
         let what = format!("{} serves its API", self.name);
-        eventually(&what, START_SECONDS, || {
-            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "{} ended at once: {ended:?}", self.name);
+        let ended = eventually(&what, START_SECONDS, || {
+            if let Some(ended) = self.child.as_mut().unwrap().try_wait().unwrap() {
+                return Some(Err(ended));
+            }
             let file = File::open(self.dir().join("runtime.json")).ok()?;
             let runtime: Value = serde_json::from_reader(file).ok()?;
             if runtime["pid"] != pid {
@@ -198,8 +237,12 @@ impl Cairn {
             }
             self.listen = runtime["mesh"].as_str()?.parse().unwrap();
             self.http = runtime["http"].as_str()?.parse().unwrap();
-            self.try_get("/healthz")
+            self.try_get("/healthz").map(|_| Ok(()))
         });
+        if ended.is_err() {
+            self.child = None;
+        }
+        ended
     }
 
     /// Whether its process is there.

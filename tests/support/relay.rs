@@ -1,102 +1,213 @@
-//! A network between real nodes that can be cut: every node has a private address, where it
+//! A network between real nodes with bad weather: every node has a private address, where it
 //! listens, and a public one, which is all that others ever learn of it. A packet to a public
 //! address leaves the relay from the sender's public one, so that addresses which nodes tell each
 //! other lead through the relay too, and no pair of nodes meets behind its back.
 //!
-//! Private addresses are 127.0.1.n, public ones 127.0.2.n with the same port: all of 127/8 is
-//! loopback on Linux, without any configuration.
+//! Packets can be lost, doubled, late, out of order, and stopped in one direction or both; a node's
+//! public address can change like behind a router that was restarted.
+//!
+//! Private addresses are 127.0.1.n, public ones 127.0.2.n with the same port at first: all of 127/8
+//! is loopback on Linux, without any configuration.
+
+mod late;
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::random::Random;
+use late::{Late, Packet};
+
 /// The largest UDP packet.
 const PACKET: usize = 65_536;
-/// How soon a thread notices that the relay ends.
+/// How soon a thread notices that the relay ends, or that its socket is nobody's address any more.
 const NOTICE: Duration = Duration::from_millis(100);
 /// Ports tried until one is free on both addresses.
 const TRIES: usize = 64;
 
-struct Place {
-    private: SocketAddr,
-    public: SocketAddr,
-    socket: UdpSocket,
+/// What happens to every packet.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Weather {
+    /// Of a hundred packets, so many are lost.
+    pub loss: u64,
+    /// Of a hundred packets, so many arrive twice.
+    pub doubled: u64,
+    /// Every packet takes this long.
+    pub delay: Duration,
+    /// And up to this much longer, each its own time, so that they overtake each other.
+    pub jitter: Duration,
 }
 
-#[derive(Default)]
+struct Place {
+    private: SocketAddr,
+    public: Arc<UdpSocket>,
+}
+
 struct Net {
-    places: Vec<Arc<Place>>,
-    /// Pairs that cannot hear each other.
+    places: Vec<Place>,
+    /// Who is not heard by whom.
     cut: HashSet<(usize, usize)>,
+    weather: Weather,
+    random: Random,
 }
 
 impl Net {
-    /// The way of a packet that came from a private address to the public address of `to`.
-    fn way(&self, from: SocketAddr, to: usize) -> Option<(Arc<Place>, Arc<Place>)> {
+    /// The way of a packet that came from a private address to the public address of `to`: the
+    /// socket it leaves from, and where it goes.
+    fn way(&self, from: SocketAddr, to: usize) -> Option<(Arc<UdpSocket>, SocketAddr)> {
         let sender = self.places.iter().position(|place| place.private == from)?;
         let open = !self.cut.contains(&(sender, to));
-        open.then(|| (self.places[sender].clone(), self.places[to].clone()))
+        open.then(|| (self.places[sender].public.clone(), self.places[to].private))
+    }
+
+    /// How late each copy of a packet is; no copy if it is lost.
+    fn copies(&mut self) -> Vec<Duration> {
+        let weather = self.weather;
+        if self.random.chance(weather.loss) {
+            return Vec::new();
+        }
+        let copies = 1 + usize::from(self.random.chance(weather.doubled));
+        let jitter = weather.jitter.as_micros() as u64;
+        let mut late = || weather.delay + Duration::from_micros(self.random.below(jitter + 1));
+        std::iter::repeat_with(&mut late).take(copies).collect()
     }
 }
 
 /// The relay; its threads end when it is dropped.
-#[derive(Default)]
 pub struct Relay {
     net: Arc<Mutex<Net>>,
     stop: Arc<AtomicBool>,
+    carried: Arc<AtomicU64>,
+    late: Late,
     threads: Vec<JoinHandle<()>>,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        let net = Net {
+            places: Vec::new(),
+            cut: HashSet::new(),
+            weather: Weather::default(),
+            random: Random::new(7),
+        };
+        let net = Arc::new(Mutex::new(net));
+        let (late, postman) = Late::start();
+        Self { net, stop: Arc::default(), carried: Arc::default(), late, threads: vec![postman] }
+    }
 }
 
 impl Relay {
     /// A new place: where its node listens, and where others find it.
     pub fn place(&mut self) -> (SocketAddr, SocketAddr) {
-        let number = self.threads.len();
+        let number = self.net.lock().unwrap().places.len();
         let host = u8::try_from(number + 1).unwrap();
-        let place = Arc::new((0..TRIES).find_map(|_| place(host)).unwrap());
-        let addresses = (place.private, place.public);
-        self.net.lock().unwrap().places.push(place.clone());
-        let (net, stop) = (self.net.clone(), self.stop.clone());
-        self.threads.push(std::thread::spawn(move || carry(number, &place, &net, &stop)));
-        addresses
+        let (private, socket) = (0..TRIES).find_map(|_| pair(host)).unwrap();
+        let public = socket.local_addr().unwrap();
+        let socket = Arc::new(socket);
+        self.net.lock().unwrap().places.push(Place { private, public: socket.clone() });
+        self.carry(number, socket);
+        (private, public)
+    }
+
+    /// Gives a node another public port. Nothing that is sent to the old one arrives any more.
+    pub fn rebind(&mut self, number: usize) {
+        let socket = Arc::new(socket(u8::try_from(number + 1).unwrap()));
+        self.net.lock().unwrap().places[number].public = socket.clone();
+        self.carry(number, socket);
+    }
+
+    fn carry(&mut self, number: usize, socket: Arc<UdpSocket>) {
+        let carrier = Carrier {
+            number,
+            socket,
+            net: self.net.clone(),
+            stop: self.stop.clone(),
+            carried: self.carried.clone(),
+            late: self.late.clone(),
+        };
+        self.threads.push(std::thread::spawn(move || carrier.run()));
+    }
+
+    /// Changes the weather.
+    pub fn weather(&self, weather: Weather) {
+        self.net.lock().unwrap().weather = weather;
+    }
+
+    /// Packets that found their way so far, lost ones not counted.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// Cuts every link between the two groups, by the order in which places were made.
     pub fn cut(&self, one: &[usize], other: &[usize]) {
-        let mut net = self.net.lock().unwrap();
-        for (a, b) in one.iter().flat_map(|a| other.iter().map(move |b| (*a, *b))) {
-            net.cut.extend([(a, b), (b, a)]);
-        }
+        self.silence(one, other);
+        self.silence(other, one);
     }
 
-    /// Makes every link whole.
-    pub fn heal(&self) {
-        self.net.lock().unwrap().cut.clear();
+    /// Nothing that these send arrives at those; the other direction stays.
+    pub fn silence(&self, these: &[usize], those: &[usize]) {
+        let mut net = self.net.lock().unwrap();
+        net.cut.extend(these.iter().flat_map(|a| those.iter().map(move |b| (*a, *b))));
     }
+
+    /// Makes every link whole and the weather fine.
+    pub fn heal(&self) {
+        let mut net = self.net.lock().unwrap();
+        net.cut.clear();
+        net.weather = Weather::default();
+    }
+}
+
+fn socket(host: u8) -> UdpSocket {
+    let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 2, host), 0)).unwrap();
+    socket.set_read_timeout(Some(NOTICE)).unwrap();
+    socket
 }
 
 /// A port that is free on both addresses; the node takes the private one right after.
-fn place(host: u8) -> Option<Place> {
-    let socket = UdpSocket::bind((Ipv4Addr::new(127, 0, 2, host), 0)).unwrap();
-    socket.set_read_timeout(Some(NOTICE)).unwrap();
-    let public = socket.local_addr().unwrap();
-    let private = SocketAddr::from((Ipv4Addr::new(127, 0, 1, host), public.port()));
+fn pair(host: u8) -> Option<(SocketAddr, UdpSocket)> {
+    let socket = socket(host);
+    let port = socket.local_addr().unwrap().port();
+    let private = SocketAddr::from((Ipv4Addr::new(127, 0, 1, host), port));
     UdpSocket::bind(private).ok()?;
-    Some(Place { private, public, socket })
+    Some((private, socket))
 }
 
-fn carry(number: usize, place: &Place, net: &Mutex<Net>, stop: &AtomicBool) {
-    let mut packet = vec![0; PACKET];
-    while !stop.load(Ordering::Relaxed) {
-        let Ok((length, from)) = place.socket.recv_from(&mut packet) else {
-            continue;
-        };
-        let way = net.lock().unwrap().way(from, number);
-        if let Some((sender, receiver)) = way {
-            // A packet that cannot be sent is lost, as on any network.
-            let _ = sender.socket.send_to(&packet[..length], receiver.private);
+/// Takes what is sent to a public address.
+struct Carrier {
+    number: usize,
+    socket: Arc<UdpSocket>,
+    net: Arc<Mutex<Net>>,
+    stop: Arc<AtomicBool>,
+    carried: Arc<AtomicU64>,
+    late: Late,
+}
+
+impl Carrier {
+    fn run(&self) {
+        let mut packet = vec![0; PACKET];
+        while !self.stop.load(Ordering::Relaxed) {
+            let received = self.socket.recv_from(&mut packet);
+            let mut net = self.net.lock().unwrap();
+            if !Arc::ptr_eq(&net.places[self.number].public, &self.socket) {
+                return;
+            }
+            let Ok((length, from)) = received else {
+                continue;
+            };
+            let Some((socket, to)) = net.way(from, self.number) else {
+                continue;
+            };
+            let copies = net.copies();
+            drop(net);
+            for late in copies {
+                self.carried.fetch_add(1, Ordering::Relaxed);
+                let bytes = packet[..length].to_vec();
+                self.late.send(late, Packet { socket: socket.clone(), to, bytes });
+            }
         }
     }
 }
@@ -104,6 +215,7 @@ fn carry(number: usize, place: &Place, net: &Mutex<Net>, stop: &AtomicBool) {
 impl Drop for Relay {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.late.stop();
         for thread in self.threads.drain(..) {
             // Its panic has been shown already.
             let _ = thread.join();

@@ -2,11 +2,10 @@
 //! every merge; with it, what runs before a release.
 
 use std::path::Path;
-use std::process::Command;
 
 use crate::process::{self, Failure, cargo, works};
 use crate::steps::Steps;
-use crate::{bare, dist, install, purity, sim, test, tidy};
+use crate::{bare, dist, fuzz, install, miri, purity, sim, test, tidy};
 
 /// Feature sets that compile different code; each is linted apart.
 const LINTED: [&[&str]; 4] = [
@@ -17,6 +16,8 @@ const LINTED: [&[&str]; 4] = [
 ];
 /// Seeds per behavior before a release.
 const MANY_SEEDS: &str = "500";
+/// Seconds of fuzzing per target before a release.
+const FUZZ_SECONDS: &str = "30";
 /// A 32-bit target whose tests run natively: numbers in the codec differ in width there.
 const NARROW_TARGET: &str = "i686-unknown-linux-gnu";
 
@@ -42,7 +43,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         steps.step("deny", deny);
         steps.step("sim", || sim::run(&["--seeds".into(), MANY_SEEDS.into()]));
         steps.step("narrow", narrow);
-        steps.step("miri", miri);
+        steps.step("miri", || miri::run(&[]));
+        steps.step("fuzz", || fuzz::run(&["--seconds".into(), FUZZ_SECONDS.into()]));
         steps.step("dist", || dist::run(&[]));
     } else {
         steps.step("aarch64", || dist::quick("aarch64"));
@@ -88,20 +90,4 @@ fn narrow() -> Result<(), Failure> {
     let is_there = Path::new("/usr/lib32/libc.so").exists();
     install::debian("a 32-bit C library", is_there, &["gcc-multilib"])?;
     process::run(&mut test::tests(&["-p", "cairn-core", "--target", NARROW_TARGET]))
-}
-
-/// The codec's tests under Miri, where a nightly has it.
-fn miri() -> Result<(), Failure> {
-    let miri = ["run", "nightly", "cargo", "miri"];
-    let add = ["component", "add", "--toolchain", "nightly", "miri", "rust-src"];
-    if !works("rustup", &add) {
-        eprintln!("\n*** NOT CHECKED: there is no nightly with Miri here.");
-        eprintln!("*** rustup toolchain install nightly -c miri -c rust-src --profile minimal");
-        return Ok(());
-    }
-    let mut command = Command::new("rustup");
-    command.args(miri).args(["test", "-p", "cairn-core", "--lib", "codec::"]);
-    // Miri is slow, and isolation hides the file in which proptest keeps its failures.
-    command.env("PROPTEST_CASES", "16").env("MIRIFLAGS", "-Zmiri-disable-isolation");
-    process::run(command.env_remove("RUSTUP_TOOLCHAIN").current_dir(process::root()))
 }

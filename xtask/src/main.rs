@@ -10,7 +10,9 @@ mod bench;
 mod ci;
 mod demo;
 mod dist;
+mod fuzz;
 mod install;
+mod miri;
 mod mutants;
 mod planted;
 mod process;
@@ -36,6 +38,8 @@ cargo xtask VERB [ARGS]
   bare                builds tier 0 for a Cortex-M4 and runs it in QEMU
   dist [BOARD]        builds, checks and tries the static binary of one board or of all
   bench [ARGS]        runs the benchmarks
+  fuzz [--seconds N] [TARGET...]  fuzzes each target (or these) for N seconds, with libFuzzer
+  miri                runs core's tests under Miri: 64 bit, 32 bit, big-endian
   demo [ARGS]         cairn demo
   ci [--full]         everything above that must pass before a merge; --full before a release
 
@@ -55,6 +59,8 @@ fn main() -> ExitCode {
         "ci" => ci::run(rest),
         "demo" => demo::run(rest),
         "dist" => dist::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "miri" => miri::run(rest),
         "mutants" => mutants::run(rest),
         "purity" => purity::run(rest),
         "sim" => sim::run(rest),

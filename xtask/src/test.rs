@@ -7,11 +7,17 @@
 use std::env;
 use std::process::Command;
 
-use crate::process::{self, Failure, cargo, has_nextest, target_dir};
+use crate::install;
+use crate::process::{self, Failure, cargo, has_nextest, target_dir, works};
 
-/// What makes the end-to-end tests try harder: times that all nodes are killed, and blocks to be
-/// behind.
-const THOROUGH: [(&str, &str); 2] = [("CAIRN_KILLS", "20"), ("CAIRN_BEHIND", "10000")];
+/// What makes the end-to-end tests try harder: times that all nodes are killed, blocks to be behind,
+/// system calls of each kind that strike a node (all), and moments at which the power is cut.
+const THOROUGH: [(&str, &str); 4] = [
+    ("CAIRN_KILLS", "20"),
+    ("CAIRN_BEHIND", "10000"),
+    ("CAIRN_SYSCALLS", "1000000"),
+    ("CAIRN_CUTS", "200"),
+];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     run_with(args, &[])
@@ -19,6 +25,10 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
 
 /// The same, with the longest end-to-end tests there are.
 pub(crate) fn thorough(args: &[String]) -> Result<(), Failure> {
+    // Without it, the tests that need it say that they checked nothing.
+    if let Err(failure) = install::debian("strace", works("strace", &["-V"]), &["strace"]) {
+        eprintln!("{failure}");
+    }
     run_with(args, &THOROUGH)
 }
 

@@ -93,6 +93,18 @@ pub enum Command {
         /// Until when.
         expires: UnixTime,
     },
+    /// Makes a `Revoke` fact.
+    Revoke {
+        /// A member, or the public half of an invite.
+        key: NodeId,
+    },
+    /// Makes a `Name` fact.
+    Name {
+        /// A member.
+        node: NodeId,
+        /// What people shall call it.
+        name: String,
+    },
     /// Asks every peer for what we miss, now.
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
@@ -118,4 +130,6 @@ pub enum Input<'a> {
     Sealed(JobId, Option<Box<Header>>),
     /// This batch and all before it survive a power cut.
     Durable(BatchId),
+    /// The disk has no room to spare (nothing is to be written), or has it again.
+    ReadOnly(bool),
 }

@@ -23,7 +23,9 @@ mod orphans;
 mod output;
 mod presync;
 mod promises;
+mod read_only;
 mod requests;
+mod revoked;
 mod sealing;
 mod serve;
 mod status;
@@ -43,6 +45,7 @@ use conns::Conns;
 use orphans::Orphans;
 use promises::{Promise, Promises};
 use requests::Requests;
+use revoked::Revocations;
 use sealing::Sealing;
 use strangers::Strangers;
 
@@ -53,7 +56,7 @@ use crate::ledger::rows::SetRow;
 use crate::mempool::Mempool;
 use crate::peer::Book;
 use crate::reconcile::{Fingerprints, Schedule, Session};
-use crate::store::{Batch, StoreFault, View};
+use crate::store::{Batch, Op, StoreFault, Table, View};
 use crate::sync::bodies::BodySync;
 use crate::sync::facts::FactSync;
 use crate::sync::headers::HeaderSync;
@@ -106,6 +109,7 @@ pub struct Engine {
     conns: Conns,
     requests: Requests,
     promises: Promises,
+    revocations: Revocations,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
@@ -124,6 +128,8 @@ pub struct Engine {
     /// came.
     progress: Instant,
     stopping: bool,
+    /// The disk has no room to spare: nothing is written.
+    read_only: bool,
     /// There is more to do at once.
     wake: bool,
     announces_received: u64,
@@ -152,7 +158,7 @@ impl Engine {
         mempool.refill(view, REFILL)?;
         let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
         let book = boot::load_book(&config, view, jitter)?;
-        let status = status::initial(chain.tip(), set.summary);
+        let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
             mesh: chain.mesh(),
@@ -174,6 +180,7 @@ impl Engine {
             conns: Conns::default(),
             requests: Requests::default(),
             promises: Promises::default(),
+            revocations: Revocations::load(&config.key.node_id(), view)?,
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -187,6 +194,7 @@ impl Engine {
             next_retry: now.instant,
             progress: now.instant,
             stopping: false,
+            read_only: false,
             wake: true,
             announces_received: 0,
             duplicates_dropped: 0,
@@ -226,15 +234,23 @@ impl Engine {
                 self.touch_peers();
             }
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
+            Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,
             Input::Sealed(job, header) => self.on_sealed(job, header, view, &mut batch)?,
+            Input::ReadOnly(read_only) => self.on_read_only(read_only),
             Input::Durable(id) => {
                 for promise in self.promises.durable(id) {
                     self.fulfil(promise);
                 }
             }
         }
-        if batch.is_empty() {
+        if self.read_only {
+            // At most what is remembered of peers, and that is in memory as well.
+            let is_peer =
+                |op: Op<'_>| matches!(op, Op::Put(Table::Peer, ..) | Op::Delete(Table::Peer, _));
+            debug_assert!(batch.iter().all(is_peer), "a write without room");
+            batch = Batch::new();
+        } else if batch.is_empty() {
             self.advance(view, &mut batch)?;
         } else {
             self.wake = true;
@@ -254,8 +270,9 @@ impl Engine {
         if self.wake {
             return Some(self.now.instant);
         }
+        let writes = !self.read_only;
         let stuck = (self.wanted.is_stuck() || !self.bodies.is_idle()).then_some(self.next_retry);
-        let session = self.schedule.timeout(&self.set.summary);
+        let session = self.schedule.timeout(&self.shared_set());
         let headers = self.headers.timeout(|id| self.chain.agrees_with(id));
         // Without room, what makes some is an input.
         let headers = headers.filter(|_| self.chain.has_room_for_headers());
@@ -264,14 +281,15 @@ impl Engine {
             self.conns.timeout(),
             self.requests.timeout(),
             self.gossip.timeout(),
-            session.map(|at| at.max(self.quiet_from())),
+            session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
             self.next_dial,
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
-            sealing,
-            stuck,
-            self.orphans.timeout().map(|at| at.max(self.now.instant)),
+            sealing.filter(|_| writes),
+            stuck.filter(|_| writes),
+            self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
+            self.revocations.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -319,6 +337,7 @@ impl Engine {
 
     /// What follows from earlier inputs: at most one change of the store.
     fn advance(&mut self, view: &dyn View, batch: &mut Batch) -> Result<(), StoreFault> {
+        self.enforce_revocations(view)?;
         if !self.released.is_empty() {
             let released = core::mem::take(&mut self.released);
             self.arrive(released, None, view, batch)?;
@@ -327,6 +346,7 @@ impl Engine {
         } else if !self.advance_chain(view, batch)?
             && !self.judge_pending(view, batch)?
             && !self.review_orphans(view, batch)?
+            && !self.sweep_revoked(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
             self.wake |= self.mempool.refill(view, REFILL)?;
@@ -344,6 +364,7 @@ impl Engine {
         for conn in self.conns.late(now) {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
+        self.end_farewells();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
             let wait = now.since(self.progress) / RETRY_PART;
@@ -391,7 +412,7 @@ impl Engine {
             let outbound =
                 self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
             let limits = &self.config.limits;
-            if self.stopping || outbound >= limits.outbound_max {
+            if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
                 return;
             }
             let wanted = limits.outbound_wanted.saturating_sub(outbound);
@@ -401,6 +422,11 @@ impl Engine {
             };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
+    }
+
+    /// The set as it is compared with others'.
+    fn shared_set(&self) -> crate::wire::SetSummary {
+        self.fingerprints.set_of(&self.set.summary)
     }
 
     /// Hands the changes of this input to the store, and its promises to what waits for the disk.

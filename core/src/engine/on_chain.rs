@@ -15,7 +15,7 @@ use crate::ledger::delta::{self, Disconnected};
 use crate::ledger::overlay::Overlay;
 use crate::ledger::prefetch::{Prefetch, prefetch};
 use crate::ledger::read::Read;
-use crate::ledger::reject::BlockReject;
+use crate::ledger::reject::{BlockReject, FactReject};
 use crate::ledger::rows::{FactState, HeaderRow, Meta};
 use crate::ledger::state::State;
 use crate::store::{Batch, StoreFault, Table, View};
@@ -146,6 +146,8 @@ impl Engine {
         for (id, effects) in connected {
             self.mempool.connected(effects);
             self.bodies.remove(id);
+            let outside = effects.facts.iter().filter(|fact| fact.before.is_outside());
+            outside.for_each(|fact| self.fingerprints.rejoin(&fact.id));
         }
         let fault = StoreFault { table: Table::Meta, what: "no tip after a change of it" };
         let mut row = overlay.tip_row()?.ok_or(fault)?;
@@ -245,7 +247,7 @@ impl Engine {
         let Some(entry) = self.chain.tree.entry(&self.chain.tip().id) else {
             return Ok(false);
         };
-        let state = State::new(&self.config.params, entry.header(), self.chain_time());
+        let state = State::ahead(&self.config.params, entry.header(), self.chain_time());
         let conflicts = self.mempool.judge(state, view, JUDGED_PER_STEP)?;
         self.wake |= self.mempool.has_fresh();
         self.sealing.retry();
@@ -259,7 +261,7 @@ impl Engine {
     /// Notes facts that lost. Returns whether there are any.
     pub(super) fn mark_conflicts(
         &mut self,
-        conflicts: Vec<(FactId, crate::ledger::reject::FactReject)>,
+        conflicts: Vec<(FactId, FactReject)>,
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<bool, StoreFault> {
@@ -268,9 +270,13 @@ impl Engine {
         }
         let mut overlay = Overlay::new(view);
         for (fact, reject) in conflicts {
-            let reason = reject.to_string();
-            self.outbox.push_back(Output::Event(Event::Conflicted { fact, reason }));
-            delta::mark_conflict(&mut overlay, &fact, reject)?;
+            let (reason, leaves) = (reject.to_string(), reject == FactReject::Revoked);
+            if delta::mark_conflict(&mut overlay, &fact, reject)? {
+                if leaves {
+                    self.fingerprints.leave(&fact);
+                }
+                self.outbox.push_back(Output::Event(Event::Conflicted { fact, reason }));
+            }
         }
         if let Some(row) = overlay.tip_row()? {
             self.chain.row = row;

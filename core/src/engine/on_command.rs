@@ -14,6 +14,7 @@ use crate::ledger::reject::FactReject;
 use crate::ledger::rows::Known;
 use crate::ledger::state::State;
 use crate::mempool::Wish;
+use crate::params::Admission;
 use crate::peer::Source;
 use crate::store::{Batch, StoreFault, View};
 use crate::verified::Verified;
@@ -27,10 +28,9 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
-        let result = if self.stopping {
-            Err(Refusal::Stopping)
-        } else {
-            self.carry_out(command, view, batch)?
+        let result = match self.refused_now(&command) {
+            Some(refusal) => Err(refusal),
+            None => self.carry_out(command, view, batch)?,
         };
         match result {
             // Nothing was done, so there is nothing to wait for.
@@ -46,8 +46,12 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
+        let writes = !matches!(command, Command::Sync | Command::AddPeer(..) | Command::Stop);
+        if writes && self.revocations.me {
+            return Ok(Err(Refusal::Revoked));
+        }
         match command {
-            Command::Publish(facts) => Ok(Ok(self.publish(facts, view, batch)?)),
+            Command::Publish(facts) => self.publish(facts, view, batch),
             Command::Custody { item, action, note } => {
                 self.change_custody(&item, action, &note, view, batch)
             }
@@ -57,7 +61,11 @@ impl Engine {
                 if !admin {
                     return Ok(Err(Refusal::NotAdmin));
                 }
-                self.make(Body::Invite { key, role, uses, expires }, view, batch)
+                self.make_permitted(Body::Invite { key, role, uses, expires }, view, batch)
+            }
+            Command::Revoke { key } => self.make_permitted(Body::Revoke { node: key }, view, batch),
+            Command::Name { node, name } => {
+                self.make_permitted(Body::Name { node, name: &name }, view, batch)
             }
             Command::Sync => {
                 self.schedule.hurry(self.now.instant);
@@ -88,15 +96,55 @@ impl Engine {
         facts: Vec<Verified<EncodedFact>>,
         view: &dyn View,
         batch: &mut Batch,
-    ) -> Result<Receipt, StoreFault> {
+    ) -> Result<Result<Receipt, Refusal>, StoreFault> {
+        // What can only end in conflict is refused at once.
+        let everybody = self.config.params.admission == Admission::Open;
+        if !everybody && facts.iter().any(|fact| fact.fact().author == self.me) {
+            match view.known(&self.me)? {
+                Some(Known::Node { role: Role::Reader, .. }) => return Ok(Err(Refusal::Reader)),
+                Some(_) if self.standing(&self.me, view)?.is_err() => {
+                    return Ok(Err(Refusal::NotMember));
+                }
+                _ => {}
+            }
+        }
         let ids: Vec<FactId> = facts.iter().map(|fact| fact.id()).collect();
         let outcomes = self.arrive(facts, None, view, batch)?;
         let told = ids.into_iter().zip(outcomes).map(|(id, outcome)| match outcome {
             Arrived::Entered(_) => Published::Accepted(id),
             Arrived::Duplicate => Published::Duplicate(id),
             Arrived::Stranger(author) => Published::Refused(id, Refusal::UnknownAuthor(author)),
+            Arrived::Revoked(author) => Published::Refused(id, Refusal::AuthorRevoked(author)),
         });
-        Ok(Receipt::Published(told.collect()))
+        Ok(Ok(Receipt::Published(told.collect())))
+    }
+
+    /// Judges a fact about who belongs before it is made; what may still come true is made.
+    fn make_permitted(
+        &mut self,
+        body: Body<'_>,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<Result<Receipt, Refusal>, StoreFault> {
+        if let Err(error) = body.check() {
+            return Ok(Err(Refusal::Malformed(error.to_string())));
+        }
+        let fact = Fact { author: self.me, time: self.now.wall, body };
+        let mut state = self.state_ahead();
+        state.load(view, &fact)?;
+        match state.judge(FactId::ZERO, &fact).map(|_| ()) {
+            // Our own admission may not be sealed yet.
+            Ok(()) | Err(FactReject::NotMember) => self.make(body, view, batch),
+            Err(reject) => Ok(Err(self.refusal(reject, view)?)),
+        }
+    }
+
+    /// The state for judging what no block seals yet.
+    fn state_ahead(&self) -> State<'_> {
+        let Some(entry) = self.chain.tree.entry(&self.chain.tip().id) else {
+            unreachable!("the tip is always in the tree")
+        };
+        State::ahead(&self.config.params, entry.header(), self.chain_time())
     }
 
     /// Signs a fact of our own and takes it in.
@@ -130,11 +178,7 @@ impl Engine {
         if !fact::is_item(item) {
             return Ok(Err(Refusal::Malformed(BodyError::Item.to_string())));
         }
-        let tip = self.chain.tip().id;
-        let Some(entry) = self.chain.tree.entry(&tip) else {
-            unreachable!("the tip is always in the tree")
-        };
-        let state = State::new(&self.config.params, entry.header(), self.chain_time());
+        let state = self.state_ahead();
         let wish = Wish { author: self.me, time: self.now.wall, item, action, note };
         let body = match self.mempool.custody(state, view, &wish)? {
             Ok(fact) => fact.body,
@@ -156,7 +200,9 @@ impl Engine {
             FactReject::NotHolder { item, holder } => {
                 Refusal::NotHolder { item, holder, name: self.name_of(&holder, view)? }
             }
-            FactReject::NotMember | FactReject::Reader => Refusal::NotMember,
+            FactReject::NotMember => Refusal::NotMember,
+            FactReject::Reader => Refusal::Reader,
+            FactReject::Revoked | FactReject::Deposed => Refusal::Revoked,
             FactReject::NotAdmin => Refusal::NotAdmin,
             other => Refusal::Rule(other.to_string()),
         })

@@ -10,13 +10,13 @@ use super::{Engine, Frame, Output};
 use crate::codec;
 use crate::conn::{ConnId, DialId, PeerAddr};
 use crate::event::Event;
-use crate::fact::{self, Body, EncodedFact};
+use crate::fact::{Body, EncodedFact};
 use crate::id::NodeId;
 use crate::ledger::arrival::Arrival;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{Known, PeerRow};
 use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
-use crate::params::{Admission, RULES_VERSION};
+use crate::params::RULES_VERSION;
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
@@ -42,16 +42,12 @@ impl Engine {
         }
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
         // it knows the key, or for the facts that introduce it.
-        if dial.is_some() || self.is_known(&node, view)? {
-            self.greet(conn, view)?;
+        match self.standing(&node, view)? {
+            Err(CloseCode::Revoked) => self.dismiss(conn, &node, view)?,
+            Err(_) if dial.is_none() => {}
+            _ => self.greet(conn, view)?,
         }
         Ok(())
-    }
-
-    /// Whether a node was ever admitted, as far as our set tells.
-    fn is_known(&self, node: &NodeId, view: &dyn View) -> Result<bool, StoreFault> {
-        let open = self.config.params.admission == Admission::Open;
-        Ok(open || matches!(view.known(node)?, Some(Known::Node { .. })))
     }
 
     fn greet(&mut self, conn: ConnId, view: &dyn View) -> Result<(), StoreFault> {
@@ -60,43 +56,17 @@ impl Engine {
             rules: RULES_VERSION,
             mesh: self.mesh,
             tip: self.public_tip(view)?,
-            facts: self.set.summary,
+            facts: self.shared_set(),
             agent: self.config.agent.clone(),
             clock: self.now.wall,
             port: self.config.port,
-            introduction: self.introduction(view)?,
+            introduction: self.vouchers(&self.me, INTRODUCTION_BYTES, view)?,
         };
         self.send_control(conn, &Control::Hello(hello));
         if let Some(conn) = self.conns.get_mut(conn) {
             conn.greeted = true;
         }
         Ok(())
-    }
-
-    /// The facts that admit this node, from the nearest founder down; those nearest to us if they
-    /// do not fit.
-    fn introduction(&self, view: &dyn View) -> Result<Vec<ByteBuf>, StoreFault> {
-        let mut facts: Vec<ByteBuf> = Vec::new();
-        let mut bytes = 0;
-        let mut next = Some(self.me);
-        while let Some(key) = next.take() {
-            let id = match view.known(&key)? {
-                Some(Known::Node { admit: Some(id), .. }) => id,
-                Some(Known::Invite { fact: id, .. }) => id,
-                _ => break,
-            };
-            let Some((_, fact)) = view.fact(&id)? else {
-                break;
-            };
-            bytes += fact.bytes().len() + 4;
-            if bytes > INTRODUCTION_BYTES {
-                break;
-            }
-            next = Some(fact.fact().author).filter(|author| !self.config.params.is_root(author));
-            facts.push(ByteBuf::from(fact.bytes()));
-        }
-        facts.reverse();
-        Ok(facts)
     }
 
     pub(super) fn on_control(
@@ -116,6 +86,9 @@ impl Engine {
         }
         match (phase, codec::decode::<Control>(bytes, CONTROL_FRAME_BYTES)) {
             (Phase::Closing, _) => {}
+            (_, Ok(Control::Revoked { proof })) => {
+                self.on_told_revoked(conn, &proof, view, batch)?;
+            }
             (Phase::Opened(_), Ok(Control::Hello(hello))) => {
                 match self.judge_hello(conn, &hello, view, batch)? {
                     Ok(()) => self.accept(conn, hello, view, batch)?,
@@ -160,7 +133,8 @@ impl Engine {
         let Some((node, dialled)) = self.conns.get(conn).map(|c| (c.node, c.dial.is_some())) else {
             return Ok(Err(CloseCode::BadHello));
         };
-        if !self.is_known(&node, view)?
+        // Who was revoked has heard so when the connection opened.
+        if self.standing(&node, view)?.is_err()
             && let Err(code) = self.hear_introduction(&node, &hello.introduction, view, batch)?
         {
             return Ok(Err(code));
@@ -194,41 +168,46 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<(), CloseCode>, StoreFault> {
-        let total: usize = introduction.iter().map(|bytes| bytes.len()).sum();
-        if total > INTRODUCTION_BYTES {
+        let Some(facts) = self.read_membership_facts(introduction) else {
             return Ok(Err(CloseCode::BadHello));
-        }
-        let mut facts: Vec<Verified<EncodedFact>> = Vec::new();
-        for bytes in introduction {
-            let Ok(fact) = EncodedFact::parse(&self.mesh, bytes) else {
-                return Ok(Err(CloseCode::BadHello));
-            };
-            let Ok(fact) = fact::verify(fact) else {
-                return Ok(Err(CloseCode::BadHello));
-            };
-            if !fact.fact().body.is_membership() {
-                return Ok(Err(CloseCode::BadHello));
-            }
-            facts.push(fact);
-        }
+        };
         let admits = |fact: &Verified<EncodedFact>| matches!(fact.fact().body, Body::Admit { node: admitted, .. } if admitted == *node);
         let Some(admit) = facts.iter().find(|fact| admits(fact)) else {
             return Ok(Err(CloseCode::NotMember));
         };
-        if self.is_spent(&admit.fact().author, view)? {
-            return Ok(Err(CloseCode::InviteSpent));
+        if let Some(code) = self.is_over(&admit.fact().author, view)? {
+            return Ok(Err(code));
         }
-        if !self.would_admit(&facts, node, view)? {
+        if self.hangs_on_revoked(&facts, view)? || !self.would_admit(&facts, node, view)? {
             return Ok(Err(CloseCode::NotMember));
+        }
+        if self.read_only {
+            // Others may have room for the facts that admit it.
+            return Ok(Err(CloseCode::Full));
         }
         self.arrive(facts, None, view, batch)?;
         Ok(Ok(()))
     }
 
-    /// Whether an invite's key can admit nobody any more, at our tip.
-    fn is_spent(&self, key: &NodeId, view: &dyn View) -> Result<bool, StoreFault> {
+    /// Why an invite's key can admit nobody any more, at our tip; none for keys of nodes.
+    pub(super) fn is_over(
+        &self,
+        key: &NodeId,
+        view: &dyn View,
+    ) -> Result<Option<CloseCode>, StoreFault> {
         let tip_time = self.chain.tip_time();
-        Ok(view.invite(key)?.is_some_and(|row| row.uses_left == 0 || row.expires < tip_time))
+        if matches!(view.known(key)?, Some(Known::Node { .. })) {
+            return Ok(None);
+        }
+        if view.revoked(key)?.is_some() {
+            return Ok(Some(CloseCode::InviteRevoked));
+        }
+        let Some(row) = view.invite(key)? else {
+            return Ok(None);
+        };
+        let void = view.revoked(&row.by)?.is_some().then_some(CloseCode::InviteRevoked);
+        let spent = row.uses_left == 0 || row.expires < tip_time;
+        Ok(void.or(spent.then_some(CloseCode::InviteSpent)))
     }
 
     /// Whether these facts, on top of our set, admit a node.
@@ -318,7 +297,7 @@ impl Engine {
         if due.is_empty() {
             return Ok(());
         }
-        let (tip, facts) = (self.public_tip(view)?, self.set.summary);
+        let (tip, facts) = (self.public_tip(view)?, self.shared_set());
         for id in due {
             self.last_nonce += 1;
             let nonce = self.last_nonce;
@@ -360,6 +339,7 @@ impl Engine {
 
     pub(super) fn on_closed(&mut self, id: ConnId, code: Option<CloseCode>, by_peer: bool) {
         self.forget_conn(id);
+        self.revocations.forget(id);
         let Some(conn) = self.conns.remove(id) else {
             return;
         };
@@ -370,7 +350,7 @@ impl Engine {
     }
 
     /// No machine counts on this connection any more.
-    fn forget_conn(&mut self, id: ConnId) {
+    pub(super) fn forget_conn(&mut self, id: ConnId) {
         for tag in self.requests.remove_conn(id) {
             self.wanted.failed(tag);
             self.bodies.failed(tag);

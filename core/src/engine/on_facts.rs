@@ -93,7 +93,8 @@ impl Engine {
         let mut lost = Vec::new();
         for fact in facts {
             let id = fact.id();
-            let outcome = arrival.add(&fact)?;
+            let named = self.bodies.needs(&id);
+            let outcome = if named { arrival.add_named(&fact)? } else { arrival.add(&fact)? };
             match outcome {
                 Arrived::Entered(seq) => {
                     self.fingerprints.insert(&id);
@@ -103,6 +104,7 @@ impl Engine {
                     self.complete_bodies(&id);
                 }
                 Arrived::Duplicate => self.complete_bodies(&id),
+                Arrived::Revoked(_) => {}
                 Arrived::Stranger(author) => lost.extend(self.strangers.keep(author, fact)),
             }
             self.wanted.done(&id);
@@ -120,6 +122,7 @@ impl Engine {
             self.sealing.retry();
         }
         batch.append(entry.batch);
+        self.on_revoked(&entry.fallen);
         self.release_strangers(&entry.risen);
         Ok(outcomes)
     }

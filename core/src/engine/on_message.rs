@@ -58,7 +58,10 @@ impl Engine {
             }
             Ok(Announce::Facts(ids)) if ids.len() <= IDS_PER_ANNOUNCE => {
                 self.announces_received += 1;
-                self.want_missing(conn, &ids, view)?;
+                // Without room, what is missing is found by a reconciliation later.
+                if !self.read_only {
+                    self.want_missing(conn, &ids, view)?;
+                }
             }
             _ => self.close(conn, CloseCode::Misbehavior),
         }
@@ -257,7 +260,7 @@ impl Engine {
         Ok(true)
     }
 
-    fn end_session(&mut self) {
+    pub(super) fn end_session(&mut self) {
         if let Some(active) = self.session.take() {
             self.schedule.ended(self.now.instant, active.found);
         }
@@ -297,16 +300,10 @@ impl Engine {
     /// Asks for whatever is missing and can be asked for now.
     pub(super) fn ask_for_missing(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         self.ask_for_headers(view)?;
-        let mut order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
-        if self.has_given_up() {
-            // Nobody shows what the best chain lacks: follow what the peers have.
-            for tip in self.conns.accepted().filter_map(|(_, conn)| conn.tip) {
-                let bodies = self.chain.bodies_towards(&tip.id, BODIES_BESIDE);
-                order.extend(
-                    bodies.into_iter().filter(|id| !order.contains(id)).collect::<Vec<_>>(),
-                );
-            }
+        if self.read_only {
+            return Ok(());
         }
+        let order = self.bodies_to_ask();
         self.bodies.focus(&order);
         let per_peer = self.config.limits.requests_per_peer;
         let mut prompt = false;
@@ -321,6 +318,19 @@ impl Engine {
         }
         self.reconcile();
         Ok(())
+    }
+
+    fn bodies_to_ask(&self) -> Vec<BlockId> {
+        let mut order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
+        if self.has_given_up() {
+            // Nobody shows what the best chain lacks: follow what the peers have.
+            for tip in self.conns.accepted().filter_map(|(_, conn)| conn.tip) {
+                let mut bodies = self.chain.bodies_towards(&tip.id, BODIES_BESIDE);
+                bodies.retain(|id| !order.contains(id));
+                order.extend(bodies);
+            }
+        }
+        order
     }
 
     fn ask_for_headers(&mut self, view: &dyn View) -> Result<(), StoreFault> {
@@ -396,14 +406,15 @@ impl Engine {
             return Instant(0);
         }
         let idle = self.last_arrival.after(QUIET);
-        let due = self.schedule.timeout(&self.set.summary);
+        let due = self.schedule.timeout(&self.shared_set());
         due.map_or(idle, |due| idle.min(due.after(PATIENCE)))
     }
 
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
     fn reconcile(&mut self) {
         if self.quiet_from() <= self.now.instant
-            && let Some((conn, purpose)) = self.schedule.begin(self.now.instant, &self.set.summary)
+            && let Some((conn, purpose)) =
+                self.schedule.begin(self.now.instant, &self.fingerprints.set_of(&self.set.summary))
         {
             let session = match purpose {
                 Purpose::Differ => Session::default(),

@@ -15,6 +15,7 @@ use crate::ledger::delta;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::read::Read;
 use crate::ledger::reject::FactReject;
+use crate::ledger::rows::{FOR_GOOD, height_key};
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::time::{Instant, Millis};
 
@@ -43,7 +44,8 @@ impl Orphans {
     pub(super) fn load(view: &dyn View) -> Result<Self, StoreFault> {
         let mut orphans = Self::default();
         let mut followers: BTreeMap<FactId, Vec<FactId>> = BTreeMap::new();
-        let conflicts = view.scan_back(Table::Conflict, &[], &[0xff; 17], GIVEN_UP_MAX)?;
+        let last = height_key(FOR_GOOD);
+        let conflicts = view.scan_back(Table::Conflict, &[], &last, GIVEN_UP_MAX)?;
         for id in conflicts.iter().filter_map(|(_, id)| FactId::from_slice(id)) {
             if let Some((_, fact)) = view.fact(&id)?
                 && let Some(follows) = followed(&fact.fact())

@@ -94,6 +94,14 @@ pub enum Refusal {
     NotMember,
     /// Only admins may do this.
     NotAdmin,
+    /// The disk has no room to spare.
+    ReadOnly,
+    /// This node may only read.
+    Reader,
+    /// This node was revoked.
+    Revoked,
+    /// The author was revoked.
+    AuthorRevoked(NodeId),
     /// The node is stopping.
     Stopping,
 }
@@ -103,7 +111,7 @@ pub enum Refusal {
 pub enum Receipt {
     /// For `Publish`, in the order given.
     Published(Vec<Published>),
-    /// For `Custody` and `Invite`: the fact that was made.
+    /// For `Custody`, `Invite`, `Revoke` and `Name`: the fact that was made.
     Made(FactId),
     /// For the rest.
     Done,

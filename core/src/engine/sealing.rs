@@ -116,6 +116,7 @@ impl Engine {
         let patient = heard || self.now.instant >= sealing.patient_until;
         sealing.enabled
             && !self.stopping
+            && !self.revocations.me
             && !busy
             && patient
             && self.mempool.has_ready()
@@ -249,7 +250,7 @@ impl Engine {
         let (Some(grinding), Some(header)) = (grinding, header) else {
             return Ok(());
         };
-        if header.parent == self.chain.tip().id && !self.stopping {
+        if header.parent == self.chain.tip().id && !self.stopping && !self.read_only {
             self.take_own_block(*header, grinding.facts, grinding.sealers, view, batch)?;
         }
         Ok(())

@@ -24,6 +24,10 @@ pub enum State {
     Syncing,
     /// Nothing is missing as far as the connected peers tell; or nobody else is in the mesh.
     Synced,
+    /// The disk has no room to spare: reads and peers are served, nothing is written.
+    ReadOnly,
+    /// Its membership was revoked: it reads, and does nothing else.
+    Revoked,
     /// Stopping.
     Stopping,
 }
@@ -125,7 +129,7 @@ impl Engine {
         let row = &self.chain.row;
         let status = &mut self.status;
         status.tip = row.tip;
-        status.facts = self.set.summary;
+        status.facts = self.fingerprints.set_of(&self.set.summary);
         status.conflict = row.conflict;
         status.pending = self.set.summary.count.saturating_sub(row.sealed + row.conflict);
         status.target = self.chain.best_header_height().0;
@@ -145,6 +149,12 @@ impl Engine {
         if self.stopping {
             return State::Stopping;
         }
+        if self.revocations.me {
+            return State::Revoked;
+        }
+        if self.read_only {
+            return State::ReadOnly;
+        }
         if self.conns.accepted().next().is_none() {
             let others = self.has_others || !self.book.is_empty();
             return match (others, self.book.is_hopeful()) {
@@ -157,7 +167,7 @@ impl Engine {
             || self.headers.behind(|id| self.chain.agrees_with(id))
             || (!self.wanted.is_empty() && !self.has_given_up())
             || !self.verifying.is_empty()
-            || self.schedule.differs(&self.set.summary);
+            || self.schedule.differs(&self.shared_set());
         if behind { State::Syncing } else { State::Synced }
     }
 

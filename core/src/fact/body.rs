@@ -106,6 +106,19 @@ pub enum Body<'a> {
         /// What people call it.
         name: &'a str,
     },
+    /// A key counts no more: a member leaves, or an invite is taken back. Said by an admin, or by
+    /// the member itself. For good: who comes back comes with another key.
+    Revoke {
+        /// The key.
+        node: NodeId,
+    },
+    /// A member gets another name. Said by an admin, or by the member itself.
+    Name {
+        /// The member.
+        node: NodeId,
+        /// What people call it from now on.
+        name: &'a str,
+    },
 }
 
 /// What is wrong with a body that decodes.
@@ -178,9 +191,12 @@ impl<'a> Body<'a> {
                 require(crate::signature::check_node_id(&key), BodyError::Key)?;
                 require(uses > 0 && role != Role::Admin, BodyError::Invite)
             }
-            Body::Admit { node, name, .. } => {
+            Body::Admit { node, name, .. } | Body::Name { node, name } => {
                 require(crate::signature::check_node_id(&node), BodyError::Key)?;
                 require(is_name(name), BodyError::Name)
+            }
+            Body::Revoke { node } => {
+                require(crate::signature::check_node_id(&node), BodyError::Key)
             }
         }
     }
@@ -198,7 +214,13 @@ impl<'a> Body<'a> {
 
     /// Whether it changes who belongs to the mesh; such facts are sealed before others.
     pub const fn is_membership(&self) -> bool {
-        matches!(self, Body::Invite { .. } | Body::Admit { .. })
+        self.is_lasting() || matches!(self, Body::Name { .. })
+    }
+
+    /// Whether it stays in the set though its author was revoked and no block seals it: what keys
+    /// may bring in depends on these facts, so every set needs all of them to become equal.
+    pub const fn is_lasting(&self) -> bool {
+        matches!(self, Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. })
     }
 
     /// The kind in one lowercase word, as people and programs see it.
@@ -211,6 +233,8 @@ impl<'a> Body<'a> {
             Body::Transfer { .. } => "transfer",
             Body::Invite { .. } => "invite",
             Body::Admit { .. } => "admit",
+            Body::Revoke { .. } => "revoke",
+            Body::Name { .. } => "name",
         }
     }
 }

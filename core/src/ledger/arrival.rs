@@ -4,7 +4,8 @@
 //! The rule is monotone: what a key may bring in (`Known`) only ever grows with the set. A fact by
 //! a key that is not known stays outside until the key is, and so does an `Invite` or `Admit` by a
 //! key that may not make it: were it inside without effect, the set would have to be walked again
-//! when its author becomes an admin.
+//! when its author becomes an admin. `Revoke` is the same: it counts for good, whoever is revoked
+//! later, so which keys are revoked depends on nothing but the set.
 //!
 //! Many facts make one batch; later ones see earlier ones. Not here: what waits outside.
 
@@ -29,6 +30,8 @@ pub enum Arrived {
     Duplicate,
     /// Nothing in the set lets its author bring it in (yet).
     Stranger(NodeId),
+    /// Its author was revoked: it is only taken for a block that names it.
+    Revoked(NodeId),
 }
 
 /// Rows that a record becomes, and about as many bytes of keys and values beside its own.
@@ -44,6 +47,9 @@ pub struct Arrival<'v> {
     entered: BTreeSet<FactId>,
     /// Every author asked for so far; bounded by the facts of one call.
     known: BTreeMap<NodeId, Option<Known>>,
+    /// The same: by which fact it was revoked.
+    revoked: BTreeMap<NodeId, Option<FactId>>,
+    fallen: BTreeSet<NodeId>,
     risen: BTreeSet<NodeId>,
 }
 
@@ -56,6 +62,8 @@ pub struct Entry {
     pub set: SetRow,
     /// Keys that may bring in more than before: facts of theirs that wait outside may enter now.
     pub risen: Vec<NodeId>,
+    /// Keys that were not revoked before.
+    pub fallen: Vec<NodeId>,
 }
 
 impl<'v> Arrival<'v> {
@@ -71,6 +79,8 @@ impl<'v> Arrival<'v> {
             batch: Batch::new(),
             entered: BTreeSet::new(),
             known: BTreeMap::new(),
+            revoked: BTreeMap::new(),
+            fallen: BTreeSet::new(),
             risen: BTreeSet::new(),
         })
     }
@@ -85,16 +95,35 @@ impl<'v> Arrival<'v> {
     /// # Errors
     /// `StoreFault`; then this arrival must be dropped.
     pub fn add(&mut self, encoded: &Verified<EncodedFact>) -> Result<Arrived, StoreFault> {
+        self.take(encoded, false)
+    }
+
+    /// The same for a fact that a block names, which is taken though its author was revoked.
+    ///
+    /// # Errors
+    /// As for `add`.
+    pub fn add_named(&mut self, encoded: &Verified<EncodedFact>) -> Result<Arrived, StoreFault> {
+        self.take(encoded, true)
+    }
+
+    fn take(
+        &mut self,
+        encoded: &Verified<EncodedFact>,
+        named: bool,
+    ) -> Result<Arrived, StoreFault> {
         let id = encoded.id();
         if self.entered.contains(&id) || self.view.get(Table::FactIndex, id.as_bytes())?.is_some() {
             return Ok(Arrived::Duplicate);
         }
         let fact = encoded.fact();
         let author = self.known(&fact.author)?;
-        let permitted = may_make(author.as_ref(), &fact.body);
+        let permitted = may_make(author.as_ref(), &fact);
         // In an open mesh too, who admits whom must not depend on the order in which facts come.
         if !permitted && (!self.open || fact.body.is_membership()) {
             return Ok(Arrived::Stranger(fact.author));
+        }
+        if !named && !fact.body.is_lasting() && self.revoked(&fact.author)?.is_some() {
+            return Ok(Arrived::Revoked(fact.author));
         }
         self.entered.insert(id);
         self.set.summary.add(&id);
@@ -113,7 +142,42 @@ impl<'v> Arrival<'v> {
             let set = codec::encode(&self.set);
             self.batch.put(Table::Meta, &Meta::Set.key(), &set);
         }
-        Entry { batch: self.batch, set: self.set, risen: self.risen.into_iter().collect() }
+        if !self.fallen.is_empty() {
+            // What is in conflict for another reason leaves the set too: from the first row on.
+            self.batch.put(Table::Meta, &Meta::Sweep.key(), &[]);
+        }
+        Entry {
+            batch: self.batch,
+            set: self.set,
+            risen: self.risen.into_iter().collect(),
+            fallen: self.fallen.into_iter().collect(),
+        }
+    }
+
+    /// The fact that revoked a key. Where everybody may write there is nothing to take away.
+    fn revoked(&mut self, node: &NodeId) -> Result<Option<FactId>, StoreFault> {
+        if self.open {
+            return Ok(None);
+        }
+        if let Some(revoked) = self.revoked.get(node) {
+            return Ok(*revoked);
+        }
+        let revoked = self.view.revoked(node)?;
+        self.revoked.insert(*node, revoked);
+        Ok(revoked)
+    }
+
+    fn revoke(&mut self, id: FactId, node: NodeId) -> Result<(), StoreFault> {
+        let before = self.revoked(&node)?;
+        // Of several the least, so that what is stored does not depend on the order of arrival.
+        if !self.open && before.is_none_or(|before| id < before) {
+            self.batch.put(Table::Revoked, node.as_bytes(), &codec::encode(&id));
+            self.revoked.insert(node, Some(id));
+        }
+        if !self.open && before.is_none() {
+            self.fallen.insert(node);
+        }
+        Ok(())
     }
 
     fn known(&mut self, node: &NodeId) -> Result<Option<Known>, StoreFault> {
@@ -152,11 +216,11 @@ impl<'v> Arrival<'v> {
             | Body::Transfer { item, .. } => {
                 batch.put(Table::ItemFacts, &text_key(item, seq), &[]);
             }
-            Body::Invite { .. } | Body::Admit { .. } => {}
+            Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. } | Body::Name { .. } => {}
         }
     }
 
-    /// What a permitted `Invite` or `Admit` lets its subject bring in.
+    /// What a permitted `Invite` or `Admit` lets its subject bring in, and a `Revoke` does not.
     fn grant(&mut self, id: FactId, body: &Body<'_>) -> Result<(), StoreFault> {
         let (subject, granted) = match *body {
             Body::Admit { node, role, .. } => {
@@ -165,6 +229,7 @@ impl<'v> Arrival<'v> {
                 (node, Known::Node { role, admit, invite })
             }
             Body::Invite { key, role, .. } => (key, Known::Invite { fact: id, role }),
+            Body::Revoke { node } => return self.revoke(id, node),
             _ => return Ok(()),
         };
         let before = self.known(&subject)?;
@@ -180,16 +245,19 @@ impl<'v> Arrival<'v> {
 }
 
 /// Whether a key that is known for this reason may bring a body into the set.
-fn may_make(known: Option<&Known>, body: &Body<'_>) -> bool {
+fn may_make(known: Option<&Known>, fact: &Fact<'_>) -> bool {
     let (node, invite) = match known {
         None => return false,
         Some(Known::Node { role, invite, .. }) => (Some(*role), *invite),
         Some(Known::Invite { role, .. }) => (None, Some(*role)),
     };
-    match body {
+    match &fact.body {
         Body::Invite { .. } => node == Some(Role::Admin),
         // Several invites may share a key; the chain knows one of them and is strict.
         Body::Admit { role, .. } => node == Some(Role::Admin) || invite.is_some_and(|i| *role <= i),
+        Body::Revoke { node: subject } => {
+            node == Some(Role::Admin) || (node.is_some() && *subject == fact.author)
+        }
         _ => true,
     }
 }

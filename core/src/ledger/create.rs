@@ -41,7 +41,8 @@ pub fn genesis_batch(params: &Params, genesis: &Header) -> Batch {
     batch.put(Table::Sealers, sealers_root, &sealers);
 
     let role = Role::Admin;
-    let member = codec::encode(&Member { role, name: FOUNDER.into(), admit: None, since: height });
+    let member = Member { role, name: FOUNDER.into(), admit: None, since: height, revoked: None };
+    let member = codec::encode(&member);
     let known = codec::encode(&Known::Node { role, admit: None, invite: None });
     for root in &params.roots {
         batch.put(Table::Member, root.as_bytes(), &member);

@@ -16,8 +16,8 @@ use super::overlay::Overlay;
 use super::read::Read;
 use super::reject::FactReject;
 use super::rows::{
-    Custody, FactRow, FactState, HeaderRow, InviteRow, Key, Member, Meta, Seq, TipRow, height_key,
-    history_key, key,
+    Custody, FOR_GOOD, FactRow, FactState, HeaderRow, InviteRow, Key, Member, Meta, Seq, TipRow,
+    height_key, history_key, key,
 };
 use super::state::Changed;
 use crate::id::{BlockId, FactId, NodeId};
@@ -213,7 +213,8 @@ fn reopen(overlay: &mut Overlay<'_>, since: Height) -> Result<Vec<(Seq, FactId)>
     let mut reopened = Vec::new();
     loop {
         let from = height_key(since);
-        let rows = overlay.scan(Table::Conflict, &from, &[0xff; 17], CONFLICTS_PER_SCAN)?;
+        let rows =
+            overlay.scan(Table::Conflict, &from, &height_key(FOR_GOOD), CONFLICTS_PER_SCAN)?;
         for (key, value) in &rows {
             let fact = Seq::from_key(key).zip(FactId::from_slice(value));
             let (seq, fact) = fact.ok_or(missing(Table::Conflict, "a row does not decode"))?;
@@ -227,7 +228,8 @@ fn reopen(overlay: &mut Overlay<'_>, since: Height) -> Result<Vec<(Seq, FactId)>
     }
 }
 
-/// Notes that a pending fact is against the rules at the tip. Returns whether it was pending.
+/// Notes that a pending fact is against the rules at the tip, or that the author of one that no
+/// block seals was revoked, which no reorg changes. Returns whether that was news.
 ///
 /// # Errors
 /// `StoreFault` if the view fails; then the overlay must be dropped.
@@ -236,23 +238,32 @@ pub fn mark_conflict(
     fact: &FactId,
     reject: FactReject,
 ) -> Result<bool, StoreFault> {
-    let Some(FactRow { seq, state: FactState::Pending }) = overlay.fact_row(fact)? else {
+    let Some(FactRow { seq, state: before }) = overlay.fact_row(fact)? else {
         return Ok(false);
     };
     let mut counters = tip_row(overlay)?;
-    let since = counters.tip.height;
+    let for_good = reject == FactReject::Revoked;
+    match before {
+        FactState::Pending => {
+            overlay.delete(Table::Pending, &seq.key());
+            counters.conflict += 1;
+        }
+        FactState::Conflict(since, _) if for_good && since != FOR_GOOD => {
+            overlay.delete(Table::Conflict, &conflict_key(since, seq));
+        }
+        FactState::Conflict(..) | FactState::Sealed(..) => return Ok(false),
+    }
+    let since = if for_good { FOR_GOOD } else { counters.tip.height };
     let state = FactState::Conflict(since, reject);
     overlay.put_row(Table::FactIndex, fact.as_bytes(), &FactRow { seq, state });
-    overlay.delete(Table::Pending, &seq.key());
     let conflict = conflict_key(since, seq);
     overlay.put(Table::Conflict, &conflict, fact.as_bytes());
-    counters.conflict += 1;
     overlay.put_row(Table::Meta, &Meta::Tip.key(), &counters);
     Ok(true)
 }
 
-/// A fact in conflict is pending again, though the tip is what it was. Returns whether it was in
-/// conflict.
+/// A fact in conflict is pending again, though the tip is what it was, unless its author was
+/// revoked. Returns whether that changed anything.
 ///
 /// # Errors
 /// `StoreFault` if the view fails; then the overlay must be dropped.
@@ -261,6 +272,9 @@ pub fn take_back_conflict(overlay: &mut Overlay<'_>, fact: &FactId) -> Result<bo
     else {
         return Ok(false);
     };
+    if since == FOR_GOOD {
+        return Ok(false);
+    }
     let mut counters = tip_row(overlay)?;
     overlay.delete(Table::Conflict, &conflict_key(since, seq));
     put_pending(overlay, seq, fact);

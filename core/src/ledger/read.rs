@@ -122,6 +122,11 @@ pub trait Read: View {
         self.row(Table::Known, author.as_bytes())
     }
 
+    /// The `Revoke` in the set that names a key.
+    fn revoked(&self, node: &NodeId) -> Result<Option<FactId>, StoreFault> {
+        self.row(Table::Revoked, node.as_bytes())
+    }
+
     /// Reorgs, newest first, starting below number `before`.
     fn reorgs(&self, before: u64, max: usize) -> Result<Vec<Reorg>, StoreFault> {
         self.scan_back(Table::Reorg, &[], &before.to_be_bytes(), max)?

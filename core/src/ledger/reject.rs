@@ -62,13 +62,28 @@ pub enum FactReject {
     AlreadyMember(NodeId),
     /// There are as many sealers as there can be.
     TooManySealers,
+    /// The author's membership was revoked. The fact is outside the set, unless a block seals it.
+    Revoked,
+    /// The author's membership was revoked, so it has no say any more about who belongs.
+    Deposed,
+    /// The key was revoked, so it cannot be admitted, named or revoked any more.
+    AlreadyRevoked(NodeId),
+    /// Whoever made the invite was revoked.
+    InviteVoid,
+    /// Without this sealer there would be none.
+    LastSealer,
+    /// It speaks of somebody who is no member. It may become one later.
+    NoSuchMember(NodeId),
 }
 
 impl FactReject {
     /// Whether the fact merely waits for something that may still be sealed before it. Everything
     /// else is a conflict until a reorg.
     pub const fn may_pass(&self) -> bool {
-        matches!(self, Self::NotMember | Self::FollowsUnknown | Self::InviteUnknown)
+        matches!(
+            self,
+            Self::NotMember | Self::FollowsUnknown | Self::InviteUnknown | Self::NoSuchMember(_)
+        )
     }
 
     /// The rule's short name, for programs.
@@ -90,6 +105,11 @@ impl FactReject {
             Self::InviteRole => "invite-role",
             Self::AlreadyMember(_) => "already-member",
             Self::TooManySealers => "too-many-sealers",
+            Self::Revoked | Self::Deposed => "revoked",
+            Self::AlreadyRevoked(_) => "already-revoked",
+            Self::InviteVoid => "invite-void",
+            Self::LastSealer => "last-sealer",
+            Self::NoSuchMember(_) => "no-such-member",
         }
     }
 }
@@ -120,6 +140,11 @@ impl fmt::Display for FactReject {
             Self::InviteRole => f.write_str("the invite gives another role"),
             Self::AlreadyMember(node) => write!(f, "{node} is a member already"),
             Self::TooManySealers => f.write_str("there are as many sealers as there can be"),
+            Self::Revoked | Self::Deposed => f.write_str("its author's membership was revoked"),
+            Self::AlreadyRevoked(key) => write!(f, "{key} was revoked, which is for good"),
+            Self::InviteVoid => f.write_str("who made the invite was revoked"),
+            Self::LastSealer => f.write_str("nobody else could seal blocks"),
+            Self::NoSuchMember(node) => write!(f, "{node} is not a member"),
         }
     }
 }

@@ -58,6 +58,17 @@ pub enum FactState {
     Conflict(Height, FactReject),
 }
 
+/// The height of conflicts that no reorg reopens.
+pub const FOR_GOOD: Height = Height(u64::MAX);
+
+impl FactState {
+    /// Whether the fact is held outside the set that nodes compare: its author was revoked, and no
+    /// block of the best chain seals it.
+    pub const fn is_outside(&self) -> bool {
+        matches!(self, Self::Conflict(_, FactReject::Revoked))
+    }
+}
+
 /// `Table::FactIndex`: where a fact is and how it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FactRow {
@@ -89,7 +100,8 @@ pub struct Custody {
     pub since: Height,
 }
 
-/// `Table::Member`: membership at the tip. Founders have rows from genesis on.
+/// `Table::Member`: membership at the tip. Founders have rows from genesis on; a key that was
+/// revoked has one for good, member or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// What it may do.
@@ -100,6 +112,15 @@ pub struct Member {
     pub admit: Option<FactId>,
     /// Height of the block that sealed that fact.
     pub since: Height,
+    /// Height of the block that revoked it.
+    pub revoked: Option<Height>,
+}
+
+impl Member {
+    /// Whether it belongs to the mesh.
+    pub const fn in_force(&self) -> bool {
+        self.revoked.is_none()
+    }
 }
 
 /// `Table::Invite`: an invite at the tip.
@@ -154,6 +175,8 @@ pub enum Meta {
     FingerprintSeq = 4,
     /// Nothing but a changing value, so that no part of the store stays idle.
     Heartbeat = 5,
+    /// The key in `Table::Conflict` from which facts of revoked authors are still looked for.
+    Sweep = 6,
 }
 
 impl Meta {

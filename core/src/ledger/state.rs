@@ -15,10 +15,10 @@ use super::read::Read;
 use super::reject::FactReject;
 use super::rows::{Custody, FactState, InviteRow, Member};
 use crate::block::Header;
-use crate::fact::{Body, Fact};
+use crate::fact::{Body, Fact, Role};
 use crate::id::{FactId, Hash, NodeId};
 use crate::merkle;
-use crate::params::{Admission, Params};
+use crate::params::{Admission, Params, SealRule};
 use crate::store::{StoreFault, Table, View};
 use crate::time::UnixTime;
 use crate::work::Height;
@@ -58,6 +58,10 @@ pub enum Change<'a> {
     Invite(NodeId, InviteRow),
     /// A new member, and what is left of the invite it came by.
     Admit(NodeId, Member, Option<(NodeId, InviteRow)>),
+    /// A member with another name.
+    Name(NodeId, Member),
+    /// A key that counts no more.
+    Revoke(NodeId, Member),
 }
 
 /// Rows that facts touch.
@@ -66,6 +70,8 @@ pub struct State<'p> {
     params: &'p Params,
     height: Height,
     time: UnixTime,
+    /// Whether revocations count that no block seals yet.
+    ahead: bool,
     sealers_root: Hash,
     /// Ascending; loaded when a fact admits a sealer.
     sealers: Option<Vec<NodeId>>,
@@ -74,6 +80,8 @@ pub struct State<'p> {
     members: BTreeMap<NodeId, Slot<Member>>,
     invites: BTreeMap<NodeId, Slot<InviteRow>>,
     followed: BTreeMap<FactId, Standing>,
+    /// Keys that some `Revoke` in the set names, asked for so far; empty unless `ahead`.
+    cut_off: BTreeMap<NodeId, bool>,
 }
 
 fn load_slot<K: Ord, T>(
@@ -107,6 +115,7 @@ impl<'p> State<'p> {
             params,
             height: parent.height.next(),
             time,
+            ahead: false,
             sealers_root: parent.sealers_root,
             sealers: None,
             sealers_changed: false,
@@ -114,7 +123,16 @@ impl<'p> State<'p> {
             members: BTreeMap::new(),
             invites: BTreeMap::new(),
             followed: BTreeMap::new(),
+            cut_off: BTreeMap::new(),
         }
+    }
+
+    /// The same for facts that no block seals yet. For them a revocation counts as soon as it is in
+    /// the set, whatever the chain says; only other revocations are still taken from its subject.
+    pub const fn ahead(params: &'p Params, parent: &Header, time: UnixTime) -> Self {
+        let mut state = Self::new(params, parent, time);
+        state.ahead = true;
+        state
     }
 
     /// The rules of the mesh.
@@ -138,21 +156,43 @@ impl<'p> State<'p> {
         }
         match fact.body {
             Body::Transfer { to, .. } => self.load_member(view, to)?,
-            Body::Invite { key, .. } => self.load_invite(view, key)?,
+            Body::Invite { key, .. } => {
+                self.load_member(view, key)?;
+                self.load_invite(view, key)?;
+            }
             Body::Admit { node, role, .. } => {
                 self.load_member(view, node)?;
                 self.load_invite(view, fact.author)?;
-                if role.seals() && self.sealers.is_none() {
-                    self.sealers = Some(sealers(view, &self.sealers_root)?);
+                // An inviter that is not in the view is an author beside this fact.
+                if let Some(by) = self.invite(&fact.author).map(|invite| invite.by) {
+                    self.load_member(view, by)?;
+                }
+                if role.seals() {
+                    self.load_sealers(view)?;
                 }
             }
+            Body::Revoke { node } => {
+                self.load_member(view, node)?;
+                self.load_sealers(view)?;
+            }
+            Body::Name { node, .. } => self.load_member(view, node)?,
             _ => {}
         }
         Ok(())
     }
 
     fn load_member<V: View + ?Sized>(&mut self, view: &V, node: NodeId) -> Result<(), StoreFault> {
+        if self.ahead && !self.cut_off.contains_key(&node) {
+            self.cut_off.insert(node, view.revoked(&node)?.is_some());
+        }
         load_slot(&mut self.members, node, |node| view.member(node))
+    }
+
+    fn load_sealers<V: View + ?Sized>(&mut self, view: &V) -> Result<(), StoreFault> {
+        if self.sealers.is_none() {
+            self.sealers = Some(sealers(view, &self.sealers_root)?);
+        }
+        Ok(())
     }
 
     fn load_invite<V: View + ?Sized>(&mut self, view: &V, key: NodeId) -> Result<(), StoreFault> {
@@ -191,6 +231,12 @@ impl<'p> State<'p> {
         self.members.get(node)?.now()
     }
 
+    /// Whether a key that was loaded counts no more.
+    fn is_revoked(&self, key: &NodeId) -> bool {
+        let cut_off = self.cut_off.get(key).copied().unwrap_or(false);
+        cut_off || self.member(key).is_some_and(|member| !member.in_force())
+    }
+
     fn invite(&self, key: &NodeId) -> Option<&InviteRow> {
         self.invites.get(key)?.now()
     }
@@ -201,6 +247,7 @@ impl<'p> State<'p> {
     /// The first rule that is broken.
     pub fn judge<'a>(&self, id: FactId, fact: &Fact<'a>) -> Result<Change<'a>, FactReject> {
         let author = self.member(&fact.author);
+        membership::may_speak(author, self.is_revoked(&fact.author), &fact.body)?;
         if !fact.body.is_membership() {
             membership::may_write(self.params.admission, author)?;
         }
@@ -208,28 +255,63 @@ impl<'p> State<'p> {
             Body::Record { .. } | Body::Relation { .. } => Ok(Change::Nothing),
             Body::Invite { key, role, uses, expires } => {
                 membership::judge_invite(author, self.invite(&key))?;
+                self.require_fresh(&key)?;
                 let row = InviteRow { fact: id, by: fact.author, role, uses_left: uses, expires };
                 Ok(Change::Invite(key, row))
             }
             Body::Admit { node, role, name } => {
+                self.require_fresh(&node)?;
+                let invite = self.invite(&fact.author);
                 let used = membership::judge_admit(&Entrance {
                     author,
-                    invite: self.invite(&fact.author),
+                    invite,
+                    void: invite.is_some_and(|invite| self.is_revoked(&invite.by)),
                     node,
                     member: self.member(&node),
                     role,
                     sealers: self.sealers.as_ref().map_or(0, Vec::len),
                     time: self.time,
                 })?;
-                let member =
-                    Member { role, name: name.into(), admit: Some(id), since: self.height };
+                let name = name.into();
+                let (admit, since) = (Some(id), self.height);
+                let member = Member { role, name, admit, since, revoked: None };
                 let used = used.map(|row| (fact.author, row));
                 Ok(Change::Admit(node, member, used))
+            }
+            Body::Revoke { node } => self.judge_revoke(fact.author, node),
+            Body::Name { node, name } => {
+                self.require_fresh(&node)?;
+                let member = membership::judge_name(author, fact.author, node, self.member(&node))?;
+                Ok(Change::Name(node, Member { name: name.into(), ..member }))
             }
             Body::Request { item, .. }
             | Body::Release { item, .. }
             | Body::Transfer { item, .. } => self.judge_custody(id, fact, item),
         }
+    }
+
+    /// A revoked key is never admitted, invited by or named again.
+    fn require_fresh(&self, key: &NodeId) -> Result<(), FactReject> {
+        if self.is_revoked(key) { Err(FactReject::AlreadyRevoked(*key)) } else { Ok(()) }
+    }
+
+    /// Judges a `Revoke`. That the set knows of it already is no reason against it.
+    fn judge_revoke<'a>(&self, author: NodeId, key: NodeId) -> Result<Change<'a>, FactReject> {
+        let subject = self.member(&key);
+        membership::judge_revoke(self.member(&author), author, key, subject)?;
+        let by_authority = self.params.seal == SealRule::Authority;
+        if by_authority && self.sealers.as_deref() == Some(&[key]) {
+            return Err(FactReject::LastSealer);
+        }
+        let unknown = || Member {
+            role: Role::Reader,
+            name: String::new(),
+            admit: None,
+            since: self.height,
+            revoked: None,
+        };
+        let row = subject.cloned().unwrap_or_else(unknown);
+        Ok(Change::Revoke(key, Member { revoked: Some(self.height), ..row }))
     }
 
     fn judge_custody<'a>(
@@ -245,7 +327,8 @@ impl<'p> State<'p> {
         let standing = follows.and_then(|follows| self.followed.get(&follows));
         let receiver_holds = match action {
             CustodyAction::Transfer(to) => {
-                membership::may_write(self.params.admission, self.member(&to)).is_ok()
+                !self.is_revoked(&to)
+                    && membership::may_write(self.params.admission, self.member(&to)).is_ok()
             }
             _ => false,
         };
@@ -275,6 +358,16 @@ impl<'p> State<'p> {
                 }
             }
             Change::Invite(key, row) => change(&mut self.invites, key, row),
+            Change::Name(node, member) => change(&mut self.members, node, member),
+            Change::Revoke(key, member) => {
+                if let Some(sealers) = &mut self.sealers
+                    && let Ok(at) = sealers.binary_search(&key)
+                {
+                    sealers.remove(at);
+                    self.sealers_changed = true;
+                }
+                change(&mut self.members, key, member);
+            }
             Change::Admit(node, member, used) => {
                 if let (true, Some(sealers)) = (member.role.seals(), &mut self.sealers)
                     && let Err(at) = sealers.binary_search(&node)

@@ -21,8 +21,8 @@ pub struct Conflict {
 }
 
 impl Mempool {
-    /// Judges up to `max` fresh facts. `state` is new, on top of the tip that `view` shows, with
-    /// the time that a block sealed now would have. The conflicts must be marked before `judge` is
+    /// Judges up to `max` fresh facts. `state` is `State::ahead` of the tip that `view` shows,
+    /// with the time that a block sealed now would have. The conflicts must be marked before `judge` is
     /// called again.
     ///
     /// # Errors
@@ -89,6 +89,7 @@ impl Mempool {
 fn blocked_on(fact: &Fact<'_>, reject: &FactReject) -> Option<On> {
     match reject {
         FactReject::NotMember | FactReject::InviteUnknown => Some(On::Key(fact.author)),
+        FactReject::NoSuchMember(node) => Some(On::Key(*node)),
         FactReject::FollowsUnknown => {
             let (_, follows) = fact.body.custody()?;
             follows.map(On::Fact)

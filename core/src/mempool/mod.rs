@@ -214,6 +214,15 @@ impl Mempool {
         }
     }
 
+    /// These keys were revoked, whatever the chain says yet: their facts are judged again, and so
+    /// is who may belong.
+    pub fn revoked(&mut self, keys: &[NodeId]) {
+        let theirs = self.facts.values().filter(|waiting| keys.contains(&waiting.author));
+        let theirs: Vec<Seq> = theirs.map(|waiting| waiting.turn.seq()).collect();
+        theirs.into_iter().for_each(|seq| self.set_stage(seq, Stage::Fresh));
+        self.keys_changed(keys.iter().copied());
+    }
+
     /// Membership facts are few, so all of them are judged again; of others those that waited.
     fn keys_changed(&mut self, keys: impl Iterator<Item = NodeId>) {
         let mut any = false;

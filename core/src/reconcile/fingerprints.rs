@@ -1,14 +1,19 @@
 //! One summary per bucket of ids, maintained as facts arrive.
 //!
+//! Facts of revoked authors that no block seals are held but not compared: which of them a node has
+//! ever met is chance. What is written covers all facts held; those outside are found again by their
+//! rows at the start, and taken off when somebody asks.
+//!
 //! They are written to the store now and then with the number of the last fact in them, so a start
 //! reads 160 KiB and the few facts after that number, never the set.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::fact::EncodedFact;
 use crate::id::{FactId, MeshId};
 use crate::ledger::read::Read;
-use crate::ledger::rows::{Meta, Seq};
+use crate::ledger::rows::{FOR_GOOD, FactRow, Key, Meta, Seq, height_key, key};
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::wire::SetSummary;
 
@@ -20,6 +25,8 @@ pub(super) const BUCKETS_PER_GROUP: usize = 64;
 pub(super) const BUCKETS: usize = GROUPS * BUCKETS_PER_GROUP;
 /// Facts after which the summaries are written: about 20 bytes a fact.
 const SAVE_EVERY: u64 = 8_192;
+/// Rows of facts outside the set read at one time.
+const ROWS_PER_SCAN: usize = 1_024;
 
 /// The bucket of an id.
 pub(super) fn bucket_of(id: &FactId) -> u16 {
@@ -40,7 +47,11 @@ fn first_id(bucket: u16) -> FactId {
 /// The summaries of all buckets.
 #[derive(Debug)]
 pub struct Fingerprints {
+    /// Of everything held.
     buckets: Vec<SetSummary>,
+    /// Of what is held outside the set, by bucket.
+    outside: BTreeMap<u16, SetSummary>,
+    outside_all: SetSummary,
     /// Number of the last fact in the summaries on disk.
     saved: Seq,
 }
@@ -65,13 +76,51 @@ impl Fingerprints {
         if buckets.len() != BUCKETS {
             return Err(broken("a group has the wrong size"));
         }
-        let mut loaded = Self { buckets, saved };
+        let (outside, outside_all) = (BTreeMap::new(), SetSummary::default());
+        let mut loaded = Self { buckets, outside, outside_all, saved };
         for seq in saved.0 + 1..=last.0 {
             let bytes = view.fact_bytes(Seq(seq))?;
             let id = EncodedFact::id_of(mesh, &bytes).ok_or(broken("a stored fact is cut off"))?;
             loaded.insert(&id);
         }
-        Ok(loaded)
+        let mut from = height_key(FOR_GOOD).to_vec();
+        loop {
+            let rows = view.scan(Table::Conflict, &from, &[0xff; 17], ROWS_PER_SCAN)?;
+            for (key, value) in &rows {
+                let id = FactId::from_slice(value);
+                loaded.leave(&id.ok_or(broken("a fact outside the set has no id"))?);
+                from.clone_from(key);
+                from.push(0);
+            }
+            if rows.len() < ROWS_PER_SCAN {
+                return Ok(loaded);
+            }
+        }
+    }
+
+    /// A fact that is held leaves the set.
+    pub fn leave(&mut self, id: &FactId) {
+        self.outside.entry(bucket_of(id)).or_default().add(id);
+        self.outside_all.add(id);
+    }
+
+    /// A fact that had left is in the set again.
+    pub fn rejoin(&mut self, id: &FactId) {
+        let bucket = bucket_of(id);
+        if let Some(outside) = self.outside.get_mut(&bucket) {
+            outside.remove(id);
+            self.outside_all.remove(id);
+            if outside.count == 0 {
+                self.outside.remove(&bucket);
+            }
+        }
+    }
+
+    /// The set, given everything held.
+    pub fn set_of(&self, held: &SetSummary) -> SetSummary {
+        let mut set = *held;
+        set.subtract(&self.outside_all);
+        set
     }
 
     /// A fact entered the set.
@@ -100,12 +149,24 @@ impl Fingerprints {
                 all
             })
         };
-        self.buckets.chunks(BUCKETS_PER_GROUP).map(sum).collect()
+        let mut groups: Vec<SetSummary> = self.buckets.chunks(BUCKETS_PER_GROUP).map(sum).collect();
+        for (bucket, outside) in &self.outside {
+            groups[usize::from(*bucket) / BUCKETS_PER_GROUP].subtract(outside);
+        }
+        groups
     }
 
     /// The summaries of a group's buckets; empty if there is no such group.
-    pub fn group(&self, group: u8) -> &[SetSummary] {
-        self.buckets.chunks(BUCKETS_PER_GROUP).nth(group.into()).unwrap_or(&[])
+    pub fn group(&self, group: u8) -> Vec<SetSummary> {
+        let first = usize::from(group) * BUCKETS_PER_GROUP;
+        let held = self.buckets.chunks(BUCKETS_PER_GROUP).nth(group.into()).unwrap_or(&[]);
+        let mut set = held.to_vec();
+        for (at, summary) in set.iter_mut().enumerate() {
+            if let Some(outside) = self.outside.get(&((first + at) as u16)) {
+                summary.subtract(outside);
+            }
+        }
+        set
     }
 }
 
@@ -119,12 +180,34 @@ pub(super) fn ids_after(
     last: Option<FactId>,
     max: usize,
 ) -> Result<Vec<FactId>, StoreFault> {
-    // The next key after an id is the id and one zero byte.
-    let past = |id: FactId| crate::ledger::rows::key(&[&id.0, &[0]]);
     let from = after.map_or_else(Default::default, past);
-    let end = past(last.unwrap_or(FactId([0xff; 32])));
-    let rows = view.scan(Table::FactIndex, &from, &end, max)?;
-    Ok(rows.iter().filter_map(|(key, _)| FactId::from_slice(key)).collect())
+    scan(view, from, &past(last.unwrap_or(FactId([0xff; 32]))), max)
+}
+
+/// The next key after an id is the id and one zero byte.
+fn past(id: FactId) -> Key {
+    key(&[&id.0, &[0]])
+}
+
+/// The first ids of the set from one key up to another, at most `max`.
+fn scan(view: &dyn View, mut from: Key, end: &[u8], max: usize) -> Result<Vec<FactId>, StoreFault> {
+    let mut ids = Vec::new();
+    loop {
+        let wanted = max - ids.len();
+        let rows = view.scan(Table::FactIndex, &from, end, wanted)?;
+        for (id, row) in &rows {
+            let row: FactRow = postcard::from_bytes(row).map_err(|_| StoreFault {
+                table: Table::FactIndex,
+                what: "a row does not decode",
+            })?;
+            ids.extend(FactId::from_slice(id).filter(|_| !row.state.is_outside()));
+        }
+        match rows.last() {
+            // Some of them are outside the set; there may be more behind.
+            Some((last, _)) if rows.len() == wanted && ids.len() < max => from = key(&[last, &[0]]),
+            _ => return Ok(ids),
+        }
+    }
 }
 
 /// Ids of the set in these ascending buckets, ascending, from after `after`; at most `max`, and
@@ -143,12 +226,11 @@ pub fn ids_in(
         let (first, end) = (first_id(bucket), first_id(bucket.saturating_add(1)));
         let from = match after {
             Some(after) if after >= end => continue,
-            Some(after) if after >= first => crate::ledger::rows::key(&[&after.0, &[0]]),
-            _ => crate::ledger::rows::key(&[&first.0]),
+            Some(after) if after >= first => past(after),
+            _ => key(&[&first.0]),
         };
         // One more than fits, to know whether there is more.
-        let rows = view.scan(Table::FactIndex, &from, &end.0, max + 1 - ids.len())?;
-        ids.extend(rows.iter().filter_map(|(key, _)| FactId::from_slice(key)));
+        ids.extend(scan(view, from, &end.0, max + 1 - ids.len())?);
         if ids.len() > max {
             ids.truncate(max);
             return Ok((ids, true));

@@ -117,7 +117,8 @@ impl Session {
             {
                 for (group, theirs) in groups.iter().zip(theirs.chunks(BUCKETS_PER_GROUP)) {
                     let first = u16::from(*group) * BUCKETS_PER_GROUP as u16;
-                    let pairs = (first..).zip(ours.group(*group).iter().zip(theirs));
+                    let ours = ours.group(*group);
+                    let pairs = (first..).zip(ours.iter().zip(theirs));
                     self.differing
                         .extend(pairs.filter(|(_, (a, b))| a != b && b.count > 0).map(|(n, _)| n));
                 }
@@ -162,7 +163,7 @@ pub fn answer(
         ReconcileRequest::Groups => Some(ReconcileAnswer::Groups(ours.groups())),
         ReconcileRequest::Buckets(groups) => {
             let valid = groups.len() <= GROUPS && groups.iter().all(|g| usize::from(*g) < GROUPS);
-            let all = || groups.iter().flat_map(|group| ours.group(*group)).copied().collect();
+            let all = || groups.iter().flat_map(|group| ours.group(*group)).collect();
             valid.then(|| ReconcileAnswer::Buckets(all()))
         }
         ReconcileRequest::Ids { buckets, after } => {

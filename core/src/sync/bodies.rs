@@ -320,6 +320,7 @@ mod tests {
         sync.focus(&order);
         sync.next_request(A, RequestTag(1), &order, Turn::First);
         assert_eq!(sync.answered(RequestTag(1), &[block(1), block(7)]), [block(1)]);
+        sync.got(block(1), [fact(1)].into(), &[], Some(A));
         assert_eq!(sync.next_request(A, RequestTag(2), &order, Turn::First), [block(2)]);
         assert!(sync.answered(RequestTag(2), &[]).is_empty());
         assert!(sync.next_request(A, RequestTag(3), &order, Turn::First).is_empty());
@@ -330,12 +331,12 @@ mod tests {
         let order = [block(1), block(2), block(3)];
         let mut sync = BodySync::default();
         sync.focus(&order);
-        sync.next_request(A, RequestTag(1), &order);
+        sync.next_request(A, RequestTag(1), &order, Turn::First);
         assert_eq!(sync.answered(RequestTag(1), &order), order);
         sync.got(block(1), [fact(1)].into(), &[], Some(A));
         // The answer is not read any further.
         sync.bad(block(2), A);
-        assert_eq!(sync.next_request(B, RequestTag(2), &order), [block(2), block(3)]);
+        assert_eq!(sync.next_request(B, RequestTag(2), &order, Turn::First), [block(2), block(3)]);
     }
 
     #[test]

@@ -336,6 +336,11 @@ impl FactSync {
         self.release(*id, conn, false);
     }
 
+    /// This peer sent the fact and there was no room for it: it is asked for again.
+    pub fn ask_again(&mut self, id: &FactId, conn: ConnId) {
+        self.release(*id, conn, true);
+    }
+
     /// Needed facts that nobody is known to hold are asked of everybody in turn. The engine calls
     /// this now and then.
     pub fn retry_needed(&mut self) {

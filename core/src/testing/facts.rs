@@ -93,6 +93,16 @@ impl TestNode {
         self.fact(0, body)
     }
 
+    /// A revocation.
+    pub fn revoke(&self, node: NodeId) -> Verified<EncodedFact> {
+        self.fact(0, Body::Revoke { node })
+    }
+
+    /// A new name.
+    pub fn rename(&self, node: NodeId, name: &str) -> Verified<EncodedFact> {
+        self.fact(0, Body::Name { node, name })
+    }
+
     /// An admission.
     pub fn admit(&self, node: NodeId, role: Role) -> Verified<EncodedFact> {
         let name = "someone";

@@ -30,11 +30,13 @@ pub enum CloseCode {
     Duplicate = 0x1A,
     /// The invite has expired or has no uses left.
     InviteSpent = 0x1B,
+    /// The invite was taken back, or its maker was revoked.
+    InviteRevoked = 0x1C,
 }
 
 impl CloseCode {
     /// All codes.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::WrongMesh,
         Self::RulesVersion,
         Self::Protocol,
@@ -47,6 +49,7 @@ impl CloseCode {
         Self::ShuttingDown,
         Self::Duplicate,
         Self::InviteSpent,
+        Self::InviteRevoked,
     ];
 
     /// The code with this number.
@@ -70,6 +73,7 @@ impl fmt::Display for CloseCode {
             Self::ShuttingDown => "shutting down",
             Self::Duplicate => "duplicate connection",
             Self::InviteSpent => "invite expired or used",
+            Self::InviteRevoked => "invite taken back",
         })
     }
 }

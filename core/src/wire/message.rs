@@ -69,6 +69,13 @@ pub enum Control {
         /// From the ping.
         nonce: u64,
     },
+    /// You were revoked; the connection is closed next. Whoever was cut off must be able to know
+    /// that it was, and by whom.
+    Revoked {
+        /// The `Revoke`, and before it the facts that admit its author, back to a root; ≤
+        /// `INTRODUCTION_BYTES` in all.
+        proof: Vec<serde_bytes::ByteBuf>,
+    },
 }
 
 /// Frames on the announce stream.

@@ -22,6 +22,21 @@ impl SetSummary {
         self.merge(&Self { count: 1, sum: id.0 });
     }
 
+    /// The set without this fact, which is in it.
+    pub fn remove(&mut self, id: &FactId) {
+        self.subtract(&Self { count: 1, sum: id.0 });
+    }
+
+    /// The set without those of a set that it contains.
+    pub fn subtract(&mut self, other: &Self) {
+        // Two's complement: minus a sum is its complement plus one.
+        let mut minus = Self { count: other.count.wrapping_neg(), sum: other.sum.map(|b| !b) };
+        let mut one = [0; 32];
+        one[0] = 1;
+        minus.merge(&Self { count: 0, sum: one });
+        self.merge(&minus);
+    }
+
     /// The union with a set that has no fact in common.
     pub fn merge(&mut self, other: &Self) {
         self.count = self.count.wrapping_add(other.count);
@@ -84,6 +99,8 @@ mod tests {
                 ids.iter().fold(U256::ZERO, |sum, id| sum.wrapping_add(U256::from_le_bytes(*id)));
             prop_assert_eq!(summary.sum, expected.to_le_bytes::<32>());
             prop_assert_eq!(summary.count, ids.len() as u64);
+            ids.iter().for_each(|id| summary.remove(&FactId(*id)));
+            prop_assert_eq!(summary, SetSummary::default());
         }
     }
 }

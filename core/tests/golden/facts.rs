@@ -1,14 +1,14 @@
 //! Facts: one of each body, and every way to be refused. Tier 0, so a microcontroller judges the
 //! same bytes the same way.
 
-use cairn_core::codec::{self, DecodeError};
+use cairn_core::codec;
 use cairn_core::fact::{Body, Fact, FactError, Role, SignedFact};
 use cairn_core::id::{FactId, MeshId, NodeId};
 use cairn_core::params::FACT_BYTES_MAX;
 use cairn_core::signature::{Signature, SigningKey};
 use cairn_core::time::UnixTime;
 
-use crate::vector::{Fields, hex, pin, read_all, render, unhex};
+use crate::vector::{Fields, hex, pin, read_all, reason, render, unhex};
 
 const MESH: MeshId = MeshId([0xaa; 32]);
 const TIME: UnixTime = UnixTime(1_767_225_600_000);
@@ -40,12 +40,10 @@ fn signed(body: Body<'_>) -> Vec<u8> {
 /// What this version says of bytes: their names, or why they are refused.
 fn judge(mesh: &MeshId, bytes: &[u8]) -> Result<SignedFactIds, String> {
     let signed = SignedFact::decode(bytes).map_err(|error| match error {
-        // Which of the two depends on the width of the machine, and does not matter.
-        FactError::Decode(DecodeError::Malformed | DecodeError::NotCanonical) => {
-            "the bytes are not a canonical encoding".into()
-        }
+        FactError::Decode(error) => reason(error),
         other => other.to_string(),
     })?;
+    assert_eq!(codec::encode_into(&signed, &mut [0; FACT_BYTES_MAX]), Some(bytes));
     if signed.check(mesh) {
         Ok((signed.fact.id(mesh), signed.fact.content_hash().to_string()))
     } else {
@@ -81,6 +79,8 @@ fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("transfer", "an item changes hands", signed(transfer)),
         ("invite", "an admin opens a door", signed(invite)),
         ("admit", "a node becomes a member", signed(admit)),
+        ("revoke", "a key counts no more", signed(Body::Revoke { node })),
+        ("name", "a member gets another name", signed(Body::Name { node, name: "shed" })),
         ("time-zero", "no clock: 1970", signed_at(UnixTime(0), RECORD)),
         ("time-max", "the latest time that fits", signed_at(UnixTime(u64::MAX), RECORD)),
     ]
@@ -123,6 +123,8 @@ fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let long = "x".repeat(129);
     let invite = |role, uses| Body::Invite { key: key(2).node_id(), role, uses, expires: TIME };
     let admit = Body::Admit { node: NodeId([0xff; 32]), role: Role::Member, name: "Ada" };
+    let revoke = Body::Revoke { node: NodeId([0xff; 32]) };
+    let nameless = Body::Name { node: key(2).node_id(), name: "" };
     let many_notes = "n".repeat(1025);
     let note = Body::Request { item: "drill-2", follows: None, note: &many_notes };
     vec![
@@ -135,6 +137,8 @@ fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("invite-for-admin", "nobody is invited as admin", signed(invite(Role::Admin, 1))),
         ("invite-without-uses", "an invite for nobody", signed(invite(Role::Member, 0))),
         ("admit-no-key", "a member whose id is no key", signed(admit)),
+        ("revoke-no-key", "a revocation of what is no key", signed(revoke)),
+        ("name-empty", "a name of no bytes", signed(nameless)),
     ]
 }
 

@@ -1,14 +1,14 @@
 //! Headers: one of each seal, with the id and the work that every node must find. Tier 0.
 
 use cairn_core::block::{HEADER_BYTES_MAX, Header, Seal};
-use cairn_core::codec::{self, DecodeError};
+use cairn_core::codec;
 use cairn_core::hash::Tag;
 use cairn_core::id::{BlockId, Hash, NodeId};
 use cairn_core::signature::SigningKey;
 use cairn_core::time::UnixTime;
 use cairn_core::work::{Height, Target};
 
-use crate::vector::{hex, pin, read_all, render, unhex};
+use crate::vector::{hex, pin, read_all, reason, render, unhex};
 
 fn genesis() -> Header {
     Header {
@@ -65,7 +65,8 @@ fn accept(what: &str, header: &Header) -> String {
 }
 
 fn refuse(what: &str, bytes: &[u8]) -> String {
-    render(&[("what", what), ("bytes", &hex(bytes))])
+    let error = decode(bytes).unwrap_err();
+    render(&[("what", what), ("bytes", &hex(bytes)), ("error", &error)])
 }
 
 #[test]
@@ -99,14 +100,16 @@ fn this_version_makes_the_pinned_headers() {
     );
 }
 
-fn decode(bytes: &[u8]) -> Result<Header, DecodeError> {
-    codec::decode(bytes, HEADER_BYTES_MAX)
+fn decode(bytes: &[u8]) -> Result<Header, String> {
+    codec::decode(bytes, HEADER_BYTES_MAX).map_err(reason)
 }
 
 #[test]
 fn every_accepted_header_has_its_pinned_id_and_work() {
     for (name, fields) in read_all("header/accept") {
-        let header = decode(&unhex(&fields["bytes"])).unwrap();
+        let bytes = unhex(&fields["bytes"]);
+        let header = decode(&bytes).unwrap();
+        assert_eq!(encoded(&header), bytes, "{name}");
         assert_eq!(header.id().to_string(), fields["id"], "{name}");
         assert_eq!(hex(&header.seal_digest()), fields["seal_digest"], "{name}");
         assert_eq!(header.target.work().to_string(), fields["work"], "{name}");
@@ -114,8 +117,8 @@ fn every_accepted_header_has_its_pinned_id_and_work() {
 }
 
 #[test]
-fn every_refused_header_is_refused() {
+fn every_refused_header_is_refused_for_its_reason() {
     for (name, fields) in read_all("header/refuse") {
-        assert!(decode(&unhex(&fields["bytes"])).is_err(), "{name}");
+        assert_eq!(decode(&unhex(&fields["bytes"])), Err(fields["error"].clone()), "{name}");
     }
 }

@@ -1,23 +1,16 @@
-//! Messages: each kind as bytes, and how large the frequent ones may get.
+//! What travels without being asked for: hello, ping, pong and announcements; and how large the
+//! frequent ones may get.
 
-use std::fmt::Debug;
-
-use cairn_core::block::{Header, Seal};
 use cairn_core::codec;
-use cairn_core::id::{BlockId, FactId, Hash, MeshId, NodeId};
-use cairn_core::signature::Signature;
+use cairn_core::id::{BlockId, FactId, MeshId};
 use cairn_core::time::UnixTime;
-use cairn_core::wire::{
-    Announce, BlocksAnswer, BlocksRequest, Control, FactsAnswer, FactsRequest, HeadersAnswer,
-    HeadersRequest, Hello, PeersAnswer, PeersRequest, ReconcileAnswer, ReconcileRequest,
-    SetSummary, Tip,
-};
-use cairn_core::work::{Height, Target, Work};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_bytes::Bytes;
+use cairn_core::wire::{Announce, BlocksRequest, Class, Control, Hello, SetSummary, Tip};
+use cairn_core::work::{Height, Work};
 
-use crate::vector::{hex, pin, read_all, render, unhex};
+use crate::kind::{check, cut_and_trailing};
+
+const CONTROL: usize = Class::Control.request_bytes_max();
+const ANNOUNCE: usize = Class::Announce.request_bytes_max();
 
 fn tip(height: u64) -> Tip {
     Tip { height: Height(height), id: BlockId([0x11; 32]), work: Work::from_u64(height + 1) }
@@ -31,8 +24,8 @@ fn ping(nonce: u64, height: u64, count: u64) -> Control {
     Control::Ping { nonce, tip: tip(height), facts: facts(count) }
 }
 
-fn hello() -> Control {
-    Control::Hello(Hello {
+fn hello() -> Hello {
+    Hello {
         protocol: (1, 2),
         rules: 1,
         mesh: MeshId([0x33; 32]),
@@ -42,114 +35,89 @@ fn hello() -> Control {
         clock: UnixTime(1_767_225_600_000),
         port: 7071,
         introduction: vec![vec![1, 2, 3].into(), Vec::new().into()],
-    })
-}
-
-fn header(seal: Seal) -> Header {
-    Header {
-        version: 1,
-        height: Height(300),
-        parent: BlockId([1; 32]),
-        facts_root: Hash([2; 32]),
-        history_root: Hash([3; 32]),
-        sealers_root: Hash([4; 32]),
-        state_root: Hash::ZERO,
-        time: UnixTime(1_767_225_600_000),
-        target: Target(0x1e7f_ffff),
-        sealer: NodeId([5; 32]),
-        seal,
     }
-}
-
-fn headers() -> HeadersAnswer {
-    let seals =
-        [Seal::Genesis(Hash([6; 32])), Seal::Authority(Signature([7; 64])), Seal::Pow(0xdead_beef)];
-    HeadersAnswer {
-        from: BlockId([8; 32]),
-        headers: seals.into_iter().map(header).collect(),
-        sealers: vec![vec![NodeId([5; 32]), NodeId([9; 32])]],
-    }
-}
-
-/// The bytes, once it is sure that they decode to the same message.
-fn there_and_back<T: Serialize + DeserializeOwned + PartialEq + Debug>(message: &T) -> Vec<u8> {
-    let bytes = codec::encode(message);
-    assert_eq!(codec::decode::<T>(&bytes, bytes.len()).as_ref(), Ok(message));
-    bytes
-}
-
-fn all() -> Vec<(&'static str, Vec<u8>)> {
-    let (fact, block) = (FactId([0x44; 32]), BlockId([0x55; 32]));
-    let locator = vec![block, BlockId::ZERO];
-    let bodies = vec![(block, vec![fact, FactId::ZERO]), (BlockId::ZERO, vec![])];
-    let peers = vec![("attic.example:7071".into(), NodeId([5; 32]))];
-    let facts_answer =
-        FactsAnswer { facts: vec![Bytes::new(b"one fact"), Bytes::new(b"")], more: true };
-    let ids = ReconcileRequest::Ids { buckets: vec![1, 4_095], after: Some(fact) };
-    let facts_bytes = codec::encode(&facts_answer);
-    assert_eq!(codec::decode(&facts_bytes, facts_bytes.len()), Ok(facts_answer));
-    vec![
-        ("hello", there_and_back(&hello())),
-        ("ping", there_and_back(&ping(0x0123_4567_89ab_cdef, 300, 70_000))),
-        ("pong", there_and_back(&Control::Pong { nonce: 1 })),
-        ("announce-block", there_and_back(&Announce::Block(tip(300)))),
-        ("announce-facts", there_and_back(&Announce::Facts(vec![fact, FactId::ZERO]))),
-        ("headers-request", there_and_back(&HeadersRequest { locator, max: 2_000 })),
-        ("headers-answer", there_and_back(&headers())),
-        ("blocks-request", there_and_back(&BlocksRequest { ids: vec![block] })),
-        ("blocks-answer", there_and_back(&BlocksAnswer { bodies })),
-        ("facts-request", there_and_back(&FactsRequest { ids: vec![fact] })),
-        ("facts-answer", facts_bytes),
-        ("reconcile-groups", there_and_back(&ReconcileRequest::Groups)),
-        ("reconcile-buckets", there_and_back(&ReconcileRequest::Buckets(vec![0, 63]))),
-        ("reconcile-ids", there_and_back(&ids)),
-        ("reconcile-sums", there_and_back(&ReconcileAnswer::Groups(vec![facts(300)]))),
-        ("reconcile-found", there_and_back(&ReconcileAnswer::Ids(vec![fact], true))),
-        ("peers-request", there_and_back(&PeersRequest { max: 64 })),
-        ("peers-answer", there_and_back(&PeersAnswer { peers })),
-    ]
 }
 
 #[test]
-fn this_version_makes_the_pinned_messages() {
-    let made: Vec<_> = all()
-        .into_iter()
-        .map(|(name, bytes)| (name, render(&[("bytes", &*hex(&bytes))])))
-        .collect();
-    pin("message", &made);
+fn this_version_reads_and_writes_hello() {
+    let known = Hello { introduction: Vec::new(), port: 0, ..hello() };
+    let good = codec::encode(&Control::Hello(hello()));
+    let mut refuse = cut_and_trailing(&good);
+    let agent_at = good.windows(5).position(|part| part == b"cairn").unwrap();
+    let mut latin1 = good.clone();
+    latin1[agent_at] = 0xe9;
+    let mut padded = good.clone();
+    padded.splice(agent_at - 1..agent_at, [0x8b, 0]);
+    let mut hostile = good.clone();
+    hostile.splice(agent_at - 1..agent_at, [0xff, 0xff, 0xff, 0xff, 0x0f]);
+    let oversize = Hello { agent: "x".repeat(CONTROL), ..hello() };
+    let mut kind = good.clone();
+    kind[0] = 4;
+    refuse.extend([
+        ("not-utf8", "an agent that is no UTF-8", latin1),
+        ("padded-length", "the agent's length written in two bytes", padded),
+        ("hostile-length", "an agent that claims 4 GiB", hostile),
+        ("unknown-kind", "a control message that does not exist", kind),
+        ("oversize", "more than 8 KiB", codec::encode(&Control::Hello(oversize))),
+    ]);
+    let accept = [
+        ("introducing", "from a stranger, with the facts that admit it", good),
+        ("known", "nothing to introduce, no port", codec::encode(&Control::Hello(known))),
+    ];
+    check::<Control>("message/hello", CONTROL, &accept, &refuse);
 }
 
 #[test]
-fn a_message_with_a_byte_more_or_less_is_refused() {
-    fn decodes(name: &str, bytes: &[u8]) -> bool {
-        let max = bytes.len();
-        match name {
-            "hello" | "ping" | "pong" => codec::decode::<Control>(bytes, max).is_ok(),
-            "announce-block" | "announce-facts" => codec::decode::<Announce>(bytes, max).is_ok(),
-            "headers-request" => codec::decode::<HeadersRequest>(bytes, max).is_ok(),
-            "headers-answer" => codec::decode::<HeadersAnswer>(bytes, max).is_ok(),
-            "blocks-request" => codec::decode::<BlocksRequest>(bytes, max).is_ok(),
-            "blocks-answer" => codec::decode::<BlocksAnswer>(bytes, max).is_ok(),
-            "facts-request" => codec::decode::<FactsRequest>(bytes, max).is_ok(),
-            "reconcile-groups" | "reconcile-buckets" | "reconcile-ids" => {
-                codec::decode::<ReconcileRequest>(bytes, max).is_ok()
-            }
-            "reconcile-sums" | "reconcile-found" => {
-                codec::decode::<ReconcileAnswer>(bytes, max).is_ok()
-            }
-            "facts-answer" => codec::decode::<FactsAnswer<'_>>(bytes, max).is_ok(),
-            "peers-request" => codec::decode::<PeersRequest>(bytes, max).is_ok(),
-            "peers-answer" => codec::decode::<PeersAnswer>(bytes, max).is_ok(),
-            _ => panic!("no type is known for message/{name}.txt"),
-        }
-    }
-    for (name, fields) in read_all("message") {
-        let mut bytes = unhex(&fields["bytes"]);
-        assert!(decodes(&name, &bytes), "{name}");
-        assert!(!decodes(&name, &bytes[..bytes.len() - 1]), "{name} cut");
-        bytes.push(0);
-        assert!(!decodes(&name, &bytes), "{name} with a byte more");
-    }
+fn this_version_reads_and_writes_ping_and_pong() {
+    let pong = codec::encode(&Control::Pong { nonce: 1 });
+    let large = codec::encode(&Control::Pong { nonce: u64::MAX });
+    let mut beyond = large.clone();
+    *beyond.last_mut().unwrap() = 2;
+    let mut refuse = cut_and_trailing(&pong);
+    refuse.extend([
+        ("padded-number", "the nonce 1 in two bytes", vec![2, 0x81, 0]),
+        ("beyond-64-bit", "a nonce of 65 bits", beyond),
+    ]);
+    let accept = [("small", "nonce 1", pong), ("large", "the largest nonce", large)];
+    check::<Control>("message/pong", CONTROL, &accept, &refuse);
+
+    let usual = codec::encode(&ping(0x0123_4567_89ab_cdef, 300, 70_000));
+    let refuse = cut_and_trailing(&usual);
+    let young = codec::encode(&ping(0, 0, 0));
+    let accept = [("usual", "in a mesh of some age", usual), ("young", "at genesis", young)];
+    check::<Control>("message/ping", CONTROL, &accept, &refuse);
+}
+
+#[test]
+fn this_version_reads_and_writes_revocations() {
+    let proof = vec![vec![1, 2, 3].into(), Vec::new().into()];
+    let told = codec::encode(&Control::Revoked { proof });
+    let mut refuse = cut_and_trailing(&told);
+    refuse.push(("hostile-length", "a proof of 2^32 facts", vec![3, 0xff, 0xff, 0xff, 0xff, 0x0f]));
+    let accept = [("told", "that it was revoked, with two facts", told)];
+    check::<Control>("message/revoked", CONTROL, &accept, &refuse);
+}
+
+#[test]
+fn this_version_reads_and_writes_announcements() {
+    let block = codec::encode(&Announce::Block(tip(300)));
+    let accept = [("new-tip", "height, id and work", block.clone())];
+    let mut refuse = cut_and_trailing(&block);
+    let mut kind = block;
+    kind[0] = 2;
+    refuse.push(("unknown-kind", "an announcement that does not exist", kind));
+    check::<Announce>("message/announce-block", ANNOUNCE, &accept, &refuse);
+
+    let two = codec::encode(&Announce::Facts(vec![FactId([0x44; 32]), FactId::ZERO]));
+    let mut refuse = cut_and_trailing(&two);
+    refuse.push((
+        "hostile-length",
+        "a list that claims 2^32 ids",
+        vec![1, 0xff, 0xff, 0xff, 0xff, 0x0f],
+    ));
+    let none = codec::encode(&Announce::Facts(Vec::new()));
+    let accept = [("two", "two facts", two), ("none", "no facts", none)];
+    check::<Announce>("message/announce-facts", ANNOUNCE, &accept, &refuse);
 }
 
 /// Sizes with a four-byte frame length, at counts a mesh does not outgrow (2^32), and the most

@@ -6,8 +6,21 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::{env, fs};
 
+use cairn_core::codec::DecodeError;
+
 fn folder(kind: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(kind)
+}
+
+/// Why bytes do not decode, the same on every machine: whether postcard itself or only the comparison
+/// refuses a padded length depends on the width of `usize`.
+pub(crate) fn reason(error: DecodeError) -> String {
+    match error {
+        DecodeError::Malformed | DecodeError::NotCanonical => {
+            "the bytes are not a canonical encoding".into()
+        }
+        DecodeError::TooLong(..) => error.to_string(),
+    }
 }
 
 /// Lowercase hex.
@@ -73,21 +86,23 @@ pub(crate) fn read_all(kind: &str) -> Vec<(String, Fields)> {
     files
 }
 
-/// Compares the folder with what this version makes (name, text); with `CAIRN_BLESS`, writes it.
+/// Compares the folder with what this version makes (name, text). `CAIRN_BLESS=1` writes files that
+/// are missing; one that says something else is only replaced by `CAIRN_BLESS=overwrite`.
 pub(crate) fn pin(kind: &str, made: &[(&str, String)]) {
-    let bless = env::var_os("CAIRN_BLESS").is_some();
-    if bless {
+    let bless = env::var("CAIRN_BLESS").unwrap_or_default();
+    if !bless.is_empty() {
         fs::create_dir_all(folder(kind)).unwrap();
     }
     for (name, text) in made {
         let path = folder(kind).join(name).with_extension("txt");
-        if bless {
+        if bless == "overwrite" || (!bless.is_empty() && !path.exists()) {
             fs::write(&path, text).unwrap();
         }
         let pinned = fs::read_to_string(&path).unwrap_or_default();
         assert!(
             pinned == *text,
-            "tests/golden/{kind}/{name}.txt is\n{pinned}\nbut this version makes\n{text}"
+            "tests/golden/{kind}/{name}.txt is\n{pinned}\nbut this version makes\n{text}\n\
+             (see tests/golden/README.md before you replace it)"
         );
     }
     let known: Vec<_> = made.iter().map(|(name, _)| *name).collect();

@@ -11,6 +11,7 @@ use cairn_core::id::{Hex, MeshId, NodeId};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::{Custody, FactRow, FactState, HeaderRow, Member};
 use cairn_core::store::{StoreFault, View};
+use cairn_core::time::UnixTime;
 use cairn_core::wire::Tip;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -85,6 +86,13 @@ enum Said {
         role: &'static str,
         name: String,
     },
+    Revoke {
+        node: String,
+    },
+    Name {
+        node: String,
+        name: String,
+    },
 }
 
 impl From<Body<'_>> for Said {
@@ -127,6 +135,8 @@ impl From<Body<'_>> for Said {
             Body::Admit { node, role, name } => {
                 Self::Admit { node: node.to_string(), role: role_name(role), name: name.into() }
             }
+            Body::Revoke { node } => Self::Revoke { node: node.to_string() },
+            Body::Name { node, name } => Self::Name { node: node.to_string(), name: name.into() },
         }
     }
 }
@@ -215,6 +225,8 @@ pub const fn state_name(state: State) -> &'static str {
         State::Connecting => "connecting",
         State::Syncing => "syncing",
         State::Synced => "synced",
+        State::ReadOnly => "read-only",
+        State::Revoked => "revoked",
         State::Stopping => "stopping",
     }
 }
@@ -321,15 +333,52 @@ pub fn item(view: &dyn View, name: &str, row: Option<&Custody>) -> Result<Value,
     }))
 }
 
-/// A member.
-pub fn member(node: &NodeId, row: &Member) -> Value {
-    json!({
+/// A member. One that was revoked is `revoked` at once, its height comes with the block.
+///
+/// # Errors
+/// `StoreFault` if the view fails.
+pub fn member(view: &dyn View, node: &NodeId, row: &Member) -> Result<Value, StoreFault> {
+    let by = view.revoked(node)?;
+    let gone = by.is_some() || !row.in_force();
+    Ok(json!({
         "node_id": node.to_string(),
         "name": row.name,
         "role": role_name(row.role),
+        "state": if gone { "revoked" } else { "member" },
         "since": row.since.0,
         "fact_id": row.admit.map(|id| id.to_string()),
-    })
+        "revoked": gone.then(|| json!({
+            "height": row.revoked.map(|height| height.0),
+            "fact_id": by.map(|id| id.to_string()),
+        })),
+    }))
+}
+
+/// An invite, without its secret, which only its line has.
+///
+/// # Errors
+/// `StoreFault` if the view fails.
+pub fn invite(view: &dyn View, invite: &query::Invite, now: UnixTime) -> Result<Value, StoreFault> {
+    let left = invite.row.as_ref().map_or(invite.uses, |row| row.uses_left);
+    let void = view.revoked(&invite.key)?.is_some() || view.revoked(&invite.by)?.is_some();
+    let state = match () {
+        () if void => "revoked",
+        () if left == 0 => "used",
+        () if invite.expires < now => "expired",
+        () => "open",
+    };
+    Ok(json!({
+        "key": invite.key.to_string(),
+        "role": role_name(invite.role),
+        "uses": invite.uses,
+        "uses_left": left,
+        "expires": invite.expires.0,
+        "by": invite.by.to_string(),
+        "by_name": name_of(view, &invite.by)?,
+        "state": state,
+        "sealed": invite.row.is_some(),
+        "fact_id": invite.fact.to_string(),
+    }))
 }
 
 /// A reorg.

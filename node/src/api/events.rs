@@ -41,6 +41,7 @@ fn fields(event: &Event) -> (&'static str, Value) {
         Event::BlockRefused { block, reason } => {
             ("block-refused", json!({"block": block.to_string(), "reason": reason}))
         }
+        Event::Revoked { node } => ("revoked", json!({"node_id": node.to_string()})),
         Event::PeerConnected { node, outbound } => {
             let direction = if *outbound { "outbound" } else { "inbound" };
             ("peer-connected", json!({"node_id": node.to_string(), "direction": direction}))
@@ -57,6 +58,7 @@ fn fields(event: &Event) -> (&'static str, Value) {
                 "by_peer": by_peer,
             }),
         ),
+        Event::ReadOnly(on) => ("read-only", json!({"on": on})),
         Event::Synced(tip) => ("synced", json!({"tip": dto::tip(tip)})),
     }
 }

@@ -7,11 +7,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use cairn_core::engine::State as EngineState;
+use cairn_core::engine::{Refusal, State as EngineState, Status};
 use cairn_core::ledger::read::Read as _;
+use cairn_core::time::UnixTime;
+use cairn_core::wire::CloseCode;
 use serde_json::{Value, json};
 
 use super::{Context, dto};
+use crate::clock;
 use crate::problem::{Code, Problem};
 
 pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
@@ -22,7 +25,45 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
     document["listen"] = context.0.listen.to_string().into();
     document["http"] = context.bound().to_string().into();
     document["uptime_s"] = context.0.started.elapsed().as_secs().into();
+    let store = node.store();
+    document["disk"] = match store.space() {
+        Ok(space) => json!({"free_bytes": space.free, "used_bytes": space.used}),
+        // Whoever reads the ledger next is told why.
+        Err(_) => Value::Null,
+    };
+    document["quarantined"] = store.quarantined().into();
+    if let Some(problem) = turned_away(&node.status(), node.invite_expires()) {
+        document["refused"] = json!({
+            "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
+        });
+    }
     Json(document)
+}
+
+/// Why nobody lets this node in, as the peers said that closed its connections.
+fn turned_away(status: &Status, invite_expires: Option<UnixTime>) -> Option<Problem> {
+    if status.state == EngineState::Revoked {
+        return Some(Problem::from(Refusal::Revoked));
+    }
+    if status.peers.iter().any(|peer| peer.connected) {
+        return None;
+    }
+    let closes = status.peers.iter().filter_map(|peer| peer.last_close);
+    let mut codes = closes.filter(|(_, by_peer)| *by_peer).map(|(code, _)| code);
+    let another = "ask for another with `cairn invite create`, and join in a new --data-dir";
+    codes.find_map(|code| {
+        let expired = invite_expires.is_some_and(|at| at < clock::wall());
+        let (code, message) = match code {
+            CloseCode::WrongMesh => (Code::WrongMesh, "the peer belongs to another mesh"),
+            CloseCode::NotMember => (Code::NotMember, "this node was never admitted"),
+            CloseCode::Revoked => (Code::Revoked, "a peer says that this node was revoked"),
+            CloseCode::InviteSpent if expired => (Code::InviteExpired, "the invite has expired"),
+            CloseCode::InviteSpent => (Code::InviteUsed, "the invite was used up by others"),
+            CloseCode::InviteRevoked => (Code::InviteRevoked, "the invite was taken back"),
+            _ => return None,
+        };
+        Some(Problem::new(code, message, another))
+    })
 }
 
 pub(super) async fn alive() -> Json<Value> {

@@ -1,18 +1,19 @@
-//! Who belongs to the mesh, and letting others in.
+//! Letting others in: invites made, listed and taken back.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use cairn_core::engine::{Command, Receipt};
 use cairn_core::fact::Role;
 use cairn_core::id::NodeId;
 use cairn_core::invite::{INVITE_ADDRESSES_MAX, Invite};
+use cairn_core::store::View;
 use cairn_core::time::Millis;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::addresses::reachable;
-use super::facts::PAGE_MAX;
+use super::facts::{PAGE_MAX, receipt};
 use super::peers::is_address;
 use super::reply::{Asked, Posted, limit};
 use super::{Context, dto, query, stopping};
@@ -20,28 +21,6 @@ use crate::problem::{Code, Problem};
 use crate::{clock, keys};
 
 const DAY: Millis = 24 * 3_600_000;
-
-#[derive(Deserialize)]
-pub(super) struct ListParameters {
-    limit: Option<usize>,
-    after: Option<String>,
-}
-
-pub(super) async fn members(
-    State(context): State<Context>,
-    Asked(asked): Asked<ListParameters>,
-) -> Result<Json<Value>, Problem> {
-    let after = asked.after.map(|text| text.parse::<NodeId>()).transpose();
-    let after = after.map_err(|error| Problem::usage(error.to_string()))?;
-    let max = limit(asked.limit, PAGE_MAX, PAGE_MAX);
-    let read = move |view: &dyn cairn_core::store::View| {
-        let page = query::members(view, after.as_ref(), max)?;
-        let next = page.last().filter(|_| page.len() == max).map(|(node, _)| node.to_string());
-        let list: Vec<Value> = page.iter().map(|(node, row)| dto::member(node, row)).collect();
-        Ok(json!({"schema": "cairn.members/1", "members": list, "next": next}))
-    };
-    context.read(read).await.map(Json)
-}
 
 #[derive(Deserialize)]
 pub(super) struct NewInvite {
@@ -101,4 +80,40 @@ pub(super) async fn create(
         "durable": true,
     });
     Ok((StatusCode::CREATED, Json(document)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct ListParameters {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+pub(super) async fn list(
+    State(context): State<Context>,
+    Asked(asked): Asked<ListParameters>,
+) -> Result<Json<Value>, Problem> {
+    let after = asked.after.map(|text| text.parse::<NodeId>()).transpose();
+    let after = after.map_err(|error| Problem::usage(error.to_string()))?;
+    let max = limit(asked.limit, PAGE_MAX, PAGE_MAX);
+    let read = move |view: &dyn View| {
+        let (page, next) = query::invites(view, after.as_ref(), max)?;
+        let time = clock::wall();
+        let list = page.iter().map(|invite| dto::invite(view, invite, time));
+        let list = list.collect::<Result<Vec<_>, _>>()?;
+        let next = next.map(|key| key.to_string());
+        Ok(json!({"schema": "cairn.invites/1", "invites": list, "next": next}))
+    };
+    context.read(read).await.map(Json)
+}
+
+/// Takes an invite back. It is named by its key or a unique beginning of it.
+pub(super) async fn revoke(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let key = context.read(move |view| query::invite_key(view, &name)).await?;
+    match context.node().command(Command::Revoke { key }).await? {
+        Receipt::Made(id) => receipt(&context, id, false).await,
+        Receipt::Published(_) | Receipt::Done => Err(stopping()),
+    }
 }

@@ -19,6 +19,7 @@ mod health;
 mod invites;
 mod items;
 pub mod lines;
+mod members;
 mod peers;
 pub mod query;
 pub mod reply;
@@ -156,8 +157,11 @@ fn routes() -> Router<Context> {
         .route("/v1/chain/verify", get(blocks::verify))
         .route("/v1/peers", get(peers::list).post(peers::add))
         .route("/v1/sync", post(peers::sync))
-        .route("/v1/members", get(invites::members))
-        .route("/v1/invites", post(invites::create))
+        .route("/v1/members", get(members::list))
+        .route("/v1/members/{node}/revoke", post(members::revoke))
+        .route("/v1/members/{node}/name", post(members::rename))
+        .route("/v1/invites", get(invites::list).post(invites::create))
+        .route("/v1/invites/{invite}/revoke", post(invites::revoke))
         .route("/v1/events", get(events::follow))
         .route("/v1/export", get(export::export))
         .merge(seed_routes::routes())

@@ -1,11 +1,12 @@
 //! Reads of the ledger for answers: ids from prefixes, pages of facts, items and blocks. Pure
 //! functions of a `View`; every one reads a bounded number of rows and says where to go on.
 
-use cairn_core::fact::EncodedFact;
+use cairn_core::fact::{Body, EncodedFact, Role};
 use cairn_core::id::{BlockId, ContentHash, FactId, MeshId, NodeId};
 use cairn_core::ledger::read::Read;
-use cairn_core::ledger::rows::{FactRow, Seq, half, key};
+use cairn_core::ledger::rows::{FactRow, InviteRow, Known, Seq, half, key};
 use cairn_core::store::{StoreFault, Table, View};
+use cairn_core::time::UnixTime;
 use cairn_core::verified::Verified;
 use cairn_core::work::Height;
 
@@ -112,7 +113,7 @@ pub fn node_id(view: &dyn View, name: &str) -> Result<NodeId, Problem> {
         let page = members(view, after.as_ref(), SCAN_STEP)?;
         for (node, member) in &page {
             if member.name == name || (is_prefix && node.to_string().starts_with(name)) {
-                found.push(*node);
+                found.push((*node, member.in_force()));
             }
         }
         match page.last() {
@@ -120,8 +121,12 @@ pub fn node_id(view: &dyn View, name: &str) -> Result<NodeId, Problem> {
             _ => break,
         }
     }
+    // Who comes back after a revocation does so under the old name and with a new key.
+    if found.iter().any(|(_, in_force)| *in_force) {
+        found.retain(|(_, in_force)| *in_force);
+    }
     match found.as_slice() {
-        [only] => Ok(*only),
+        [(only, _)] => Ok(*only),
         [] => Err(Problem::new(
             Code::NotFound,
             format!("no member has the name or id `{name}`; an id may be mistyped"),
@@ -155,6 +160,95 @@ pub fn members(
         }
     }
     Ok(out)
+}
+
+/// An invite in the set, sealed or not.
+#[derive(Debug, Clone)]
+pub struct Invite {
+    /// The public half of its key.
+    pub key: NodeId,
+    /// The fact that made it.
+    pub fact: FactId,
+    /// Who made it.
+    pub by: NodeId,
+    /// What those admitted become.
+    pub role: Role,
+    /// How many could be admitted.
+    pub uses: u32,
+    /// Until when.
+    pub expires: UnixTime,
+    /// What the chain knows of it.
+    pub row: Option<InviteRow>,
+}
+
+/// Invites in order of their keys, after `after`, and where to go on if there may be more. A key
+/// that is also a node's is not listed.
+///
+/// # Errors
+/// `StoreFault` if the view fails.
+pub fn invites(
+    view: &dyn View,
+    after: Option<&NodeId>,
+    max: usize,
+) -> Result<(Vec<Invite>, Option<NodeId>), StoreFault> {
+    let from = after.map_or_else(Vec::new, |node| [&node.0[..], &[0]].concat());
+    let rows = view.scan(Table::Known, &from, &[0xff; 33], SCAN_ROWS_MAX)?;
+    let mut found = Vec::new();
+    for (row_key, _) in &rows {
+        let Some(key) = NodeId::from_slice(row_key) else {
+            continue;
+        };
+        let Some(Known::Invite { fact, .. }) = view.known(&key)? else {
+            continue;
+        };
+        let Some((_, encoded)) = view.fact(&fact)? else {
+            continue;
+        };
+        let said = encoded.fact();
+        if let Body::Invite { role, uses, expires, .. } = said.body {
+            let (by, row) = (said.author, view.invite(&key)?);
+            found.push(Invite { key, fact, by, role, uses, expires, row });
+        }
+        if found.len() == max {
+            return Ok((found, Some(key)));
+        }
+    }
+    let next = rows.last().filter(|_| rows.len() == SCAN_ROWS_MAX);
+    Ok((found, next.and_then(|(key, _)| NodeId::from_slice(key))))
+}
+
+/// The key of an invite by itself or by a unique beginning of it.
+///
+/// # Errors
+/// `NotFound` or `Ambiguous` if not exactly one invite fits.
+pub fn invite_key(view: &dyn View, name: &str) -> Result<NodeId, Problem> {
+    let is_prefix = name.len() >= PREFIX_CHARS_MIN + "cairn1".len() && name.starts_with("cairn1");
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let (page, next) = invites(view, after.as_ref(), SCAN_STEP)?;
+        let fits = |key: &NodeId| {
+            let text = key.to_string();
+            text == name || (is_prefix && text.starts_with(name))
+        };
+        found.extend(page.iter().map(|invite| invite.key).filter(fits));
+        match next {
+            Some(key) => after = Some(key),
+            None => break,
+        }
+    }
+    match found.as_slice() {
+        [only] => Ok(*only),
+        [] => Err(Problem::new(
+            Code::NotFound,
+            "no invite has this key; give the key, or the invite's whole line",
+            "run: cairn invite list",
+        )),
+        _ => Err(Problem::new(
+            Code::Ambiguous,
+            format!("the keys of several invites begin with {name}"),
+            "give more characters of the key",
+        )),
+    }
 }
 
 /// How many others say the same: authors other than `author` of facts with this content. Counts

@@ -31,6 +31,8 @@ pub struct NodeConfig {
     pub seal: bool,
     /// How much memory the store and the network may take.
     pub profile: Profile,
+    /// Most bytes that the store may take on disk; none for as much as there is.
+    pub disk_limit: Option<u64>,
     /// Whether the operator vouches for the wall clock.
     pub clock_vouched: bool,
     /// Threads that check signatures; 0 for one per core.
@@ -51,6 +53,7 @@ impl NodeConfig {
             seeds: Vec::new(),
             seal: true,
             profile: Profile::default(),
+            disk_limit: None,
             clock_vouched: false,
             verify_threads: 0,
             limits: Limits::default(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cairn_core::fact::{BodyError, is_name};
 use cairn_core::params::{Admission, Params, SealRule};
 use cairn_core::time::UnixTime;
 use cairn_core::work::Target;
@@ -21,6 +22,9 @@ use crate::problem::Problem;
 pub(super) struct InitArgs {
     /// What people call the mesh
     name: String,
+    /// What people shall call this node [default: founder]
+    #[arg(long = "name", value_name = "NAME")]
+    own_name: Option<String>,
     /// How blocks are sealed: members sign in turn, or proof of work
     #[arg(long, value_enum, default_value = "authority")]
     seal: Seal,
@@ -97,6 +101,10 @@ impl InitArgs {
 }
 
 pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
+    let unfit = args.own_name.as_ref().filter(|name| !is_name(name));
+    if let Some(unfit) = unfit {
+        return Err(Problem::usage(format!("`{unfit}`: {}", BodyError::Name)));
+    }
     let dir = context.data_dir()?;
     let founder = {
         let _lock = dir.lock()?;
@@ -114,6 +122,9 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
     let mesh = mesh_id(&params);
     let expires = UnixTime(now.0.saturating_add(duration::millis(args.expires)));
     let founded = enroll::found(&dir, params, args.found_at(), args.uses, expires)?;
+    if let Some(name) = &args.own_name {
+        enroll::name(&dir, name)?;
+    }
     let invite = founded.invite.map(|invite| invite.to_text()).transpose();
     let invite = invite.map_err(|error| Problem::usage(error.to_string()))?;
     let document = json!({

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cairn_core::fact::Role;
+use cairn_core::invite::{INVITE_HRP, Invite, InviteError};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::output::field;
+use super::client::escape;
+use super::output::{field, list, table, time_field};
 use super::{Context, Outcome, duration};
 use crate::api::addresses::reachable;
 use crate::api::dto;
@@ -19,6 +21,13 @@ use crate::problem::{Code, Problem};
 pub(super) enum InviteVerb {
     /// Make an invite, a line of text to pass on in confidence
     Create(CreateArgs),
+    /// List the invites that were made, and what is left of them
+    List,
+    /// Take an invite back: nobody joins by it any more
+    Revoke {
+        /// The whole line, its key as listed, or a unique beginning of that
+        invite: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -35,6 +44,9 @@ pub(super) struct CreateArgs {
     /// Where this node can be found, HOST:PORT [default: the addresses it listens on]
     #[arg(long = "address", value_name = "HOST:PORT")]
     addresses: Vec<String>,
+    /// Show it as a QR code as well, to be scanned from the screen
+    #[arg(long)]
+    qr: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -72,8 +84,25 @@ fn offline(args: &CreateArgs, context: &Context) -> Result<Value, Problem> {
     }))
 }
 
-pub(super) fn run(verb: &InviteVerb, context: &Context) -> Outcome {
-    let InviteVerb::Create(args) = verb;
+/// The invite as a QR code for a terminal, light on dark. In capitals it needs the fewest modules.
+fn qr_code(invite: &str) -> Result<String, Problem> {
+    use qrcode::render::unicode::Dense1x2;
+    let code = qrcode::QrCode::with_error_correction_level(
+        invite.to_ascii_uppercase(),
+        qrcode::EcLevel::L,
+    );
+    let code = code.map_err(|error| {
+        Problem::new(
+            Code::Failed,
+            format!("the invite does not fit a QR code: {error}"),
+            "give it fewer addresses, or pass the line on as text",
+        )
+    })?;
+    let (dark, light) = (Dense1x2::Light, Dense1x2::Dark);
+    Ok(code.render::<Dense1x2>().dark_color(dark).light_color(light).build())
+}
+
+fn create(args: &CreateArgs, context: &Context) -> Outcome {
     let role = match args.role {
         RoleName::Reader => "reader",
         RoleName::Member => "member",
@@ -90,7 +119,78 @@ pub(super) fn run(verb: &InviteVerb, context: &Context) -> Outcome {
         }
         answer => answer?,
     };
-    context.out.data(&invite, |invite| field(invite, "/invite"))?;
+    let picture = args.qr.then(|| qr_code(&field(&invite, "/invite"))).transpose()?;
+    context.out.data(&invite, |invite| {
+        let picture = picture.map(|picture| format!("{picture}\n")).unwrap_or_default();
+        format!("{picture}{}", field(invite, "/invite"))
+    })?;
     context.out.say("whoever has this line can join: cairn join INVITE");
     Ok(0)
+}
+
+fn show(context: &Context) -> Outcome {
+    let invites = context.client()?.get("/v1/invites")?;
+    context.out.data(&invites, |invites| {
+        let rows = list(invites, "invites").iter().map(|invite| {
+            let uses = format!("{} of {}", field(invite, "/uses_left"), field(invite, "/uses"));
+            vec![
+                field(invite, "/state"),
+                uses,
+                field(invite, "/role"),
+                time_field(invite, "/expires"),
+                field(invite, "/by_name"),
+                field(invite, "/key"),
+            ]
+        });
+        table(&["STATE", "LEFT", "ROLE", "EXPIRES", "BY", "KEY"], rows)
+    })?;
+    Ok(0)
+}
+
+fn revoke(invite: &str, context: &Context) -> Outcome {
+    // The line has the secret; the node needs only its public half.
+    let key = match invite.trim().parse::<Invite>() {
+        Ok(invite) => invite.key().node_id().to_string(),
+        Err(InviteError::NotAnInvite | InviteError::Checksum)
+            if !invite.trim().to_ascii_lowercase().starts_with(INVITE_HRP) =>
+        {
+            invite.trim().into()
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    let path = format!("/v1/invites/{}/revoke", escape(&key));
+    let receipt = context.client()?.post(&path, &json!({}))?;
+    context.out.data(&receipt, |receipt| field(receipt, "/fact_id"))?;
+    context.out.say("taken back: nobody joins by it any more; who joined before stays");
+    Ok(0)
+}
+
+/// Why a text is no invite, and what to do.
+pub(super) fn unreadable(error: InviteError) -> Problem {
+    let hint = "copy the whole line, or ask for another: cairn invite create";
+    match error {
+        InviteError::Checksum => Problem::new(Code::InviteMistyped, error.to_string(), hint),
+        error => Problem::new(Code::Usage, error.to_string(), hint),
+    }
+}
+
+pub(super) fn run(verb: &InviteVerb, context: &Context) -> Outcome {
+    match verb {
+        InviteVerb::Create(args) => create(args, context),
+        InviteVerb::List => show(context),
+        InviteVerb::Revoke { invite } => revoke(invite, context),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_invite_fits_a_code_that_fits_a_terminal() {
+        let picture = qr_code(&"q".repeat(420)).unwrap();
+        let lines: Vec<&str> = picture.lines().collect();
+        assert!(lines.len() <= 45 && lines.iter().all(|line| line.chars().count() <= 90));
+        assert!(qr_code(&"q".repeat(9_000)).is_err());
+    }
 }

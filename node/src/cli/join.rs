@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Context, Outcome};
 use crate::api::dto;
 use crate::enroll::{self, mesh_id};
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 
 #[derive(Debug, Args)]
 pub(super) struct JoinArgs {
@@ -41,10 +41,7 @@ pub(super) fn run(args: &JoinArgs, context: &Context) -> Outcome {
             std::io::stdin().lock().take(2 * INVITE_CHARS_MAX as u64).read_to_string(&mut text);
         read.map_err(|error| Problem::file("cannot read", "stdin".as_ref(), &error))?;
     }
-    let invite: Invite = text.parse().map_err(|error: cairn_core::invite::InviteError| {
-        let hint = "copy the whole line, or ask for another: cairn invite create";
-        Problem::new(Code::Usage, error.to_string(), hint)
-    })?;
+    let invite: Invite = text.parse().map_err(super::invite::unreadable)?;
     let name = args.name.clone().unwrap_or_else(host_name);
     let enrollment = enroll::join(&context.data_dir()?, &invite, &name)?;
     let mesh = &enrollment.params.name;

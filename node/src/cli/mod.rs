@@ -25,6 +25,7 @@ mod peers;
 mod place;
 mod run;
 mod seeds;
+mod size;
 mod status;
 mod sync;
 mod terminal;
@@ -227,6 +228,14 @@ mod tests {
         let global = cli.unwrap().global;
         assert!(global.json);
         assert_eq!(global.timeout, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn a_member_that_is_named_is_not_the_node_to_talk_to() {
+        let cli = Cli::try_parse_from(["cairn", "member", "revoke", "bob"]).unwrap();
+        assert_eq!(cli.global.node, None);
+        let cli = Cli::try_parse_from(["cairn", "member", "rename", "bob", "rob"]).unwrap();
+        assert_eq!(cli.global.node, None);
     }
 
     #[test]

@@ -32,7 +32,7 @@ impl From<KeyError> for Problem {
 impl From<EnrollError> for Problem {
     fn from(error: EnrollError) -> Self {
         let code = match error {
-            EnrollError::Expired => Code::Rule,
+            EnrollError::Expired => Code::InviteExpired,
             _ => Code::of_exit(error.exit_code()),
         };
         Self::new(code, error.to_string(), error.hint())

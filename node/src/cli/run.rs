@@ -1,5 +1,7 @@
 //! `run`: the node itself, until it is told to stop.
 
+mod recovery;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,12 +10,13 @@ use clap::{Args, ValueEnum};
 use tokio::sync::watch;
 
 use super::output::Output;
-use super::{Context, Outcome, logging, seeds};
+use super::{Context, Outcome, logging, seeds, size};
 use crate::api;
 use crate::app::{Node, NodeConfig};
 use crate::problem::{Code, Problem};
 use crate::shutdown;
-use crate::store::Profile;
+use crate::store::{Profile, StoreError};
+use recovery::Recovery;
 
 /// The usual UDP port of the mesh.
 pub(super) const MESH_PORT: u16 = 7071;
@@ -21,6 +24,12 @@ pub(super) const MESH_PORT: u16 = 7071;
 const HTTP_PORT: u16 = 7070;
 /// How long answers that have begun may take when the node stops.
 const DRAIN: Duration = Duration::from_millis(1_500);
+/// Tries to start again, while what is left of the run before still has the store open.
+const RESTARTS: u32 = 40;
+/// Between two of them.
+const RESTART_PAUSE: Duration = Duration::from_millis(250);
+/// The least that a store can be told to take: its journals alone may need half of it.
+const DISK_LIMIT_MIN: u64 = 256 * 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -54,6 +63,9 @@ pub(super) struct RunArgs {
     /// How much memory to use: tiny, small or server
     #[arg(long)]
     profile: Option<Profile>,
+    /// Take at most this much of the disk, such as 2G; above it the node only reads
+    #[arg(long, value_name = "SIZE", value_parser = disk_limit)]
+    disk_limit: Option<u64>,
     /// How to write the log
     #[arg(long, value_enum, default_value = "text")]
     log_format: logging::Format,
@@ -85,6 +97,14 @@ fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     address(text, IpAddr::from([127, 0, 0, 1]))
 }
 
+fn disk_limit(text: &str) -> Result<u64, String> {
+    let bytes = size::bytes(text)?;
+    if bytes < DISK_LIMIT_MIN {
+        return Err("the store needs 256M at least".into());
+    }
+    Ok(bytes)
+}
+
 impl RunArgs {
     fn config(&self, context: &Context) -> Result<NodeConfig, Problem> {
         let mut config = NodeConfig::new(context.data_dir()?.path());
@@ -111,6 +131,7 @@ impl RunArgs {
             file.apply(&mut config);
         }
         config.seal = self.seal_blocks == Sealing::Auto;
+        config.disk_limit = self.disk_limit;
         config.clock_vouched = self.trust_clock;
         if let Some(profile) = self.profile {
             config.profile = profile;
@@ -173,6 +194,7 @@ fn http_failed(error: &std::io::Error) -> Problem {
 pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     let config = args.config(context)?;
     logging::start(args.log_format, context.global.verbose, context.global.quiet)?;
+    recovery::exit_on_panics_of_the_store(&config);
     let runtime = runtime()?;
     let outcome = runtime.block_on(serve(config, &context.out));
     // A read that hangs on a dying disk must not keep the process.
@@ -180,25 +202,63 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
     outcome
 }
 
-async fn serve(config: NodeConfig, out: &Output) -> Outcome {
-    let signal = shutdown::requested();
-    let mut served = Served::start(config).await?;
-    announce(&served.node, out);
-    let ended = tokio::select! {
-        _ = signal => None,
-        error = served.node.fatal() => {
-            Some(Problem::new(Code::Storage, error.to_string(), error.hint()))
+/// Why a node that was served ended.
+enum Ended {
+    Asked,
+    Store(std::sync::Arc<StoreError>),
+    Http,
+}
+
+async fn serve(mut config: NodeConfig, out: &Output) -> Outcome {
+    let mut signal = std::pin::pin!(shutdown::requested());
+    let mut recovery = Recovery::new(&config);
+    let mut served = Served::start(config.clone()).await?;
+    loop {
+        announce(&served.node, out);
+        // A later start has to be found where this one was.
+        config.listen = served.node.mesh_address();
+        config.http = served.node.http_address();
+        let ended = tokio::select! {
+            _ = &mut signal => Ended::Asked,
+            error = served.node.fatal() => Ended::Store(error),
+            _ = &mut served.server => Ended::Http,
+        };
+        let error = match ended {
+            Ended::Asked => {
+                out.say("stopping");
+                served.stop().await?;
+                return Ok(0);
+            }
+            Ended::Http => {
+                // What failed is what is told; the rest ends as well as it can.
+                let _ = served.node.stop().await;
+                return Err(http_failed(&std::io::ErrorKind::BrokenPipe.into()));
+            }
+            Ended::Store(error) => error,
+        };
+        let _ = served.stop().await;
+        let again = tokio::select! {
+            _ = &mut signal => return Ok(0),
+            again = recovery.ready(&error) => again,
+        };
+        if !again {
+            return Err(Problem::new(Code::Storage, error.to_string(), error.hint()));
         }
-        _ = &mut served.server => Some(http_failed(&std::io::ErrorKind::BrokenPipe.into())),
-    };
-    if let Some(problem) = ended {
-        // What failed is what is told; the rest ends as well as it can.
-        let _ = served.node.stop().await;
-        return Err(problem);
+        served = restart(&config).await?;
     }
-    out.say("stopping");
-    served.stop().await?;
-    Ok(0)
+}
+
+/// Starts again, as soon as whoever still answers a query lets go of the store.
+async fn restart(config: &NodeConfig) -> Result<Served, Problem> {
+    for _ in 1..RESTARTS {
+        match Served::start(config.clone()).await {
+            Err(problem) if matches!(problem.code, Code::Storage | Code::Network) => {
+                tokio::time::sleep(RESTART_PAUSE).await;
+            }
+            started => return started,
+        }
+    }
+    Served::start(config.clone()).await
 }
 
 fn announce(node: &Node, out: &Output) {

@@ -94,7 +94,7 @@ fn screen(status: &Value, context: &Context) -> String {
     let state = field(status, "/state");
     let color = match state.as_str() {
         "synced" => 32,
-        "isolated" | "degraded" | "read-only" => 31,
+        "isolated" | "degraded" | "read-only" | "revoked" => 31,
         _ => 33,
     };
     let rows = [
@@ -122,7 +122,11 @@ fn screen(status: &Value, context: &Context) -> String {
         ("listens", format!("{} (UDP)", field(status, "/listen"))),
         ("version", field(status, "/version")),
     ];
-    let lines: Vec<String> =
+    let mut lines: Vec<String> =
         rows.iter().map(|(name, value)| format!("{name:<8} {value}")).collect();
+    if status["refused"].is_object() {
+        let (why, hint) = (field(status, "/refused/message"), field(status, "/refused/hint"));
+        lines.push(format!("{:<8} {why}; {hint}", "refused"));
+    }
     lines.join("\n")
 }

@@ -29,6 +29,7 @@ pub(super) fn tell(event: &Event) {
             tracing::info!(%node, "Successfully established outbound connection");
         }
         Event::PeerConnected { node, outbound: false } => tracing::info!(%node, "peer connected"),
+        Event::Revoked { node } => tracing::warn!(%node, "revoked: it is cut off from now on"),
         Event::PeersHeard { node, count } => {
             tracing::info!(%node, count, "Received peer list from peer");
         }
@@ -36,6 +37,10 @@ pub(super) fn tell(event: &Event) {
             let reason = code.map_or_else(|| "no reason given".into(), |code| code.to_string());
             tracing::info!(%node, reason, by_peer, "peer disconnected");
         }
+        Event::ReadOnly(true) => tracing::warn!(
+            "the disk has no room to spare: read-only until there is (df -h, or --disk-limit)"
+        ),
+        Event::ReadOnly(false) => tracing::info!("the disk has room again: writing resumes"),
         Event::Synced(tip) => tracing::info!("Synced to tip (height={})", tip.height),
     }
 }

@@ -6,6 +6,7 @@
 //! other here, before the node trusts the tip.
 
 use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use cairn_core::ledger::read::Read;
@@ -14,8 +15,9 @@ use cairn_core::store::{STORE_FORMAT, StoreFault, Table, View};
 use cairn_core::work::Height;
 use fjall::PersistMode;
 
+use super::marks::{self, beside};
 use super::tables::{FORMAT_KEY, PROFILE_KEY, Profile};
-use super::{Store, StoreError, StoreView};
+use super::{Store, StoreError, StoreView, manifest};
 
 /// Headers below the tip that are checked at start.
 const HEADERS_CHECKED: u64 = 2_000;
@@ -23,12 +25,6 @@ const HEADERS_CHECKED: u64 = 2_000;
 const MARKER_BYTES: u64 = 4;
 /// Damaged stores that are kept before the oldest place is refused.
 const QUARANTINES_MAX: u32 = 1_000;
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
 
 /// Makes a rename in a directory survive a power cut.
 pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {
@@ -58,7 +54,21 @@ pub fn quarantine(path: &Path) -> Result<PathBuf, StoreError> {
         })?;
     fs::rename(path, &free).map_err(|e| StoreError::io(path, e))?;
     sync_parent(path)?;
+    marks::forget(path);
     Ok(free)
+}
+
+/// Names of the stores that `quarantine` moved away.
+pub(super) fn quarantined(path: &Path) -> Vec<String> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
+    let prefix = format!("{}.bad-", name.to_string_lossy());
+    let siblings = fs::read_dir(parent).into_iter().flatten().flatten();
+    let names = siblings.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(&prefix)).collect();
+    names.sort_unstable();
+    names
 }
 
 pub(super) fn open(path: &Path, profile: Profile) -> Result<Store, StoreError> {
@@ -71,10 +81,29 @@ pub(super) fn open(path: &Path, profile: Profile) -> Result<Store, StoreError> {
         tracing::warn!(to = %moved.display(), "moved away a store that was never completed");
     }
     if !path.exists() {
+        marks::forget(path);
         create(path, &new, profile)?;
     }
-    let db = profile.database(path).open().map_err(|e| StoreError::fjall(path, e))?;
-    let mut store = Store::assemble(path, profile, db)?;
+    if marks::opening(path) {
+        marks::opened(path);
+        return Err(StoreError::damaged(path, "the last starts died while they opened it"));
+    }
+    let opened = checked(path, profile);
+    marks::opened(path);
+    opened
+}
+
+/// Opens a store and holds it to everything that can be checked at once.
+fn checked(path: &Path, profile: Profile) -> Result<Store, StoreError> {
+    // Before fjall sees them: it deletes the tables that a damaged manifest does not name.
+    manifest::check(path)?;
+    let open = || {
+        let db = profile.database(path).open().map_err(|e| StoreError::fjall(path, e))?;
+        Store::assemble(path, profile, db)
+    };
+    // Where panics unwind, one on damaged files is an error like the others.
+    let mut store = marks::while_opening(|| catch_unwind(AssertUnwindSafe(open)))
+        .unwrap_or_else(|_| Err(StoreError::damaged(path, "the library panicked on its files")))?;
     check_format(&store)?;
     store.profile = created_with(&store)?;
     if store.profile != profile {
@@ -107,7 +136,11 @@ fn create(path: &Path, new: &Path, profile: Profile) -> Result<(), StoreError> {
     batch.commit().map_err(fail)?;
     store.db.persist(PersistMode::SyncAll).map_err(fail)?;
     drop(store);
-    sync_directory(new).map_err(|e| StoreError::io(new, e))?;
+    marks::forget(new);
+    // fjall syncs the directory of each keyspace, but not the one in which these are.
+    for directory in [&new.join("keyspaces"), new] {
+        sync_directory(directory).map_err(|e| StoreError::io(directory, e))?;
+    }
     fs::rename(new, path).map_err(|e| StoreError::io(path, e))?;
     sync_parent(path)
 }
@@ -124,9 +157,10 @@ fn check_format(store: &Store) -> Result<(), StoreError> {
         Some(found) if found > STORE_FORMAT => {
             Err(StoreError::NewerFormat { found, known: STORE_FORMAT })
         }
-        Some(found) => {
-            Err(StoreError::damaged(&store.path, format!("no program ever wrote format {found}")))
-        }
+        Some(found) => Err(StoreError::damaged(
+            &store.path,
+            format!("format {found} is older than any that this program reads"),
+        )),
         None => Err(StoreError::damaged(&store.path, "its format is missing")),
     }
 }
@@ -165,9 +199,12 @@ fn check_chain(view: &StoreView) -> Result<Result<(), String>, StoreFault> {
     let last = Seq(view.set_row()?.summary.count);
     let held = view.scan_back(Table::Fact, &[], &[0xff; 9], 1)?;
     let held = held.first().and_then(|(key, _)| Seq::from_key(key));
-    if held.unwrap_or_default() == last {
-        Ok(Ok(()))
-    } else {
-        Ok(Err(format!("the log of facts does not end at number {}", last.0)))
+    if held.unwrap_or_default() != last {
+        return Ok(Err(format!("the log of facts does not end at number {}", last.0)));
     }
+    // Facts are written once and never deleted, so at least so many rows must be there.
+    if (view.facts.approximate_len() as u64) < last.0 {
+        return Ok(Err(format!("there are less than {} facts", last.0)));
+    }
+    Ok(Ok(()))
 }

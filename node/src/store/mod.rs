@@ -10,13 +10,18 @@
 //! (`boot.rs`).
 
 mod boot;
+mod commits;
 mod error;
+mod manifest;
+mod marks;
+mod room;
+mod scrub;
 mod tables;
 mod view;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -26,14 +31,28 @@ use fjall::{Database, Keyspace, OwnedWriteBatch as WriteBatch, PersistMode};
 pub use boot::quarantine;
 pub(crate) use boot::sync_directory;
 pub use error::StoreError;
+pub(crate) use marks::noted_damage;
+pub use marks::{is_opening, note_damage};
+pub(crate) use room::free_bytes;
+pub use room::{Room, Space};
+pub use scrub::Scrub;
 pub use tables::Profile;
 pub use view::StoreView;
-pub use writer::{Durability, DurableSink, FLUSH_INTERVAL};
+pub use writer::{Durability, DurableSink, FLUSH_INTERVAL, SyncBeside};
 
 use tables::{HEARTBEAT_KEY, push_physical};
 
 /// Bytes committed between two heartbeats; several go into one journal of 64 MB.
 const HEARTBEAT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What only the writer knows.
+#[derive(Debug, Default)]
+struct Writing {
+    /// Bytes since the last heartbeat.
+    since_heartbeat: u64,
+    /// Number of the last commit.
+    commit: u64,
+}
 
 /// An open store.
 pub struct Store {
@@ -43,8 +62,15 @@ pub struct Store {
     facts: Keyspace,
     index: Keyspace,
     current: RwLock<StoreView>,
-    /// Held while writing; the bytes since the last heartbeat.
-    writing: Mutex<u64>,
+    writing: Mutex<Writing>,
+    /// Number of the newest commit that is visible.
+    committed: AtomicU64,
+    mark: commits::Mark,
+    lost: u64,
+    /// Whether it may lack facts that were acknowledged.
+    lacking: bool,
+    /// Set by whoever could not read what should be there.
+    unreadable: Arc<AtomicBool>,
     started: Instant,
     /// When the write in progress began, in milliseconds after `started`, plus one; 0 if none.
     busy_since: AtomicU64,
@@ -71,11 +97,15 @@ impl Store {
         let fail = |e| StoreError::fjall(path, e);
         let facts = db.keyspace("facts", || profile.keyspace()).map_err(fail)?;
         let index = db.keyspace("index", || profile.keyspace()).map_err(fail)?;
+        let unreadable = Arc::new(AtomicBool::new(false));
         let current = RwLock::new(StoreView {
             facts: facts.clone(),
             index: index.clone(),
             snapshot: Arc::new(db.snapshot()),
+            unreadable: unreadable.clone(),
         });
+        let commit = commits::newest(path, &index)?;
+        let (mark, durable) = commits::Mark::open(path)?;
         Ok(Self {
             path: path.to_owned(),
             profile,
@@ -83,7 +113,13 @@ impl Store {
             facts,
             index,
             current,
-            writing: Mutex::new(0),
+            writing: Mutex::new(Writing { since_heartbeat: 0, commit }),
+            committed: AtomicU64::new(commit),
+            mark,
+            lost: durable.saturating_sub(commit),
+            // Without a mark nobody knows, as in a store that is new.
+            lacking: durable == 0 || durable > commit,
+            unreadable,
             started: Instant::now(),
             busy_since: AtomicU64::new(0),
             bytes_committed: AtomicU64::new(0),
@@ -98,6 +134,27 @@ impl Store {
     /// The profile it was created with.
     pub const fn profile(&self) -> Profile {
         self.profile
+    }
+
+    /// Names of damaged stores that were moved away and wait beside it for somebody to look.
+    pub fn quarantined(&self) -> Vec<String> {
+        boot::quarantined(&self.path)
+    }
+
+    /// How many of the newest commits are gone that were durable: the end of a journal was damaged.
+    /// What is here is a state that once was.
+    pub const fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// Whether it may lack facts that were acknowledged: it is new, or lost commits.
+    pub const fn may_lack_facts(&self) -> bool {
+        self.lacking
+    }
+
+    /// Whether somebody could not read what should be there.
+    pub fn is_unreadable(&self) -> bool {
+        self.unreadable.load(Ordering::Relaxed)
     }
 
     /// The state after the latest commit.
@@ -144,9 +201,9 @@ impl Store {
     /// # Errors
     /// `StoreError`; nothing can be written afterwards.
     pub fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut since_heartbeat = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let rows = last_writes(batch);
-        let mut writes = WriteBatch::with_capacity(self.db.clone(), rows.len() + 2)
+        let mut writes = WriteBatch::with_capacity(self.db.clone(), rows.len() + 3)
             .durability(Some(PersistMode::Buffer));
         let mut physical = Vec::with_capacity(1 + KEY_BYTES_MAX);
         for (table, key, value) in rows {
@@ -162,14 +219,18 @@ impl Store {
             }
         }
         let bytes = batch.bytes() as u64;
-        *since_heartbeat += bytes;
-        if *since_heartbeat >= HEARTBEAT_BYTES {
-            *since_heartbeat = 0;
+        writing.since_heartbeat += bytes;
+        writing.commit += 1;
+        let (key, number) = commits::row(writing.commit);
+        writes.insert(&self.index, key, number);
+        if writing.since_heartbeat >= HEARTBEAT_BYTES {
+            writing.since_heartbeat = 0;
             let beat = self.bytes_committed().to_be_bytes();
             writes.insert(&self.facts, HEARTBEAT_KEY, beat);
             writes.insert(&self.index, HEARTBEAT_KEY, beat);
         }
         self.timed(|| writes.commit())?;
+        self.committed.store(writing.commit, Ordering::Release);
         self.bytes_committed.fetch_add(bytes, Ordering::Relaxed);
         let snapshot = Arc::new(self.db.snapshot());
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -182,7 +243,21 @@ impl Store {
     /// # Errors
     /// `StoreError`; nothing can be written afterwards, and it is unknown what survives.
     pub fn persist(&self) -> Result<(), StoreError> {
-        self.db.persist(PersistMode::SyncData).map_err(|e| StoreError::fjall(&self.path, e))
+        let commit = self.committed.load(Ordering::Acquire);
+        self.db.persist(PersistMode::SyncData).map_err(|e| StoreError::fjall(&self.path, e))?;
+        if let Err(error) = self.mark.write(commit) {
+            // It stays too low, which hides a damage at worst.
+            tracing::debug!(%error, "cannot note what is durable");
+        }
+        Ok(())
+    }
+
+    /// Reads every table once and compares it with what was written.
+    ///
+    /// # Errors
+    /// `StoreError::Damaged`.
+    pub fn verify_tables(&self) -> Result<(), StoreError> {
+        scrub::pass(&self.path, || true)
     }
 }
 

@@ -10,7 +10,7 @@ use fjall::config::PartitioningPolicy;
 use fjall::{Database, KeyspaceCreateOptions};
 
 /// First byte of rows that belong to the store itself, in no table of core's.
-const OWN: u8 = 0xff;
+pub(super) const OWN: u8 = 0xff;
 /// Key of the profile that the store was created with.
 pub(super) const PROFILE_KEY: [u8; 2] = [OWN, 0];
 /// Key of the heartbeat, in both keyspaces.

@@ -1,5 +1,7 @@
 //! Tests of `store`.
 
+mod damage;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::mpsc;
@@ -96,7 +98,7 @@ fn what_was_durable_is_there_after_reopening() {
     let (told, durable) = mpsc::channel();
     let store = Arc::new(open(&path));
     let sink: DurableSink = Box::new(move |result| told.send(result).unwrap());
-    let durability = Durability::start(store.clone(), sink).unwrap();
+    let durability = Durability::start(store.clone(), Box::new(|| Ok(())), sink).unwrap();
     let mut synced = BatchId(0);
     for n in 1..=20_u64 {
         put(&store, &[(Table::Fact, &n.to_be_bytes(), b"fact")]);
@@ -120,7 +122,7 @@ fn stopping_the_durability_thread_syncs_what_is_wanted() {
     let (told, durable) = mpsc::channel();
     let store = Arc::new(open(&path));
     let sink: DurableSink = Box::new(move |result| told.send(result).unwrap());
-    let durability = Durability::start(store, sink).unwrap();
+    let durability = Durability::start(store, Box::new(|| Ok(())), sink).unwrap();
     durability.want(BatchId(1), false);
     durability.want(BatchId(2), false);
     durability.stop();

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cairn_core::store::{Row, StoreFault, Table, View};
 use fjall::{Guard, Keyspace, Readable, Snapshot};
@@ -15,6 +16,8 @@ pub struct StoreView {
     pub(super) facts: Keyspace,
     pub(super) index: Keyspace,
     pub(super) snapshot: Arc<Snapshot>,
+    /// Told when something cannot be read, whoever reads.
+    pub(super) unreadable: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for StoreView {
@@ -23,13 +26,14 @@ impl std::fmt::Debug for StoreView {
     }
 }
 
-fn fault(table: Table, error: &fjall::Error) -> StoreFault {
+fn fault(unreadable: &AtomicBool, table: Table, error: &fjall::Error) -> StoreFault {
+    unreadable.store(true, Ordering::Relaxed);
     tracing::error!(?table, %error, "the store cannot be read");
     StoreFault { table, what: "the database reports an error; see the log" }
 }
 
-fn row(table: Table, guard: Guard) -> Result<Row, StoreFault> {
-    let (key, value) = guard.into_inner().map_err(|e| fault(table, &e))?;
+fn row(unreadable: &AtomicBool, table: Table, guard: Guard) -> Result<Row, StoreFault> {
+    let (key, value) = guard.into_inner().map_err(|e| fault(unreadable, table, &e))?;
     // The first byte is the table's number.
     Ok((key.get(1..).unwrap_or_default().to_vec(), (*value).into()))
 }
@@ -51,7 +55,7 @@ impl StoreView {
 impl View for StoreView {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Arc<[u8]>>, StoreFault> {
         let value = self.snapshot.get(self.keyspace(table), physical(table, key));
-        let value = value.map_err(|e| fault(table, &e))?;
+        let value = value.map_err(|e| fault(&self.unreadable, table, &e))?;
         Ok(value.map(|value| (*value).into()))
     }
 
@@ -66,7 +70,7 @@ impl View for StoreView {
             return Ok(Vec::new());
         };
         let rows = self.snapshot.range(self.keyspace(table), range);
-        rows.take(max).map(|guard| row(table, guard)).collect()
+        rows.take(max).map(|guard| row(&self.unreadable, table, guard)).collect()
     }
 
     fn scan_back(
@@ -80,6 +84,6 @@ impl View for StoreView {
             return Ok(Vec::new());
         };
         let rows = self.snapshot.range(self.keyspace(table), range).rev();
-        rows.take(max).map(|guard| row(table, guard)).collect()
+        rows.take(max).map(|guard| row(&self.unreadable, table, guard)).collect()
     }
 }

@@ -15,6 +15,9 @@ use super::{Store, StoreError};
 /// Shortest time between two syncs that nobody waits for.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 
+/// What is synced together with the store: a promise needs both.
+pub type SyncBeside = Box<dyn Fn() -> Result<(), StoreError> + Send>;
+
 /// Told by the durability thread.
 pub type DurableSink = Box<dyn Fn(Result<BatchId, StoreError>) + Send>;
 
@@ -44,17 +47,21 @@ pub struct Durability {
 }
 
 impl Durability {
-    /// Starts the thread. `sink` is told the newest batch of every sync, or the first error, after
+    /// Starts the thread. `beside` is called after each sync of the store; `sink` is told the newest batch of every sync, or the first error, after
     /// which the thread has ended.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(store: Arc<Store>, sink: DurableSink) -> std::io::Result<Self> {
+    pub fn start(
+        store: Arc<Store>,
+        beside: SyncBeside,
+        sink: DurableSink,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let for_thread = shared.clone();
         let thread = std::thread::Builder::new()
             .name("cairn-durable".into())
-            .spawn(move || run(&store, &for_thread, &sink))?;
+            .spawn(move || run(&store, &for_thread, &beside, &sink))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -113,11 +120,11 @@ fn next(shared: &Shared, due: Instant) -> Option<BatchId> {
     }
 }
 
-fn run(store: &Store, shared: &Shared, sink: &DurableSink) {
+fn run(store: &Store, shared: &Shared, beside: &SyncBeside, sink: &DurableSink) {
     let mut due = Instant::now();
     while let Some(batch) = next(shared, due) {
         // Everything up to `batch` was visible before it was wanted.
-        let result = store.persist().map(|()| batch);
+        let result = store.persist().and_then(|()| beside()).map(|()| batch);
         let failed = result.is_err();
         sink(result);
         if failed {

@@ -8,6 +8,8 @@ mod order;
 mod orphans;
 mod peers;
 mod rates;
+mod read_only;
+mod revoked;
 mod slow;
 mod sweep;
 
@@ -145,11 +147,20 @@ impl Sole {
     /// Does all the work and all that is due now.
     fn settle(&mut self) {
         loop {
-            if let Some((job, work)) = self.jobs.pop() {
-                if let Job::Verify(facts) = work {
-                    self.input(Input::Verified(job, verify_batch(facts, &[7; 32])));
-                }
-            } else if let Some((conn, nonce)) = self.pings.pop() {
+            self.settle_but_jobs();
+            let Some((job, work)) = self.jobs.pop() else {
+                return;
+            };
+            if let Job::Verify(facts) = work {
+                self.input(Input::Verified(job, verify_batch(facts, &[7; 32])));
+            }
+        }
+    }
+
+    /// Does all that is due now, but leaves work for the pool.
+    fn settle_but_jobs(&mut self) {
+        loop {
+            if let Some((conn, nonce)) = self.pings.pop() {
                 self.control(conn, &Control::Pong { nonce });
             } else if !self.stuck && !self.batches.is_empty() {
                 let batch = self.batches.remove(0);

@@ -2,8 +2,10 @@
 
 mod arrival;
 mod block;
+mod exhaustive;
 mod model;
 mod reorg;
+mod revoke;
 mod rules;
 
 use std::vec::Vec;

@@ -1,6 +1,6 @@
 //! A naive ledger: whole histories in maps, replayed from genesis, written apart from the real one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::string::String;
 
 use super::*;
@@ -16,8 +16,10 @@ pub(super) struct Model {
     /// Every custody fact of an item and who held it then.
     custody: HashMap<String, Vec<(FactId, Option<NodeId>)>>,
     roles: HashMap<NodeId, Role>,
-    /// Role, uses left, last time.
-    invites: HashMap<NodeId, (Role, u32, UnixTime)>,
+    names: HashMap<NodeId, String>,
+    revoked: HashSet<NodeId>,
+    /// Role, uses left, last time, who made it.
+    invites: HashMap<NodeId, (Role, u32, UnixTime, NodeId)>,
 }
 
 impl Model {
@@ -26,33 +28,67 @@ impl Model {
             by_holder_only: params.release == ReleaseRule::Holder,
             custody: HashMap::new(),
             roles: params.roots.iter().map(|root| (*root, Role::Admin)).collect(),
+            names: HashMap::new(),
+            revoked: HashSet::new(),
             invites: HashMap::new(),
         }
+    }
+
+    /// The role of a key that was not revoked.
+    fn role(&self, node: &NodeId) -> Option<Role> {
+        self.roles.get(node).copied().filter(|_| !self.revoked.contains(node))
+    }
+
+    fn sealers(&self) -> Vec<NodeId> {
+        let seals = |node: &&NodeId| self.role(node).is_some_and(Role::seals);
+        let mut sealers: Vec<_> = self.roles.keys().filter(seals).copied().collect();
+        sealers.sort_unstable();
+        sealers
     }
 
     /// Makes a fact true if it may be; says whether.
     pub(super) fn fact(&mut self, encoded: &EncodedFact, time: UnixTime) -> bool {
         let (id, fact) = (encoded.id(), encoded.fact());
-        let role = self.roles.get(&fact.author).copied();
+        let role = self.role(&fact.author);
+        let gone = |key: &NodeId| self.revoked.contains(key);
         match fact.body {
             Body::Record { .. } | Body::Relation { .. } => role.is_some_and(Role::writes),
             Body::Invite { key, role: gives, uses, expires } => {
-                let ok = role == Some(Role::Admin) && !self.invites.contains_key(&key);
+                let new = !self.invites.contains_key(&key) && !gone(&key);
+                let ok = role == Some(Role::Admin) && new;
                 if ok {
-                    self.invites.insert(key, (gives, uses, expires));
+                    self.invites.insert(key, (gives, uses, expires, fact.author));
+                }
+                ok
+            }
+            Body::Revoke { node } => {
+                let may = role == Some(Role::Admin) || (role.is_some() && fact.author == node);
+                let ok = may && !gone(&node) && self.sealers() != [node];
+                if ok {
+                    self.revoked.insert(node);
+                }
+                ok
+            }
+            Body::Name { node, name } => {
+                let own = fact.author == node && role.is_some_and(Role::writes);
+                let ok = (role == Some(Role::Admin) || own) && self.role(&node).is_some();
+                if ok {
+                    self.names.insert(node, name.into());
                 }
                 ok
             }
             Body::Admit { node, role: gives, .. } => {
                 let admin = role == Some(Role::Admin);
+                let new = !gone(&node) && !gone(&fact.author) && !self.roles.contains_key(&node);
+                let void = self.invites.get(&fact.author).is_some_and(|invite| gone(&invite.3));
                 let invite = self.invites.get_mut(&fact.author).filter(|_| !admin);
-                let invited = invite
-                    .as_ref()
-                    .is_some_and(|(role, left, last)| *role == gives && *left > 0 && time <= *last);
-                let ok = (admin || invited) && !self.roles.contains_key(&node);
+                let invited = invite.as_ref().is_some_and(|(role, left, last, _)| {
+                    *role == gives && *left > 0 && time <= *last
+                });
+                let ok = (admin || (invited && !void)) && new;
                 if ok {
                     self.roles.insert(node, gives);
-                    if let Some((_, left, _)) = invite {
+                    if let Some((_, left, ..)) = invite {
                         *left -= 1;
                     }
                 }
@@ -72,8 +108,7 @@ impl Model {
             }
             Body::Transfer { item, follows, to, .. } => {
                 let ok = |holder: Option<NodeId>, model: &Self| {
-                    holder == Some(fact.author)
-                        && model.roles.get(&to).copied().is_some_and(Role::writes)
+                    holder == Some(fact.author) && model.role(&to).is_some_and(Role::writes)
                 };
                 role.is_some_and(Role::writes)
                     && self.custody(item, Some(follows), id, Some(to), ok)
@@ -104,20 +139,22 @@ impl Model {
             let row = store.custody(item).unwrap().unwrap();
             assert_eq!(Some(&(row.latest, row.holder)), log.last());
         }
-        assert_eq!(store.len(Table::Member), self.roles.len());
-        for (node, role) in &self.roles {
-            assert_eq!(store.member(node).unwrap().unwrap().role, *role);
+        let keys: HashSet<_> = self.roles.keys().chain(&self.revoked).collect();
+        assert_eq!(store.len(Table::Member), keys.len());
+        for node in keys {
+            let row = store.member(node).unwrap().unwrap();
+            assert_eq!(row.role, self.roles.get(node).copied().unwrap_or(Role::Reader));
+            assert_eq!(row.in_force(), !self.revoked.contains(node));
+            let name = self.names.get(node);
+            assert!(name.is_none_or(|name| *name == row.name));
         }
         assert_eq!(store.len(Table::Invite), self.invites.len());
-        for (key, (role, left, expires)) in &self.invites {
+        for (key, (role, left, expires, _)) in &self.invites {
             let row = store.invite(key).unwrap().unwrap();
             assert_eq!((row.role, row.uses_left, row.expires), (*role, *left, *expires));
         }
         let tip = store.tip_row().unwrap().unwrap().tip;
         let root = store.header(&tip.id).unwrap().unwrap().header.sealers_root;
-        let mut sealers: Vec<_> = self.roles.iter().filter(|(_, r)| r.seals()).collect();
-        sealers.sort_unstable();
-        let sealers: Vec<_> = sealers.into_iter().map(|(node, _)| *node).collect();
-        assert_eq!(store.sealers(&root).unwrap(), Some(sealers));
+        assert_eq!(store.sealers(&root).unwrap(), Some(self.sealers()));
     }
 }

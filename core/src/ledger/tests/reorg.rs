@@ -15,7 +15,7 @@ use crate::time::UnixTime;
 use proptest::prelude::*;
 
 /// Rows that stay though their block was taken back: they are true whatever the tip is.
-fn without_stale(store: &MemStore) -> MemStore {
+pub(super) fn without_stale(store: &MemStore) -> MemStore {
     let mut store = store.clone();
     for table in [Table::Header, Table::Body, Table::Sealers] {
         store.clear(table);
@@ -57,12 +57,14 @@ impl Play {
         let pending = self.facts.iter().rev().find(custody).map(|fact| fact.id());
         let follows = if detail & 8 == 0 { latest } else { pending };
         let followed = follows.unwrap_or(FactId([detail; 32]));
-        let fact = match kind % 8 {
+        let fact = match kind % 10 {
             0 => author.record("t", &std::format!("{detail}")),
             1 | 2 => author.request(item, follows),
             3 => author.release(item, followed),
             4 => author.transfer(item, followed, other),
             5 => author.invite(other, role.min(Role::Sealer), 2, 40),
+            8 => author.revoke(other),
+            9 => author.rename(other, ["ada", "bo"][usize::from(detail) % 2]),
             _ => author.admit(other, role),
         };
         let (arrived, _) = self.ledger.arrive(std::slice::from_ref(&fact));

@@ -1,0 +1,116 @@
+//! Who belongs to the mesh: listed, named, revoked.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use cairn_core::engine::{Command, Receipt};
+use cairn_core::fact::Role;
+use cairn_core::id::NodeId;
+use cairn_core::ledger::read::Read as _;
+use cairn_core::store::{StoreFault, View};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::facts::{PAGE_MAX, receipt};
+use super::reply::{Asked, Posted, limit};
+use super::{Context, dto, query, stopping};
+use crate::problem::{Code, Problem};
+
+/// Members read at one time.
+const PAGE: usize = 512;
+
+#[derive(Deserialize)]
+pub(super) struct ListParameters {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+pub(super) async fn list(
+    State(context): State<Context>,
+    Asked(asked): Asked<ListParameters>,
+) -> Result<Json<Value>, Problem> {
+    let after = asked.after.map(|text| text.parse::<NodeId>()).transpose();
+    let after = after.map_err(|error| Problem::usage(error.to_string()))?;
+    let max = limit(asked.limit, PAGE_MAX, PAGE_MAX);
+    let read = move |view: &dyn View| {
+        let page = query::members(view, after.as_ref(), max)?;
+        let next = page.last().filter(|_| page.len() == max).map(|(node, _)| node.to_string());
+        // A key that was revoked before it was ever admitted has a row, but is nobody.
+        let members = page.iter().filter(|(_, row)| row.in_force() || !row.name.is_empty());
+        let list = members.map(|(node, row)| dto::member(view, node, row));
+        let list = list.collect::<Result<Vec<_>, _>>()?;
+        Ok(json!({"schema": "cairn.members/1", "members": list, "next": next}))
+    };
+    context.read(read).await.map(Json)
+}
+
+#[derive(Deserialize)]
+pub(super) struct Revocation {
+    /// Also if nobody could invite or revoke any more.
+    #[serde(default)]
+    last_admin: bool,
+}
+
+/// Whether nobody but this node is an admin whom nobody revoked.
+fn is_last_admin(view: &dyn View, node: &NodeId) -> Result<bool, StoreFault> {
+    let mut after = None;
+    let mut is_admin = false;
+    loop {
+        let page = query::members(view, after.as_ref(), PAGE)?;
+        for (member, row) in &page {
+            let counts = row.role == Role::Admin && row.in_force();
+            if counts && member == node {
+                is_admin = true;
+            } else if counts && view.revoked(member)?.is_none() {
+                return Ok(false);
+            }
+        }
+        match page.last() {
+            Some((last, _)) if page.len() == PAGE => after = Some(*last),
+            _ => return Ok(is_admin),
+        }
+    }
+}
+
+async fn carry_out(context: &Context, command: Command) -> Result<Answer, Problem> {
+    match context.node().command(command).await? {
+        Receipt::Made(id) => receipt(context, id, false).await,
+        Receipt::Published(_) | Receipt::Done => Err(stopping()),
+    }
+}
+
+type Answer = (StatusCode, Json<Value>);
+
+pub(super) async fn revoke(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+    Posted(asked): Posted<Revocation>,
+) -> Result<Answer, Problem> {
+    let read = move |view: &dyn View| {
+        let node = query::node_id(view, &name)?;
+        Ok((node, is_last_admin(view, &node)?))
+    };
+    let (key, last) = context.read(read).await?;
+    if last && !asked.last_admin {
+        return Err(Problem::new(
+            Code::LastAdmin,
+            "this is the last admin: afterwards nobody could invite or revoke anybody, for ever",
+            "make another admin first, or repeat it with --last-admin",
+        ));
+    }
+    carry_out(&context, Command::Revoke { key }).await
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewName {
+    name: String,
+}
+
+pub(super) async fn rename(
+    State(context): State<Context>,
+    Path(name): Path<String>,
+    Posted(new): Posted<NewName>,
+) -> Result<Answer, Problem> {
+    let node = context.read(move |view| query::node_id(view, &name)).await?;
+    carry_out(&context, Command::Name { node, name: new.name }).await
+}
