@@ -12,4 +12,9 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
     (22, "in an open mesh, who admits whom depended on the order in which facts came"),
     (49, "a bad body in an answer froze the bodies beside it: they were never asked for again"),
     (112, "as 49, with one hostile member and nobody else awake"),
+    (
+        273,
+        "the best branch was withheld: facts were asked for every second for ever, and who does not \
+           seal never followed the branch of the others",
+    ),
 ];

@@ -182,14 +182,15 @@ impl Chain {
     }
 
     /// The block to connect up to. What decides is the choice among all headers, as soon as the
-    /// bodies on the way are here; until then the choice among what is held.
-    pub(super) fn target(&self) -> BlockId {
+    /// bodies on the way are here; until then, and if they never come (`given_up`), the choice among
+    /// what is held.
+    pub(super) fn target(&self, given_up: bool) -> BlockId {
         let (tip, held, body) = (self.row.tip.id, self.tree.held_to_best(), self.tree.best_body());
         let extends = |id: &BlockId| self.tree.common_ancestor(id, &tip) == Some(tip);
         let on_the_way = extends(&held);
         if held == self.tree.best_header() || (on_the_way && held != tip) {
             held
-        } else if on_the_way && !extends(&body) {
+        } else if on_the_way && !given_up && !extends(&body) {
             // What is held may favor a branch only because of what is not.
             tip
         } else {
@@ -253,8 +254,16 @@ impl Chain {
 
     /// The next bodies to fetch on the way to the best header, in order; at most `max`.
     pub(super) fn bodies_wanted(&self, max: usize) -> Vec<BlockId> {
-        let best = self.tree.best_header();
-        let mut from = self.tree.held_to_best();
+        self.missing_bodies(self.tree.held_to_best(), self.tree.best_header(), max)
+    }
+
+    /// The same on the way to a tip that a peer has applied; empty if that is not known.
+    pub(super) fn bodies_towards(&self, tip: &BlockId, max: usize) -> Vec<BlockId> {
+        let from = self.tree.common_ancestor(tip, &self.row.tip.id).filter(|_| self.knows(tip));
+        from.map_or(Vec::new(), |from| self.missing_bodies(from, *tip, max))
+    }
+
+    fn missing_bodies(&self, mut from: BlockId, best: BlockId, max: usize) -> Vec<BlockId> {
         if from == best {
             return Vec::new();
         }

@@ -38,7 +38,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<bool, StoreFault> {
-        let (tip, best) = (self.chain.tip(), self.chain.target());
+        let (tip, best) = (self.chain.tip(), self.chain.target(self.has_given_up()));
         if tip.id == best {
             return Ok(false);
         }

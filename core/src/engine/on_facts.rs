@@ -136,7 +136,8 @@ impl Engine {
 
     /// Blocks that lack nothing any more may compete.
     fn complete_bodies(&mut self, fact: &FactId) {
-        if self.bodies.needs(fact) {
+        let mut blocks = self.bodies.waiting_for(fact).iter();
+        if blocks.any(|block| self.chain.tree.on_best_headers(block)) {
             self.progress = self.now.instant;
         }
         for block in self.bodies.fact_arrived(fact) {

@@ -36,6 +36,9 @@ const STUCK: Millis = 30_000;
 /// A reconciliation that is due waits at most this long for gossip to stop.
 const PATIENCE: Millis = 10_000;
 
+/// Bodies fetched towards the tip of each peer while those of the best chain are withheld.
+const BODIES_BESIDE: usize = 8;
+
 impl Engine {
     pub(super) fn on_announce(
         &mut self,
@@ -183,7 +186,9 @@ impl Engine {
             }
             missing.iter().for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
-            self.progress = self.now.instant;
+            if self.chain.tree.on_best_headers(&id) {
+                self.progress = self.now.instant;
+            }
             if missing.is_empty() {
                 self.chain.mark_held(&id);
                 self.wake = true;
@@ -298,7 +303,7 @@ impl Engine {
         if self.read_only {
             return Ok(());
         }
-        let order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
+        let order = self.bodies_to_ask();
         self.bodies.focus(&order);
         let per_peer = self.config.limits.requests_per_peer;
         let mut prompt = false;
@@ -313,6 +318,19 @@ impl Engine {
         }
         self.reconcile();
         Ok(())
+    }
+
+    fn bodies_to_ask(&self) -> Vec<BlockId> {
+        let mut order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
+        if self.has_given_up() {
+            // Nobody shows what the best chain lacks: follow what the peers have.
+            for tip in self.conns.accepted().filter_map(|(_, conn)| conn.tip) {
+                let mut bodies = self.chain.bodies_towards(&tip.id, BODIES_BESIDE);
+                bodies.retain(|id| !order.contains(id));
+                order.extend(bodies);
+            }
+        }
+        order
     }
 
     fn ask_for_headers(&mut self, view: &dyn View) -> Result<(), StoreFault> {

@@ -229,6 +229,11 @@ impl BodySync {
         self.waiting.contains_key(fact)
     }
 
+    /// The blocks that need this fact.
+    pub fn waiting_for(&self, fact: &FactId) -> &[BlockId] {
+        self.waiting.get(fact).map_or(&[], |blocks| blocks)
+    }
+
     /// A complete body; none if it is not, or on disk.
     pub fn body(&self, id: &BlockId) -> Option<&Arc<[FactId]>> {
         self.complete.get(id)?.ids.as_ref()
