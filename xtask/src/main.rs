@@ -39,7 +39,7 @@ cargo xtask VERB [ARGS]
   dist [BOARD]        builds, checks and tries the static binary of one board or of all
   bench [ARGS]        runs the benchmarks
   fuzz [--seconds N] [TARGET...]  fuzzes each target (or these) for N seconds, with libFuzzer
-  miri                runs core's tests under Miri: 64 bit, 32 bit, big-endian
+  miri                runs tests of core under Miri: 64 bit, 32 bit, big-endian
   demo [ARGS]         cairn demo
   ci [--full]         everything above that must pass before a merge; --full before a release
 
