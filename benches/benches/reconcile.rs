@@ -48,7 +48,7 @@ fn session(ours: &Fingerprints, theirs: &(MemStore, Fingerprints)) -> (usize, us
                 step = session.ask();
             }
             Step::Done => return (ids, bytes),
-            Step::Nonsense => unreachable!("an honest peer"),
+            Step::Look { .. } | Step::Nonsense => unreachable!("an honest peer, and no sweep"),
         }
     }
 }

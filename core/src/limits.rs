@@ -4,7 +4,6 @@
 
 use crate::params::{BLOCK_FACTS_MAX, FACT_BYTES_MAX, SEALERS_MAX};
 use crate::time::Millis;
-use crate::wire::Class;
 
 /// Most bytes of a frame on the control stream; an introduction (≤ 4 KiB of facts) is the largest.
 pub const CONTROL_FRAME_BYTES: usize = 8 * 1024;
@@ -109,21 +108,6 @@ pub struct Rates {
     pub reconcile: (u32, u32),
     /// Requests.
     pub peers: (u32, u32),
-}
-
-impl Rates {
-    /// The rate of a class.
-    pub const fn of(&self, class: Class) -> (u32, u32) {
-        match class {
-            Class::Control => self.control,
-            Class::Announce => self.announce,
-            Class::Headers => self.headers,
-            Class::Blocks => self.blocks,
-            Class::Facts => self.facts,
-            Class::Reconcile => self.reconcile,
-            Class::Peers => self.peers,
-        }
-    }
 }
 
 impl Default for Limits {

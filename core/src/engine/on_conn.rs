@@ -108,7 +108,7 @@ impl Engine {
 
     /// Whether a connection is accepted and its peer within its rate for what it does now.
     pub(super) fn may(&mut self, conn: ConnId, class: Class, cost: u64) -> bool {
-        let (now, rate) = (self.now.instant, self.config.limits.rates.of(class));
+        let (now, rate) = (self.now.instant, class.rate(&self.config.limits.rates));
         let peer = self.conns.get_mut(conn).filter(|peer| peer.phase == Phase::Accepted);
         peer.is_some_and(|peer| peer.may(now, class, cost, rate))
     }

@@ -160,18 +160,23 @@ impl Engine {
         Ok(facts)
     }
 
-    /// Closes the links of those who do not belong any more.
+    /// Closes the links of those who do not belong any more. Who was admitted by a revoked admin keeps
+    /// its link until we have caught up: the block that seals the admission may be on its way, and
+    /// after a long absence from that very peer.
     pub(super) fn enforce_revocations(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         if !core::mem::take(&mut self.revocations.enforce) {
             return Ok(());
         }
+        let behind = self.headers.behind(|id| self.chain.agrees_with(id));
+        let current = self.is_caught_up() && !behind;
         let live = self.conns.iter().filter(|(_, conn)| conn.phase != Phase::Closing);
         let live: Vec<(ConnId, NodeId, bool)> =
             live.map(|(id, conn)| (id, conn.node, conn.phase == Phase::Accepted)).collect();
         for (id, node, accepted) in live {
             match self.standing(&node, view)? {
                 Err(CloseCode::Revoked) => self.dismiss(id, &node, view)?,
-                Err(code) if accepted => self.close(id, code),
+                Err(code) if accepted && current => self.close(id, code),
+                Err(_) if accepted => self.revocations.enforce = true,
                 _ => {}
             }
         }

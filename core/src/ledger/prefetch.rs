@@ -33,6 +33,10 @@ pub struct Prefetched<'p> {
 
 /// What came of it.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, on the stack, and taken apart at once"
+)]
 pub enum Prefetch<'p> {
     /// Everything is here.
     Ready(Prefetched<'p>),

@@ -48,6 +48,19 @@ impl Class {
         !matches!(self, Self::Control | Self::Announce)
     }
 
+    /// What a peer may send of this class: the burst, and how many more each second.
+    pub const fn rate(self, rates: &limits::Rates) -> (u32, u32) {
+        match self {
+            Self::Control => rates.control,
+            Self::Announce => rates.announce,
+            Self::Headers => rates.headers,
+            Self::Blocks => rates.blocks,
+            Self::Facts => rates.facts,
+            Self::Reconcile => rates.reconcile,
+            Self::Peers => rates.peers,
+        }
+    }
+
     /// Send priority; higher goes first.
     pub const fn priority(self) -> i32 {
         match self {

@@ -124,7 +124,7 @@ fn a_revoked_sealer_leaves_the_next_sealers() {
     let revoke = world.root.revoke(admin.id());
     world.ledger.arrive(std::slice::from_ref(&revoke));
     let mut wrong = world.ledger.block(&[revoke.id()], None);
-    assert_eq!(wrong.header.sealers_root, merkle::root(&[world.root.id()]));
+    assert_eq!(wrong.header.sealers_root, merkle::root([world.root.id()]));
     world.ledger.connect(&wrong.clone()).unwrap();
     assert_eq!(sealers(&world), [world.root.id()]);
     world.ledger.disconnect();
