@@ -77,7 +77,8 @@ impl World {
                 let end = self.nodes[n].ends[&conn];
                 let at = self.now + IDLE_TIMEOUT;
                 self.schedule(at, end.to, Happening::Closed(end.peer, None, false));
-                self.schedule(self.now + span, n, Happening::Closed(conn, None, false));
+                // After whatever was still on its way when the machine fell asleep.
+                self.schedule(self.now + span + 1, n, Happening::Closed(conn, None, false));
             }
         }
         // Whatever it had planned, it looks at the clock when it wakes.
