@@ -55,8 +55,9 @@ macro_rules! decoder {
     };
 }
 
-// Pong alone is short: variant 2 and a number of up to two bytes, minimal.
-decoder!(control, Control, [0, 0, 128, 128 * 127]);
+// Pong is short, variant 2 and a number of up to two bytes, minimal; and a proof of revocation that
+// holds nothing, or one fact of no bytes.
+decoder!(control, Control, [0, 0, 128 + 1, 128 * 127 + 1]);
 // Facts, none of them.
 decoder!(announce, Announce, [0, 0, 1, 0]);
 // No locator, and a u16 of one or two bytes.
@@ -68,8 +69,9 @@ decoder!(blocks_answer, BlocksAnswer, [0, 1, 0, 0]);
 decoder!(facts_request, FactsRequest, [0, 1, 0, 0]);
 // No facts or one without bytes, and whether there are more.
 decoder!(facts_answer, FactsAnswer<'_>, [0, 0, 2, 2]);
-// Groups; no, one or any bucket of a group; ids of no bucket, after nothing; of one that is short.
-decoder!(reconcile_request, ReconcileRequest, [0, 1, 1, 256 + 1]);
+// Groups; no, one or any bucket of a group; ids of no bucket, after nothing; of one that is short;
+// the first span of a sweep.
+decoder!(reconcile_request, ReconcileRequest, [0, 1, 2, 256 + 1]);
 // Two empty lists of sums; no ids, and whether there are more.
 decoder!(reconcile_answer, ReconcileAnswer, [0, 0, 2, 2]);
 decoder!(peers_request, PeersRequest, [0, 128, 128 * 127, 65_536 - 128 * 128]);
