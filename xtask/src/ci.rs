@@ -1,5 +1,5 @@
-//! `cargo xtask ci [--full]`: everything that must hold. Without `--full` it is what runs before
-//! every merge; with it, what runs before a release.
+//! `cargo xtask ci [--full | STEP...]`: everything that must hold. Without `--full` it is what runs
+//! before every merge; with it, what runs before a release; or only the steps that are named.
 
 use std::path::Path;
 
@@ -21,34 +21,61 @@ const FUZZ_SECONDS: &str = "30";
 /// A 32-bit target whose tests run natively: numbers in the codec differ in width there.
 const NARROW_TARGET: &str = "i686-unknown-linux-gnu";
 
+/// When a step runs, if it is not named.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// Before a merge.
+    Short,
+    /// Before a release.
+    Full,
+}
+
+struct Step {
+    name: &'static str,
+    when: When,
+    run: fn() -> Result<(), Failure>,
+}
+
+const fn step(name: &'static str, when: When, run: fn() -> Result<(), Failure>) -> Step {
+    Step { name, when, run }
+}
+
+/// What fails soonest comes first.
+const STEPS: [Step; 15] = [
+    step("fmt", When::Always, format_is_fixed),
+    step("tidy", When::Always, || tidy::run(&[])),
+    step("clippy", When::Always, clippy),
+    step("purity", When::Always, || purity::run(&[])),
+    step("test", When::Short, || test::run(&["--no-fail-fast".into()])),
+    step("thorough", When::Full, || test::thorough(&["--no-fail-fast".into()])),
+    step("doc", When::Always, documentation),
+    step("bare", When::Always, || bare::run(&[])),
+    step("aarch64", When::Short, || dist::quick("aarch64")),
+    step("deny", When::Full, deny),
+    step("sim", When::Full, || sim::run(&["--seeds".into(), MANY_SEEDS.into()])),
+    step("narrow", When::Full, narrow),
+    step("miri", When::Full, || miri::run(&[])),
+    step("fuzz", When::Full, || fuzz::run(&["--seconds".into(), FUZZ_SECONDS.into()])),
+    step("dist", When::Full, || dist::run(&[])),
+];
+
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
-    let full = match args {
-        [] => false,
-        [flag] if flag == "--full" => true,
-        _ => {
-            let what = format!("ci does not know `{}`", args.join(" "));
-            return Err(Failure::new(what, "it takes --full or nothing", "cargo xtask ci"));
-        }
+    let named: Vec<&str> = args.iter().map(String::as_str).collect();
+    if let Some(unknown) =
+        named.iter().find(|name| **name != "--full" && STEPS.iter().all(|step| step.name != **name))
+    {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        let why = format!("it takes --full, or names of steps: {}", names.join(", "));
+        return Err(Failure::new(format!("ci does not know `{unknown}`"), why, "cargo xtask ci"));
+    }
+    let wanted = |step: &Step| match (&named[..], step.when) {
+        ([], When::Always | When::Short) | (["--full"], When::Always | When::Full) => true,
+        ([] | ["--full"], _) => false,
+        (names, _) => names.contains(&step.name),
     };
     let mut steps = Steps::default();
-    steps.step("fmt", format_is_fixed);
-    steps.step("tidy", || tidy::run(&[]));
-    steps.step("clippy", clippy);
-    steps.step("purity", || purity::run(&[]));
-    let tests = if full { test::thorough } else { test::run };
-    steps.step("test", || tests(&["--no-fail-fast".into()]));
-    steps.step("doc", documentation);
-    steps.step("bare", || bare::run(&[]));
-    if full {
-        steps.step("deny", deny);
-        steps.step("sim", || sim::run(&["--seeds".into(), MANY_SEEDS.into()]));
-        steps.step("narrow", narrow);
-        steps.step("miri", || miri::run(&[]));
-        steps.step("fuzz", || fuzz::run(&["--seconds".into(), FUZZ_SECONDS.into()]));
-        steps.step("dist", || dist::run(&[]));
-    } else {
-        steps.step("aarch64", || dist::quick("aarch64"));
-    }
+    STEPS.iter().filter(|step| wanted(step)).for_each(|step| steps.step(step.name, step.run));
     steps.finish()
 }
 

@@ -41,7 +41,7 @@ cargo xtask VERB [ARGS]
   fuzz [--seconds N] [TARGET...]  fuzzes each target (or these) for N seconds, with libFuzzer
   miri                runs tests of core under Miri: 64 bit, 32 bit, big-endian
   demo [ARGS]         cairn demo
-  ci [--full]         everything above that must pass before a merge; --full before a release
+  ci [--full | STEP]  everything above that must pass before a merge; --full before a release
 
 Installs what it needs where it can: Rust targets with rustup, Debian packages when root, Python
 packages under target/. Everything else it asks for.
