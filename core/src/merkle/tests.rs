@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use std::vec::Vec as StdVec;
 
 /// Largest of the trees that are tried one by one. An interpreter takes an hour for all of them.
-const LEAVES_MAX: u64 = if cfg!(miri) { 4 } else { 64 };
+const LEAVES_MAX: u64 = if cfg!(miri) { 3 } else { 64 };
 
 /// The eight leaves of Certificate Transparency's reference tests and the roots of their prefixes.
 const LEAVES: [&[u8]; 8] = [
