@@ -30,8 +30,13 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         if let Some(target) = target {
             command.args(["--target", target]);
         }
+        command.arg("--").args(MODULES);
+        if target.is_none() {
+            // On x86-64 the numbers of 256 bits divide in assembly, which Miri does not read.
+            command.args(["--skip", "work::"]);
+        }
         // Miri is slow, and isolation hides the file in which proptest keeps its failures.
-        command.arg("--").args(MODULES).env("PROPTEST_CASES", "2");
+        command.env("PROPTEST_CASES", "2");
         command.env("MIRIFLAGS", "-Zmiri-disable-isolation").env_remove("RUSTUP_TOOLCHAIN");
         process::run(command.current_dir(process::root()))
     })
