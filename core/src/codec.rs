@@ -133,9 +133,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_decode_to_what_encodes_back(bytes: std::vec::Vec<u8>) {
+        fn arbitrary_bytes_decode_to_what_encodes_back(bytes: alloc::vec::Vec<u8>) {
             if let Ok(value) = decode::<(u64, &str, Option<u32>, &[u8])>(&bytes, 1024) {
-                let mut buffer = std::vec![0; bytes.len()];
+                let mut buffer = alloc::vec![0; bytes.len()];
                 prop_assert_eq!(encode_into(&value, &mut buffer), Some(&bytes[..]));
                 prop_assert_eq!(encoded_len(&value), bytes.len());
             }

@@ -197,7 +197,7 @@ impl FromStr for NodeId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::ToString;
+    use alloc::string::ToString;
 
     #[test]
     fn hex_ids_print_and_parse_back() {
@@ -224,7 +224,7 @@ mod tests {
         for at in 6..text.len() {
             let mut wrong = text.clone().into_bytes();
             wrong[at] = if wrong[at] == b'q' { b'p' } else { b'q' };
-            let wrong = std::string::String::from_utf8(wrong).unwrap();
+            let wrong = alloc::string::String::from_utf8(wrong).unwrap();
             assert_eq!(wrong.parse::<NodeId>(), Err(IdParseError::Bech32));
         }
     }

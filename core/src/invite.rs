@@ -184,7 +184,7 @@ mod tests {
     fn an_invite_survives_its_text_form() {
         let text = invite().to_text().unwrap();
         assert!(text.starts_with("cairninv1"));
-        let back: Invite = std::format!("  {text}\n").parse().unwrap();
+        let back: Invite = alloc::format!("  {text}\n").parse().unwrap();
         assert!(back == invite());
         let scanned: Invite = text.to_ascii_uppercase().parse().unwrap();
         assert!(scanned == invite());

@@ -10,10 +10,8 @@
 #![no_std]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-#[cfg(feature = "alloc")]
+#[cfg(any(test, feature = "alloc"))]
 extern crate alloc;
-#[cfg(any(test, feature = "memo"))]
-extern crate std;
 
 // 1 · words and bytes
 pub mod codec;

@@ -178,7 +178,7 @@ mod tests {
         let key = SigningKey::from_seed([1; 32]);
         let params = Params::private("test", &[key.node_id()], UnixTime(0)).unwrap();
         let start = ChainEnd::genesis(&params);
-        let mut ids = std::vec![start.id];
+        let mut ids = alloc::vec![start.id];
         let mut client = LightClient::<4, 1>::new(params.clone(), start, &[key.node_id()]).unwrap();
         for _ in 0..9 {
             let header = next(client.end(), &key, &params, &[key.node_id()]);

@@ -4,9 +4,6 @@
 //!
 //! Signing is deterministic (RFC 8032), so core needs no randomness for it.
 
-#[cfg(feature = "memo")]
-mod memo;
-
 use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -88,13 +85,6 @@ impl fmt::Debug for SigningKey {
 /// Whether the bytes are a public key that can name a node: canonical and not of small order.
 /// ZIP 215 would verify signatures under other keys too, some of which everybody can make.
 pub fn check_node_id(node: &NodeId) -> bool {
-    #[cfg(feature = "memo")]
-    return memo::key(node, || check_key(node));
-    #[cfg(not(feature = "memo"))]
-    check_key(node)
-}
-
-fn check_key(node: &NodeId) -> bool {
     let compressed = curve25519_dalek::edwards::CompressedEdwardsY(node.0);
     compressed
         .decompress()
@@ -103,16 +93,6 @@ fn check_key(node: &NodeId) -> bool {
 
 /// Whether `signature` is `node`'s over `tag ‖ digest`.
 pub fn check(node: &NodeId, tag: Tag, digest: &[u8; 32], signature: &Signature) -> bool {
-    #[cfg(feature = "memo")]
-    {
-        let claim = Claim { node: *node, tag, digest: *digest, signature: *signature };
-        memo::signatures(&[claim], |_| [check_one(node, tag, digest, signature)].into())[0]
-    }
-    #[cfg(not(feature = "memo"))]
-    check_one(node, tag, digest, signature)
-}
-
-fn check_one(node: &NodeId, tag: Tag, digest: &[u8; 32], signature: &Signature) -> bool {
     let signature = ed25519_zebra::Signature::from_bytes(&signature.0);
     ed25519_zebra::VerificationKey::try_from(node.0)
         .is_ok_and(|key| key.verify(&signature, &tag.message(digest)).is_ok())
@@ -139,22 +119,16 @@ pub struct Claim {
 /// coefficients can be satisfied by forgeries). Returns one verdict per claim, in order.
 #[cfg(feature = "alloc")]
 pub fn check_batch(claims: &[Claim], seed: &[u8; 32]) -> alloc::vec::Vec<bool> {
-    let all = |claims: &[Claim]| {
-        let mut verdicts = alloc::vec![true; claims.len()];
-        check_half(claims, &mut verdicts, seed);
-        verdicts
-    };
-    #[cfg(feature = "memo")]
-    return memo::signatures(claims, all);
-    #[cfg(not(feature = "memo"))]
-    all(claims)
+    let mut verdicts = alloc::vec![true; claims.len()];
+    check_half(claims, &mut verdicts, seed);
+    verdicts
 }
 
 #[cfg(feature = "alloc")]
 fn check_half(claims: &[Claim], verdicts: &mut [bool], seed: &[u8; 32]) {
     use rand_core::SeedableRng;
     if let ([claim], [verdict]) = (claims, &mut *verdicts) {
-        *verdict = check_one(&claim.node, claim.tag, &claim.digest, &claim.signature);
+        *verdict = check(&claim.node, claim.tag, &claim.digest, &claim.signature);
         return;
     }
     let mut batch = ed25519_zebra::batch::Verifier::new();
@@ -204,8 +178,8 @@ mod tests {
     #[cfg(feature = "alloc")]
     #[test]
     fn a_batch_names_exactly_the_bad_signatures() {
-        let keys: std::vec::Vec<_> = (1..4).map(|i| SigningKey::from_seed([i; 32])).collect();
-        let mut claims: std::vec::Vec<Claim> = (0..33u8)
+        let keys: alloc::vec::Vec<_> = (1..4).map(|i| SigningKey::from_seed([i; 32])).collect();
+        let mut claims: alloc::vec::Vec<Claim> = (0..33u8)
             .map(|i| {
                 let key = &keys[usize::from(i) % 3];
                 let signature = key.sign(Tag::FactSignature, &[i; 32]);
@@ -216,7 +190,7 @@ mod tests {
         claims[32].signature.0[63] ^= 0x80;
         claims[17].node = NodeId([0xff; 32]);
         let verdicts = check_batch(&claims, &[9; 32]);
-        let bad: std::vec::Vec<_> = (0..33).filter(|i| !verdicts[*i]).collect();
+        let bad: alloc::vec::Vec<_> = (0..33).filter(|i| !verdicts[*i]).collect();
         assert_eq!(bad, [5, 17, 32]);
         assert!(check_batch(&[], &[9; 32]).is_empty());
     }

@@ -34,9 +34,9 @@ mod tests {
 
     #[test]
     fn bounds_are_in_bytes_and_control_characters_are_no_text() {
-        let long = std::string::String::from("ä").repeat(LABEL_BYTES_MAX / 2);
+        let long = alloc::string::String::from("ä").repeat(LABEL_BYTES_MAX / 2);
         assert!(is_label(&long) && !is_name(&long));
-        assert!(!is_label(&std::format!("{long}a")));
+        assert!(!is_label(&alloc::format!("{long}a")));
         assert!(!is_label("") && !is_name("a\nb") && !is_label("\u{85}"));
         assert!(is_item("Drill_2.b-c") && !is_item("drill 2") && !is_item("") && !is_item("ä"));
     }

@@ -192,7 +192,7 @@ mod tests {
         fn work_is_ordered_as_it_is_encoded_and_printed(a in work(), b in work()) {
             let bytes = |work: Work| work.0.to_be_bytes::<32>();
             prop_assert_eq!(a.cmp(&b), bytes(a).cmp(&bytes(b)));
-            prop_assert_eq!(std::string::ToString::to_string(&a).parse(), Ok(a.0));
+            prop_assert_eq!(alloc::string::ToString::to_string(&a).parse(), Ok(a.0));
         }
 
         #[test]

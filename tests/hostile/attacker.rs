@@ -4,10 +4,9 @@ use std::time::Instant;
 
 use cairn_core::codec;
 use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr, RequestTag};
-use cairn_core::params::RULES_VERSION;
 use cairn_core::testing::TestChain;
 use cairn_core::time::UnixTime;
-use cairn_core::wire::{Announce, Class, CloseCode, Control, Hello, PROTOCOL_VERSION};
+use cairn_core::wire::{Announce, Class, CloseCode, Control, Hello};
 use cairn_transport_quic::{Endpoint, Inbox, TransportEvent, TransportLimits, inbox};
 
 use crate::scene::{MEMBERS, PATIENCE, Scene};
@@ -32,17 +31,7 @@ pub(crate) struct Attacker {
 
 /// A hello that goes with a ledger.
 pub(crate) fn hello(chain: &TestChain) -> Hello {
-    Hello {
-        protocol: (PROTOCOL_VERSION, PROTOCOL_VERSION),
-        rules: RULES_VERSION,
-        mesh: chain.mesh(),
-        tip: chain.tip(),
-        facts: chain.set(),
-        agent: "attacker".into(),
-        clock: UnixTime(0),
-        port: 0,
-        introduction: Vec::new(),
-    }
+    Hello { agent: "attacker".into(), ..chain.hello(UnixTime(0)) }
 }
 
 impl Attacker {

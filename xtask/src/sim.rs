@@ -11,16 +11,8 @@
 use crate::process::{Failure, cargo, run as run_command};
 
 /// What cargo builds or runs.
-pub(crate) const SIMULATOR: [&str; 8] = [
-    "--profile",
-    "sim",
-    "-p",
-    "cairn-tests",
-    "--no-default-features",
-    "--features",
-    "memo",
-    "--bin=cairn-sim",
-];
+pub(crate) const SIMULATOR: [&str; 6] =
+    ["--profile", "sim", "-p", "cairn-tests", "--no-default-features", "--bin=cairn-sim"];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     run_command(cargo([&["run"], &SIMULATOR[..]].concat()).arg("--").args(args))

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::codec;
+use alloc::vec::Vec as StdVec;
 use proptest::prelude::*;
-use std::vec::Vec as StdVec;
 
 /// Largest of the trees that are tried one by one. An interpreter takes an hour for all of them.
 const LEAVES_MAX: u64 = if cfg!(miri) { 3 } else { 64 };
@@ -108,7 +108,7 @@ fn every_consistency_proof_verifies_for_its_trees_only() {
 
 #[test]
 fn reported_nodes_rebuild_the_frontier_and_every_proof() {
-    let mut stored = std::collections::BTreeMap::new();
+    let mut stored = alloc::collections::BTreeMap::new();
     let mut frontier = Frontier::new();
     let leaves = leaves(LEAVES_MAX);
     for (count, leaf) in (1u64..).zip(&leaves) {

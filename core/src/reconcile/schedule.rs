@@ -256,7 +256,7 @@ mod tests {
     fn a_peer_that_brings_nothing_is_asked_less_and_less() {
         let mut schedule = Schedule::new(1_000);
         schedule.claim(Instant(0), ConnId(1), set(5));
-        let mut waits = std::vec::Vec::new();
+        let mut waits = alloc::vec::Vec::new();
         let mut now = Instant(0);
         for _ in 0..8 {
             begin(&mut schedule, now.0, 1).unwrap();

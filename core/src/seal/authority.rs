@@ -94,7 +94,7 @@ mod tests {
         assert!(!check_list(&[]));
         assert!(!check_list(&[SEALERS[1], SEALERS[0]]));
         assert!(!check_list(&[SEALERS[0], SEALERS[0]]));
-        let many: std::vec::Vec<NodeId> = (0..=SEALERS_MAX as u32)
+        let many: alloc::vec::Vec<NodeId> = (0..=SEALERS_MAX as u32)
             .map(|i| {
                 let mut id = [0; 32];
                 id[..4].copy_from_slice(&i.to_be_bytes());

@@ -10,7 +10,7 @@ use crate::codec;
 use crate::fact::EncodedFact;
 use crate::id::{BlockId, FactId, MeshId};
 use crate::ledger::read::Read;
-use crate::params::Params;
+use crate::params::{Params, RULES_VERSION};
 use crate::reconcile::{self, Fingerprints};
 use crate::seal::authority;
 use crate::signature::SigningKey;
@@ -18,7 +18,7 @@ use crate::time::UnixTime;
 use crate::verified::Verified;
 use crate::wire::{
     BlocksAnswer, BlocksRequest, Class, FactsAnswer, FactsRequest, HeadersAnswer, HeadersRequest,
-    PeersAnswer, ReconcileRequest, SetSummary, Tip,
+    Hello, PROTOCOL_VERSION, PeersAnswer, ReconcileRequest, SetSummary, Tip,
 };
 use crate::work::Work;
 
@@ -97,6 +97,21 @@ impl TestChain {
     /// What it says its set is.
     pub fn set(&self) -> SetSummary {
         sound(self.ledger.store.set_row()).summary
+    }
+
+    /// What it says first, to somebody who knows it already.
+    pub fn hello(&self, clock: UnixTime) -> Hello {
+        Hello {
+            protocol: (PROTOCOL_VERSION, PROTOCOL_VERSION),
+            rules: RULES_VERSION,
+            mesh: self.mesh(),
+            tip: self.tip(),
+            facts: self.set(),
+            agent: "peer".into(),
+            clock,
+            port: 0,
+            introduction: Vec::new(),
+        }
     }
 
     /// The answer to a request; none if the request is malformed.

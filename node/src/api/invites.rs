@@ -5,7 +5,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use cairn_core::engine::{Command, Receipt};
 use cairn_core::fact::Role;
-use cairn_core::id::NodeId;
 use cairn_core::invite::{INVITE_ADDRESSES_MAX, Invite};
 use cairn_core::store::View;
 use cairn_core::time::Millis;
@@ -13,9 +12,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::addresses::reachable;
-use super::facts::{PAGE_MAX, receipt};
+use super::facts::receipt;
 use super::peers::is_address;
-use super::reply::{Asked, Posted, limit};
+use super::reply::{Asked, PageByKey, Posted};
 use super::{Context, dto, query, stopping};
 use crate::problem::{Code, Problem};
 use crate::{clock, keys};
@@ -82,19 +81,11 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(document)))
 }
 
-#[derive(Deserialize)]
-pub(super) struct ListParameters {
-    limit: Option<usize>,
-    after: Option<String>,
-}
-
 pub(super) async fn list(
     State(context): State<Context>,
-    Asked(asked): Asked<ListParameters>,
+    Asked(asked): Asked<PageByKey>,
 ) -> Result<Json<Value>, Problem> {
-    let after = asked.after.map(|text| text.parse::<NodeId>()).transpose();
-    let after = after.map_err(|error| Problem::usage(error.to_string()))?;
-    let max = limit(asked.limit, PAGE_MAX, PAGE_MAX);
+    let (after, max) = asked.read()?;
     let read = move |view: &dyn View| {
         let (page, next) = query::invites(view, after.as_ref(), max)?;
         let time = clock::wall();

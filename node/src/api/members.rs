@@ -11,27 +11,19 @@ use cairn_core::store::{StoreFault, View};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::facts::{PAGE_MAX, receipt};
-use super::reply::{Asked, Posted, limit};
+use super::facts::receipt;
+use super::reply::{Asked, PageByKey, Posted};
 use super::{Context, dto, query, stopping};
 use crate::problem::{Code, Problem};
 
 /// Members read at one time.
 const PAGE: usize = 512;
 
-#[derive(Deserialize)]
-pub(super) struct ListParameters {
-    limit: Option<usize>,
-    after: Option<String>,
-}
-
 pub(super) async fn list(
     State(context): State<Context>,
-    Asked(asked): Asked<ListParameters>,
+    Asked(asked): Asked<PageByKey>,
 ) -> Result<Json<Value>, Problem> {
-    let after = asked.after.map(|text| text.parse::<NodeId>()).transpose();
-    let after = after.map_err(|error| Problem::usage(error.to_string()))?;
-    let max = limit(asked.limit, PAGE_MAX, PAGE_MAX);
+    let (after, max) = asked.read()?;
     let read = move |view: &dyn View| {
         let page = query::members(view, after.as_ref(), max)?;
         let next = page.last().filter(|_| page.len() == max).map(|(node, _)| node.to_string());

@@ -6,9 +6,12 @@ use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use cairn_core::id::{IdParseError, NodeId};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use super::facts::PAGE_MAX;
 use crate::problem::{Code, Problem};
 
 /// Most bytes of a request that is no stream.
@@ -77,4 +80,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 /// The number of things to put on a page: as asked for, between 1 and `max`.
 pub fn limit(asked: Option<usize>, default: usize, max: usize) -> usize {
     asked.unwrap_or(default).clamp(1, max)
+}
+
+/// A page of a list that is ordered by key.
+#[derive(Deserialize)]
+pub struct PageByKey {
+    limit: Option<usize>,
+    after: Option<String>,
+}
+
+impl PageByKey {
+    /// The key that the page comes after, if it is not the first, and how many fit.
+    ///
+    /// # Errors
+    /// A `usage` problem if that is no key.
+    pub fn read(self) -> Result<(Option<NodeId>, usize), Problem> {
+        let after = self.after.map(|text| text.parse()).transpose();
+        let after = after.map_err(|error: IdParseError| Problem::usage(error.to_string()))?;
+        Ok((after, limit(self.limit, PAGE_MAX, PAGE_MAX)))
+    }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::signature::SigningKey;
 use crate::time::Instant;
-use std::vec::Vec;
+use alloc::vec::Vec;
 
 struct Mesh {
     params: Params,

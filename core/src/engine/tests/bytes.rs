@@ -50,18 +50,14 @@ fn id() -> impl Strategy<Value = [u8; 32]> {
 
 /// The peers' chain: three blocks.
 fn known() -> TestChain {
-    static CHAIN: std::sync::OnceLock<TestChain> = std::sync::OnceLock::new();
-    let make = || {
-        let ([a, ..], params) = founders();
-        let mut chain = TestChain::new(params);
-        for n in 0..3 {
-            let note = a.record("note", &format!("{n}"));
-            chain.add(core::slice::from_ref(&note));
-            chain.seal(&a.key, &[note.id()]);
-        }
-        chain
-    };
-    CHAIN.get_or_init(make).clone()
+    let ([a, ..], params) = founders();
+    let mut chain = TestChain::new(params);
+    for n in 0..3 {
+        let note = a.record("note", &format!("{n}"));
+        chain.add(core::slice::from_ref(&note));
+        chain.seal(&a.key, &[note.id()]);
+    }
+    chain
 }
 
 fn tip() -> impl Strategy<Value = Tip> {

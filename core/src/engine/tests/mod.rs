@@ -14,9 +14,9 @@ mod slow;
 mod sweep;
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use std::format;
 
 use super::*;
 use crate::codec;
@@ -24,13 +24,11 @@ use crate::fact::verify_batch;
 use crate::ledger::create::genesis_batch;
 use crate::ledger::read::Read;
 use crate::limits::Limits;
-use crate::params::{Params, RULES_VERSION};
+use crate::params::Params;
 use crate::signature::SigningKey;
 use crate::testing::{MemStore, TestChain, TestNode};
 use crate::time::UnixTime;
-use crate::wire::{
-    Announce, Class, CloseCode, Control, HeadersRequest, Hello, PROTOCOL_VERSION, SetSummary, Tip,
-};
+use crate::wire::{Announce, Class, CloseCode, Control, HeadersRequest, Hello, SetSummary, Tip};
 
 /// The wall clock at instant 0: later than any time that these tests seal.
 const EPOCH: u64 = 100_000_000;
@@ -259,15 +257,5 @@ fn clocks(now: u64) -> Now {
 }
 
 fn hello(chain: &TestChain) -> Hello {
-    Hello {
-        protocol: (PROTOCOL_VERSION, PROTOCOL_VERSION),
-        rules: RULES_VERSION,
-        mesh: chain.mesh(),
-        tip: chain.tip(),
-        facts: chain.set(),
-        agent: String::from("peer"),
-        clock: UnixTime(EPOCH),
-        port: 0,
-        introduction: Vec::new(),
-    }
+    chain.hello(UnixTime(EPOCH))
 }

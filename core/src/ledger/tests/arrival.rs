@@ -21,7 +21,7 @@ fn a_fact_enters_once_and_is_indexed() {
     let fact = root.record("tools", "a saw");
     let (arrived, _) = ledger.arrive(&[fact.clone(), fact.clone()]);
     assert_eq!(arrived, [Arrived::Entered(Seq(1)), Arrived::Duplicate]);
-    assert_eq!(ledger.arrive(std::slice::from_ref(&fact)).0, [Arrived::Duplicate]);
+    assert_eq!(ledger.arrive(core::slice::from_ref(&fact)).0, [Arrived::Duplicate]);
     let store = &ledger.store;
     let set = store.set_row().unwrap();
     assert_eq!((set.summary.count, set.summary.sum), (1, fact.id().0));
@@ -49,7 +49,7 @@ fn relations_and_custody_are_found_from_both_ends() {
     let store = &ledger.store;
     let from = store.seqs(Table::RelationFrom, a.id().as_bytes(), Seq(0), 9);
     let to = store.seqs(Table::RelationTo, b.id().as_bytes(), Seq(0), 9);
-    assert_eq!((from.unwrap(), to.unwrap()), (std::vec![Seq(1)], std::vec![Seq(1)]));
+    assert_eq!((from.unwrap(), to.unwrap()), (alloc::vec![Seq(1)], alloc::vec![Seq(1)]));
     assert_eq!(store.item_facts("saw", Seq(0), 9).unwrap(), [Seq(2)]);
 }
 
@@ -59,7 +59,7 @@ fn a_stranger_waits_until_somebody_admits_it() {
     let stranger = node(1);
     let fact = stranger.record("t", "x");
     let waits = Arrived::Stranger(stranger.id());
-    assert_eq!(ledger.arrive(std::slice::from_ref(&fact)).0, [waits]);
+    assert_eq!(ledger.arrive(core::slice::from_ref(&fact)).0, [waits]);
     let admit = root.admit(stranger.id(), Role::Reader);
     // In one batch too: the fact sees the admission before it.
     let (arrived, risen) = ledger.arrive(&[admit, fact]);
@@ -74,7 +74,7 @@ fn an_admission_by_who_may_not_admit_waits_until_it_may() {
     let admit = member.admit(other.id(), Role::Member);
     ledger.arrive(&[root.admit(member.id(), Role::Member)]);
     let waits = Arrived::Stranger(member.id());
-    assert_eq!(ledger.arrive(std::slice::from_ref(&admit)).0, [waits]);
+    assert_eq!(ledger.arrive(core::slice::from_ref(&admit)).0, [waits]);
     let (_, risen) = ledger.arrive(&[root.admit(member.id(), Role::Admin)]);
     assert_eq!(risen, [member.id()]);
     let (arrived, risen) = ledger.arrive(&[admit]);
@@ -88,11 +88,11 @@ fn an_invite_lets_its_key_admit_up_to_its_role() {
     let (key, joiner) = (node(1), node(2));
     let admit = key.admit(joiner.id(), Role::Member);
     let waits = Arrived::Stranger(key.id());
-    assert_eq!(ledger.arrive(std::slice::from_ref(&admit)).0, [waits]);
+    assert_eq!(ledger.arrive(core::slice::from_ref(&admit)).0, [waits]);
     ledger.arrive(&[root.invite(key.id(), Role::Member, 1, 9)]);
     let higher = key.admit(joiner.id(), Role::Sealer);
     assert_eq!(ledger.arrive(&[higher]).0, [waits]);
-    assert_eq!(ledger.arrive(std::slice::from_ref(&admit)).1, [joiner.id()]);
+    assert_eq!(ledger.arrive(core::slice::from_ref(&admit)).1, [joiner.id()]);
     let known = ledger.store.known(&joiner.id()).unwrap();
     let (role, admit) = (Role::Member, Some(admit.id()));
     assert_eq!(known, Some(Known::Node { role, admit, invite: None }));
@@ -117,7 +117,7 @@ fn closure(facts: &[Verified<EncodedFact>]) -> (SetSummary, Vec<Powers>) {
     loop {
         let before = ledger.store.set_row().unwrap();
         for fact in facts {
-            ledger.arrive(std::slice::from_ref(fact));
+            ledger.arrive(core::slice::from_ref(fact));
         }
         if ledger.store.set_row().unwrap() == before {
             let powers = (0..4).map(|n| powers(&ledger, &node(n))).collect();

@@ -36,7 +36,7 @@ fn a_body_is_a_bounded_list_of_distinct_ids_that_the_header_commits_to() {
 fn a_block_has_only_so_many_bytes() {
     let mut world = world();
     let fact = world.member.record("t", "1");
-    world.ledger.arrive(std::slice::from_ref(&fact));
+    world.ledger.arrive(core::slice::from_ref(&fact));
     let block = world.ledger.block(&[fact.id()], None);
     let bytes = fact.bytes().len() as u64;
     world.ledger.params.block_bytes_max = bytes as u32 - 1;
@@ -59,7 +59,7 @@ fn a_fact_is_sealed_once() {
 fn a_fact_sealed_by_a_block_below_on_the_same_overlay_is_sealed_before() {
     let mut world = world();
     let fact = world.member.record("t", "1");
-    world.ledger.arrive(std::slice::from_ref(&fact));
+    world.ledger.arrive(core::slice::from_ref(&fact));
     let first = world.ledger.block(&[fact.id()], None);
     let mut connected = world.ledger.clone();
     connected.connect(&first).unwrap();
@@ -118,14 +118,14 @@ fn the_header_commits_to_the_next_sealers() {
     let mut world = world();
     let (old, new) = (world.root.id(), world.stranger.id());
     let admit = world.root.admit(new, Role::Sealer);
-    world.ledger.arrive(std::slice::from_ref(&admit));
+    world.ledger.arrive(core::slice::from_ref(&admit));
     let mut block = world.ledger.block(&[admit.id()], None);
     let root = block.header.sealers_root;
     block.header.sealers_root = world.ledger.tip().header.sealers_root;
     assert_eq!(world.ledger.judge(&block), Err(BlockReject::SealersRoot));
     block.header.sealers_root = root;
     world.ledger.connect(&block).unwrap();
-    let mut sealers = std::vec![old, new];
+    let mut sealers = alloc::vec![old, new];
     sealers.sort_unstable();
     assert_eq!(merkle::root(&sealers), root);
     assert_eq!(world.ledger.store.sealers(&root).unwrap(), Some(sealers));
@@ -135,7 +135,7 @@ fn the_header_commits_to_the_next_sealers() {
 fn a_conflict_that_a_block_seals_anyway_is_sealed() {
     let mut world = world();
     let fact = world.member.record("t", "1");
-    world.ledger.arrive(std::slice::from_ref(&fact));
+    world.ledger.arrive(core::slice::from_ref(&fact));
     let reject = FactReject::NotAdmin;
     assert!(mark(&mut world.ledger, fact.id(), reject.clone()));
     assert!(!mark(&mut world.ledger, fact.id(), reject));

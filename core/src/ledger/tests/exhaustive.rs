@@ -1,9 +1,8 @@
 //! Custody of two items among three members: every sequence of up to four facts that the rules
 //! permit, every fact that could come next, and every depth of taking back.
 
-use super::model::Model;
 use super::*;
-use crate::testing::MemStore;
+use crate::testing::{MemStore, Model};
 use crate::time::UnixTime;
 
 /// Miri is a thousand times slower.
@@ -57,7 +56,7 @@ impl Search {
             }
             self.permitted += 1;
             let mut next = ledger.clone();
-            next.arrive(std::slice::from_ref(&fact));
+            next.arrive(core::slice::from_ref(&fact));
             let before = next.store.clone();
             let block = next.block(&[fact.id()], Some(time.0));
             next.connect(&block).unwrap();

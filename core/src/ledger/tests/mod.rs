@@ -3,12 +3,11 @@
 mod arrival;
 mod block;
 mod exhaustive;
-mod model;
 mod reorg;
 mod revoke;
 mod rules;
 
-use std::vec::Vec;
+use alloc::vec::Vec;
 
 use crate::fact::{EncodedFact, Role};
 use crate::id::FactId;

@@ -1,6 +1,5 @@
 //! Whatever is connected and taken back, the store is what a naive replay of the chain says.
 
-use super::model::Model;
 use super::*;
 use crate::block::Block;
 use crate::id::NodeId;
@@ -10,7 +9,7 @@ use crate::ledger::read::Read;
 use crate::ledger::rows::FactState;
 use crate::merkle;
 use crate::store::Table;
-use crate::testing::MemStore;
+use crate::testing::{MemStore, Model};
 use crate::time::UnixTime;
 use proptest::prelude::*;
 
@@ -58,7 +57,7 @@ impl Play {
         let follows = if detail & 8 == 0 { latest } else { pending };
         let followed = follows.unwrap_or(FactId([detail; 32]));
         let fact = match kind % 10 {
-            0 => author.record("t", &std::format!("{detail}")),
+            0 => author.record("t", &alloc::format!("{detail}")),
             1 | 2 => author.request(item, follows),
             3 => author.release(item, followed),
             4 => author.transfer(item, followed, other),
@@ -67,7 +66,7 @@ impl Play {
             9 => author.rename(other, ["ada", "bo"][usize::from(detail) % 2]),
             _ => author.admit(other, role),
         };
-        let (arrived, _) = self.ledger.arrive(std::slice::from_ref(&fact));
+        let (arrived, _) = self.ledger.arrive(core::slice::from_ref(&fact));
         if matches!(arrived[0], Arrived::Entered(_)) {
             self.facts.push(fact);
         }
@@ -140,7 +139,7 @@ impl Play {
     fn check(&self) {
         let store = &self.ledger.store;
         self.replay().assert_is(store);
-        let mut ids = std::vec![store.block_at(crate::work::Height(0)).unwrap().unwrap()];
+        let mut ids = alloc::vec![store.block_at(crate::work::Height(0)).unwrap().unwrap()];
         ids.extend(self.blocks.iter().map(|block| block.header.id()));
         assert_eq!(store.len(Table::Chain), ids.len());
         assert_eq!(store.len(Table::Undo), self.blocks.len());

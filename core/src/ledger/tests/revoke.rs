@@ -107,7 +107,7 @@ fn the_invites_of_a_revoked_admin_are_void() {
     let admit = world.key.admit(world.stranger.id(), Role::Member);
     assert_eq!(world.verdict(&admit), Ok(()));
     let revoke = world.root.revoke(admin.id());
-    world.ledger.arrive(std::slice::from_ref(&revoke));
+    world.ledger.arrive(core::slice::from_ref(&revoke));
     assert_eq!(world.verdict(&admit), Ok(()), "the chain does not know yet");
     assert_eq!(ahead(&world, &admit), Err(FactReject::InviteVoid));
     world.seal(&[&revoke]);
@@ -118,11 +118,11 @@ fn the_invites_of_a_revoked_admin_are_void() {
 fn a_revoked_sealer_leaves_the_next_sealers() {
     let mut world = world();
     let admin = admin(&mut world);
-    let mut both = std::vec![world.root.id(), admin.id()];
+    let mut both = alloc::vec![world.root.id(), admin.id()];
     both.sort_unstable();
     assert_eq!(sealers(&world), both);
     let revoke = world.root.revoke(admin.id());
-    world.ledger.arrive(std::slice::from_ref(&revoke));
+    world.ledger.arrive(core::slice::from_ref(&revoke));
     let mut wrong = world.ledger.block(&[revoke.id()], None);
     assert_eq!(wrong.header.sealers_root, merkle::root([world.root.id()]));
     world.ledger.connect(&wrong.clone()).unwrap();
@@ -188,10 +188,10 @@ fn a_revocation_counts_ahead_of_the_chain_for_what_is_not_sealed() {
 fn facts_of_a_revoked_author_come_in_only_for_a_block() {
     let mut world = world();
     let revoke = world.root.revoke(world.member.id());
-    world.ledger.arrive(std::slice::from_ref(&revoke));
+    world.ledger.arrive(core::slice::from_ref(&revoke));
     let late = world.member.record("t", "late");
     let gone = Arrived::Revoked(world.member.id());
-    assert_eq!(world.ledger.arrive(std::slice::from_ref(&late)).0, [gone]);
+    assert_eq!(world.ledger.arrive(core::slice::from_ref(&late)).0, [gone]);
     assert_eq!(world.ledger.store.fact_row(&late.id()).unwrap(), None);
     // What changes who may bring in what is in every set, or sets would differ for good.
     let leave = world.member.revoke(world.member.id());

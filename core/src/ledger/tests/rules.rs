@@ -62,7 +62,7 @@ fn a_custody_fact_that_follows_an_old_one_is_superseded() {
 fn a_custody_fact_that_follows_a_conflict_is_superseded() {
     let mut world = world();
     let lost = world.member.request("saw", None);
-    world.ledger.arrive(std::slice::from_ref(&lost));
+    world.ledger.arrive(core::slice::from_ref(&lost));
     assert!(mark(&mut world.ledger, lost.id(), FactReject::NotAdmin));
     let verdict = world.verdict(&world.member.release("saw", lost.id()));
     let (item, holder) = ("saw".into(), None);

@@ -1,6 +1,6 @@
 //! Which facts a draft takes. Every draft is connected by the rules for any block.
 
-use std::collections::BTreeMap;
+use alloc::collections::BTreeMap;
 
 use super::*;
 use crate::ledger::reject::FactReject;
@@ -50,7 +50,7 @@ fn what_time_forbids_at_the_tip_is_a_conflict() {
     p.judge();
     assert_eq!(p.ready(), [admit.id()]);
     let record = p.member.record("t", "x");
-    p.ledger.arrive(std::slice::from_ref(&record));
+    p.ledger.arrive(core::slice::from_ref(&record));
     let later = p.ledger.block(&[record.id()], Some(50));
     p.ledger.connect(&later).unwrap();
     let expired = FactReject::InviteExpired(UnixTime(3));
@@ -75,7 +75,7 @@ fn a_quarter_of_a_block_is_for_one_author_while_others_wait() {
     p.judge();
     p.seal();
     let many = |node: &TestNode, n: usize| -> Vec<Fact> {
-        (0..n).map(|n| node.record("t", &std::format!("{n}"))).collect()
+        (0..n).map(|n| node.record("t", &alloc::format!("{n}"))).collect()
     };
     let (flood, few, one) = (many(&p.member, 20), many(&p.root, 5), many(&p.other, 1));
     let all: Vec<&Fact> = flood.iter().chain(&few).chain(&one).collect();
@@ -95,7 +95,7 @@ fn large_facts_of_one_author_do_not_fill_a_block_while_others_wait() {
     let bytes_max = 4 * crate::params::FACT_BYTES_MAX;
     let change = |params: &mut Params| params.block_bytes_max = bytes_max as u32;
     let mut p = Pool::with(&Limits::default(), change);
-    let large = |n: usize| p.member.record("t", &std::format!("{n:015000}"));
+    let large = |n: usize| p.member.record("t", &alloc::format!("{n:015000}"));
     let flood: Vec<Fact> = (0..9).map(large).collect();
     let small = p.root.record("t", "x");
     p.arrive(&flood.iter().chain([&small]).collect::<Vec<_>>());

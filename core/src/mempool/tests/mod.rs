@@ -5,7 +5,7 @@ mod room;
 mod stages;
 mod wish;
 
-use std::vec::Vec;
+use alloc::vec::Vec;
 
 use super::{Conflict, Mempool};
 use crate::fact::{EncodedFact, Role};
@@ -128,6 +128,6 @@ fn ids(conflicts: &[Conflict]) -> Vec<FactId> {
     conflicts.iter().map(|conflict| conflict.id).collect()
 }
 
-fn number(id: NodeId, numbers: &mut std::collections::BTreeMap<NodeId, u32>) {
+fn number(id: NodeId, numbers: &mut alloc::collections::BTreeMap<NodeId, u32>) {
     *numbers.entry(id).or_default() += 1;
 }

@@ -7,7 +7,7 @@ use crate::store::{Table, View};
 use proptest::prelude::*;
 
 fn record(p: &Pool, n: usize) -> Fact {
-    p.member.record("t", &std::format!("{n:04}"))
+    p.member.record("t", &alloc::format!("{n:04}"))
 }
 
 #[test]

@@ -15,12 +15,12 @@ use cairn_core::fact::{EncodedFact, verify_batch};
 use cairn_core::id::{BlockId, FactId, MeshId, NodeId};
 use cairn_core::ledger::read::Read;
 use cairn_core::limits::Limits;
-use cairn_core::params::{Params, RULES_VERSION, SealRule};
+use cairn_core::params::{Params, SealRule};
 use cairn_core::store::Batch;
 use cairn_core::testing::{TestChain, TestNode, params};
 use cairn_core::time::{Instant, Now, UnixTime};
 use cairn_core::verified::Verified;
-use cairn_core::wire::{Announce, Class, CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
+use cairn_core::wire::{Announce, Class, CloseCode, Control, Hello, Tip};
 use cairn_core::work::Target;
 
 use super::super::Source;
@@ -352,18 +352,7 @@ impl Scene {
     }
 
     pub(super) fn hello(&self, chain: usize) -> Hello {
-        let chain = &self.chains[chain];
-        Hello {
-            protocol: (PROTOCOL_VERSION, PROTOCOL_VERSION),
-            rules: RULES_VERSION,
-            mesh: chain.mesh(),
-            tip: chain.tip(),
-            facts: chain.set(),
-            agent: String::from("peer"),
-            clock: UnixTime(EPOCH),
-            port: 0,
-            introduction: Vec::new(),
-        }
+        self.chains[chain].hello(UnixTime(EPOCH))
     }
 
     /// The state is that of a naive replay, and nothing acknowledged is gone.

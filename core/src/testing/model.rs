@@ -1,0 +1,179 @@
+//! A naive ledger: whole histories in maps, written apart from the real one, to compare with.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::MemStore;
+use super::ledger::sound;
+use crate::fact::{Body, EncodedFact, Role};
+use crate::id::{FactId, NodeId};
+use crate::ledger::read::Read;
+use crate::params::{Admission, Params, ReleaseRule};
+use crate::store::Table;
+use crate::time::UnixTime;
+
+/// What is true after some facts.
+#[derive(Debug, Clone)]
+pub struct Model {
+    by_holder_only: bool,
+    open: bool,
+    /// Every custody fact of an item and who held it then.
+    items: BTreeMap<String, Vec<(FactId, Option<NodeId>)>>,
+    roles: BTreeMap<NodeId, Role>,
+    names: BTreeMap<NodeId, String>,
+    revoked: BTreeSet<NodeId>,
+    /// Role, uses left, last time, who made it.
+    invites: BTreeMap<NodeId, (Role, u32, UnixTime, NodeId)>,
+}
+
+impl Model {
+    /// What is true before any fact.
+    pub fn genesis(params: &Params) -> Self {
+        Self {
+            by_holder_only: params.release == ReleaseRule::Holder,
+            open: params.admission == Admission::Open,
+            items: BTreeMap::new(),
+            roles: params.roots.iter().map(|root| (*root, Role::Admin)).collect(),
+            names: BTreeMap::new(),
+            revoked: BTreeSet::new(),
+            invites: BTreeMap::new(),
+        }
+    }
+
+    /// The role of a key that was not revoked.
+    fn role(&self, node: &NodeId) -> Option<Role> {
+        self.roles.get(node).copied().filter(|_| !self.revoked.contains(node))
+    }
+
+    fn sealers(&self) -> Vec<NodeId> {
+        let seals = |node: &&NodeId| self.role(node).is_some_and(Role::seals);
+        self.roles.keys().filter(seals).copied().collect()
+    }
+
+    /// Makes a fact about who belongs true if it may be; says whether.
+    fn membership(
+        &mut self,
+        author: NodeId,
+        role: Option<Role>,
+        body: &Body<'_>,
+        time: UnixTime,
+    ) -> bool {
+        let admin = role == Some(Role::Admin);
+        let gone = |key: &NodeId| self.revoked.contains(key);
+        match *body {
+            Body::Invite { key, role: gives, uses, expires } => {
+                let ok = admin && !self.invites.contains_key(&key) && !gone(&key);
+                if ok {
+                    self.invites.insert(key, (gives, uses, expires, author));
+                }
+                ok
+            }
+            Body::Admit { node, role: gives, .. } => {
+                let new = !gone(&node) && !gone(&author) && !self.roles.contains_key(&node);
+                let invite = self.invites.get(&author).filter(|_| !admin);
+                let invited = invite.is_some_and(|(role, left, last, by)| {
+                    *role == gives && *left > 0 && time <= *last && !gone(by)
+                });
+                let ok = (admin || invited) && new;
+                if ok {
+                    self.roles.insert(node, gives);
+                }
+                if ok
+                    && invited
+                    && let Some((_, left, ..)) = self.invites.get_mut(&author)
+                {
+                    *left -= 1;
+                }
+                ok
+            }
+            Body::Revoke { node } => {
+                let may = admin || (role.is_some() && author == node);
+                let ok = may && !gone(&node) && self.sealers() != [node];
+                if ok {
+                    self.revoked.insert(node);
+                }
+                ok
+            }
+            Body::Name { node, name } => {
+                let own = author == node && role.is_some_and(Role::writes);
+                let ok = (admin || own) && self.role(&node).is_some();
+                if ok {
+                    self.names.insert(node, name.into());
+                }
+                ok
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes a fact true if it may be, in a block of this time; says whether.
+    pub fn fact(&mut self, encoded: &EncodedFact, time: UnixTime) -> bool {
+        let (id, fact) = (encoded.id(), encoded.fact());
+        let role = self.role(&fact.author);
+        let writes = self.open || role.is_some_and(Role::writes);
+        match fact.body {
+            Body::Record { .. } | Body::Relation { .. } => writes,
+            Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. } | Body::Name { .. } => {
+                self.membership(fact.author, role, &fact.body, time)
+            }
+            Body::Request { item, follows, .. } => {
+                let free = self.holder(item).is_none();
+                writes && free && self.pass(item, follows, id, Some(fact.author))
+            }
+            Body::Release { item, follows, .. } => {
+                let holder = self.holder(item);
+                let may = holder.is_some_and(|one| !self.by_holder_only || one == fact.author);
+                writes && may && self.pass(item, Some(follows), id, None)
+            }
+            Body::Transfer { item, follows, to, .. } => {
+                let may = self.holder(item) == Some(fact.author)
+                    && (self.open || self.role(&to).is_some_and(Role::writes));
+                writes && may && self.pass(item, Some(follows), id, Some(to))
+            }
+        }
+    }
+
+    fn holder(&self, item: &str) -> Option<NodeId> {
+        self.items.get(item)?.last()?.1
+    }
+
+    fn pass(
+        &mut self,
+        item: &str,
+        follows: Option<FactId>,
+        id: FactId,
+        holder: Option<NodeId>,
+    ) -> bool {
+        let latest = self.items.get(item).and_then(|log| log.last()).map(|(id, _)| *id);
+        if follows == latest {
+            self.items.entry(item.into()).or_default().push((id, holder));
+        }
+        follows == latest
+    }
+
+    /// Panics unless a store says the same of every item, member and invite, and of the sealers.
+    pub fn assert_is(&self, store: &MemStore) {
+        assert_eq!(store.len(Table::Item), self.items.len());
+        for (item, log) in &self.items {
+            let row = sound(store.custody(item)).map(|row| (row.latest, row.holder));
+            assert_eq!(row.as_ref(), log.last(), "{item}");
+        }
+        let keys: BTreeSet<_> = self.roles.keys().chain(&self.revoked).collect();
+        assert_eq!(store.len(Table::Member), keys.len());
+        for node in keys {
+            let Some(row) = sound(store.member(node)) else { panic!("{node} is no member") };
+            assert_eq!(row.role, self.roles.get(node).copied().unwrap_or(Role::Reader));
+            assert_eq!(row.in_force(), !self.revoked.contains(node));
+            assert!(self.names.get(node).is_none_or(|name| *name == row.name));
+        }
+        assert_eq!(store.len(Table::Invite), self.invites.len());
+        for (key, (role, left, expires, _)) in &self.invites {
+            let row = sound(store.invite(key)).map(|row| (row.role, row.uses_left, row.expires));
+            assert_eq!(row, Some((*role, *left, *expires)), "{key}");
+        }
+        let tip = sound(store.tip_row()).map(|row| sound(store.header(&row.tip.id)));
+        let root = tip.flatten().map(|row| row.header.sealers_root);
+        assert_eq!(root.and_then(|root| sound(store.sealers(&root))), Some(self.sealers()));
+    }
+}
