@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::bootstrap::{open_store, replay};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::data_dir::{DataDir, Lock, Runtime};
 use crate::driver::{Driver, Told};
 use crate::enroll::{self, Enrollment};
@@ -280,12 +280,12 @@ fn assemble(
     let runtime =
         Runtime { pid: std::process::id(), http: http_address, mesh: endpoint.local_addr() };
     tell_start(config, &enrollment, &store, &runtime)?;
-    let mut clock = Clock::new(config.clock_vouched);
+    let mut clock = Clock::new(config.wall, config.clock_vouched);
     let engine_config = engine_config(config, &enrollment, runtime.mesh.port())?;
     let engine = Engine::new(engine_config, &store.view(), clock.now())
         .map_err(|fault| StoreError::fault(store.path(), &fault))?;
     let (pool, durability) = helpers(config, &store, &outbox, &sender)?;
-    let events = Arc::new(EventLog::new(clock::wall()));
+    let events = Arc::new(EventLog::new((config.wall)()));
     let (status, status_seen) = watch::channel(Arc::new(engine.status().clone()));
     let handle = NodeHandle::new(HandleParts {
         inbox: sender.clone(),
@@ -294,9 +294,11 @@ fn assemble(
         events: events.clone(),
         status: status_seen.clone(),
         mesh: enroll::mesh_id(&enrollment.params),
-        params: enrollment.params,
-        invite_expires: enrollment.invite_expires,
-        key: enrollment.key.signing().clone(),
+        enrollment,
+        dir: dir.clone(),
+        listen: runtime.mesh,
+        room: Room::new(config.profile, config.disk_limit),
+        wall: config.wall,
     });
     let driver = Driver {
         machine: engine,

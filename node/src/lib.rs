@@ -10,6 +10,7 @@ mod bootstrap;
 pub mod cli;
 pub mod clock;
 pub mod data_dir;
+pub mod doctor;
 pub mod driver;
 pub mod enroll;
 pub mod events;

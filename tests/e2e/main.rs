@@ -8,6 +8,7 @@ mod custody;
 mod damage;
 mod demo;
 mod disk_full;
+mod doctor;
 mod import;
 mod members;
 mod mesh;

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::block::Header;
-use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
@@ -109,8 +109,17 @@ pub enum Command {
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
     AddPeer(PeerAddr, Option<NodeId>),
+    /// Asks some peers to call back; what they find is in `Status::reach`.
+    CheckReach,
     /// Says goodbye to every peer.
     Stop,
+}
+
+impl Command {
+    /// Whether it changes the ledger.
+    pub(super) const fn writes(&self) -> bool {
+        !matches!(self, Self::Sync | Self::CheckReach | Self::AddPeer(..) | Self::Stop)
+    }
 }
 
 /// One thing that happened.
@@ -122,6 +131,8 @@ pub enum Input<'a> {
     Conn(ConnId, ConnInput<'a>),
     /// An attempt to connect failed before `Opened`.
     DialFailed(DialId),
+    /// What became of a call back: whether the node that asked for it was reached.
+    CalledBack(CallId, bool),
     /// The user asks.
     Command(CommandId, Command),
     /// Verdicts on the facts of a job, in their order.

@@ -23,6 +23,7 @@ mod orphans;
 mod output;
 mod presync;
 mod promises;
+mod reach;
 mod read_only;
 mod requests;
 mod revoked;
@@ -31,10 +32,11 @@ mod serve;
 mod status;
 mod strangers;
 
-pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
+pub use reach::Reach;
 pub use status::{PeerStatus, State, Status};
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -44,6 +46,7 @@ use chain::Chain;
 use conns::Conns;
 use orphans::Orphans;
 use promises::{Promise, Promises};
+use reach::Reaching;
 use requests::Requests;
 use revoked::Revocations;
 use sealing::Sealing;
@@ -110,6 +113,7 @@ pub struct Engine {
     requests: Requests,
     promises: Promises,
     revocations: Revocations,
+    reaching: Reaching,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
@@ -181,6 +185,7 @@ impl Engine {
             requests: Requests::default(),
             promises: Promises::default(),
             revocations: Revocations::load(&config.key.node_id(), view)?,
+            reaching: Reaching::default(),
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -233,6 +238,7 @@ impl Engine {
                 self.book.dial_failed(now.instant, dial);
                 self.touch_peers();
             }
+            Input::CalledBack(call, reached) => self.on_call_over(call, reached),
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
             Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,

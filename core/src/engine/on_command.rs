@@ -46,8 +46,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
-        let writes = !matches!(command, Command::Sync | Command::AddPeer(..) | Command::Stop);
-        if writes && self.revocations.me {
+        if command.writes() && self.revocations.me {
             return Ok(Err(Refusal::Revoked));
         }
         match command {
@@ -71,6 +70,10 @@ impl Engine {
                 self.schedule.hurry(self.now.instant);
                 self.headers.unsettle();
                 self.ping_soon();
+                Ok(Ok(Receipt::Done))
+            }
+            Command::CheckReach => {
+                self.check_reach();
                 Ok(Ok(Receipt::Done))
             }
             Command::AddPeer(address, pin) => {

@@ -101,6 +101,10 @@ impl Engine {
                 self.hear_state(conn, tip, facts);
             }
             (Phase::Accepted, Ok(Control::Pong { nonce })) => self.on_pong(conn, nonce),
+            (Phase::Accepted, Ok(Control::CallBack { nonce })) => self.on_call_back(conn, nonce),
+            (Phase::Accepted, Ok(Control::CalledBack { nonce, outcome })) => {
+                self.on_called_back(conn, nonce, outcome);
+            }
             (Phase::Accepted, _) => self.close(conn, CloseCode::Misbehavior),
         }
         Ok(())
@@ -340,6 +344,7 @@ impl Engine {
     pub(super) fn on_closed(&mut self, id: ConnId, code: Option<CloseCode>, by_peer: bool) {
         self.forget_conn(id);
         self.revocations.forget(id);
+        self.reaching.forget(id);
         let Some(conn) = self.conns.remove(id) else {
             return;
         };

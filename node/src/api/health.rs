@@ -37,7 +37,23 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
             "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
         });
     }
+    if let Some((message, hint)) = alone(&node.status()) {
+        document["isolated"] = json!({"message": message, "hint": hint});
+    }
     Json(document)
+}
+
+/// Why a node of a mesh that has others has no peer, and what to type.
+fn alone(status: &Status) -> Option<(String, &'static str)> {
+    match (status.state, status.peers.len()) {
+        (EngineState::Isolated, 0) => {
+            Some(("no address of another node is known".into(), "run: cairn peer add HOST:PORT"))
+        }
+        (EngineState::Isolated, known) => {
+            Some((format!("nobody answers at {known} known addresses"), "run: cairn doctor peers"))
+        }
+        _ => None,
+    }
 }
 
 /// Why nobody lets this node in, as the peers said that closed its connections.

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cairn_core::limits::Limits;
+use cairn_core::time::UnixTime;
 use cairn_transport_quic::BindError;
 
+use crate::clock;
 use crate::data_dir::DataDirError;
 use crate::enroll::EnrollError;
 use crate::exit;
@@ -35,6 +37,8 @@ pub struct NodeConfig {
     pub disk_limit: Option<u64>,
     /// Whether the operator vouches for the wall clock.
     pub clock_vouched: bool,
+    /// The wall clock; a test may have a wrong one.
+    pub wall: fn() -> UnixTime,
     /// Threads that check signatures; 0 for one per core.
     pub verify_threads: usize,
     /// The engine's tuning.
@@ -55,6 +59,7 @@ impl NodeConfig {
             profile: Profile::default(),
             disk_limit: None,
             clock_vouched: false,
+            wall: clock::wall,
             verify_threads: 0,
             limits: Limits::default(),
         }

@@ -89,11 +89,11 @@ fn address(text: &str, default: IpAddr) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address; write ADDR:PORT, :PORT or PORT"))
 }
 
-fn any_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn any_address(text: &str) -> Result<SocketAddr, String> {
     address(text, IpAddr::from([0, 0, 0, 0]))
 }
 
-fn loopback_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     address(text, IpAddr::from([127, 0, 0, 1]))
 }
 
@@ -103,6 +103,16 @@ fn disk_limit(text: &str) -> Result<u64, String> {
         return Err("the store needs 256M at least".into());
     }
     Ok(bytes)
+}
+
+/// Where a node listens for peers that is told nothing else.
+pub(super) fn mesh_default() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], MESH_PORT))
+}
+
+/// Where it serves its API.
+pub(super) fn http_default() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], HTTP_PORT))
 }
 
 impl RunArgs {

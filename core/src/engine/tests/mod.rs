@@ -8,6 +8,7 @@ mod order;
 mod orphans;
 mod peers;
 mod rates;
+mod reach;
 mod read_only;
 mod revoked;
 mod slow;

@@ -206,7 +206,7 @@ impl Scene {
             Output::Event(Event::Reorged(reorg)) => {
                 assert_eq!(reorg.lost, 0, "a reorg lost facts");
             }
-            Output::Dial(..) | Output::Event(_) => {}
+            Output::Dial(..) | Output::CallBack(..) | Output::Event(_) => {}
         }
     }
 
@@ -244,7 +244,10 @@ impl Scene {
                         self.pings.push((conn, nonce));
                         self.show(tip);
                     }
-                    Control::Pong { .. } | Control::Revoked { .. } => {}
+                    Control::Pong { .. }
+                    | Control::Revoked { .. }
+                    | Control::CallBack { .. }
+                    | Control::CalledBack { .. } => {}
                 }
             }
             Frame::Announce(bytes) => {
