@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use cairn_core::engine::{Command, Config, Engine, PeerAddr, Status};
+use cairn_core::engine::{Command, Config, Engine, PeerAddr, PeerStatus};
 use cairn_core::id::NodeId;
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::Seq;
@@ -287,12 +287,14 @@ fn assemble(
     let (pool, durability) = helpers(config, &store, &outbox, &sender)?;
     let events = Arc::new(EventLog::new(clock::wall()));
     let (status, status_seen) = watch::channel(Arc::new(engine.status().clone()));
+    let (peers, peers_seen) = watch::channel(Arc::new(engine.peers()));
     let handle = NodeHandle::new(HandleParts {
         inbox: sender.clone(),
         store: store.clone(),
         pool: pool.clone(),
         events: events.clone(),
-        status: status_seen.clone(),
+        status: status_seen,
+        peers: peers_seen.clone(),
         mesh: enroll::mesh_id(&enrollment.params),
         params: enrollment.params,
         invite_expires: enrollment.invite_expires,
@@ -310,13 +312,14 @@ fn assemble(
         clock,
         events,
         status,
+        peers,
     };
     let (fatal_sender, fatal) = watch::channel(None);
     let fatal_sender = Arc::new(fatal_sender);
     dir.write_runtime(&runtime)?;
     let driver = spawn_driver(driver, fatal_sender.clone()).map_err(StartError::Thread)?;
     let scrub = start_scrub(&store, fatal_sender.clone()).map_err(StartError::Thread)?;
-    tokio::spawn(watch_store(Arc::downgrade(&store), outbox, status_seen, fatal_sender));
+    tokio::spawn(watch_store(Arc::downgrade(&store), outbox, peers_seen, fatal_sender));
     Ok(Node {
         handle,
         endpoint,
@@ -356,7 +359,7 @@ fn start_scrub(store: &Store, fatal: Fatal) -> std::io::Result<Scrub> {
 async fn watch_store(
     store: std::sync::Weak<Store>,
     outbox: Arc<Outbox>,
-    status: watch::Receiver<Arc<Status>>,
+    peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     fatal: Fatal,
 ) {
     loop {
@@ -364,9 +367,8 @@ async fn watch_store(
         let Some(store) = store.upgrade() else {
             return;
         };
-        let connected: Vec<Tip> = status
+        let connected: Vec<Tip> = peers
             .borrow()
-            .peers
             .iter()
             .filter(|peer| peer.connected)
             .filter_map(|peer| peer.tip)

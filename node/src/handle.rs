@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cairn_core::engine::{Command, Published, Receipt, Refusal, Status};
+use cairn_core::engine::{Command, PeerStatus, Published, Receipt, Refusal, Status};
 use cairn_core::fact::{Body, EncodedFact, Fact, FactError};
 use cairn_core::id::{FactId, MeshId, NodeId};
 use cairn_core::params::Params;
@@ -77,6 +77,7 @@ struct Inner {
     pool: Arc<VerifyPool>,
     events: Arc<EventLog>,
     status: watch::Receiver<Arc<Status>>,
+    peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     params: Params,
     mesh: MeshId,
     key: SigningKey,
@@ -100,6 +101,7 @@ pub(crate) struct HandleParts {
     pub(crate) pool: Arc<VerifyPool>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     pub(crate) params: Params,
     pub(crate) mesh: MeshId,
     pub(crate) key: SigningKey,
@@ -115,6 +117,7 @@ impl NodeHandle {
             pool: parts.pool,
             events: parts.events,
             status: parts.status,
+            peers: parts.peers,
             params: parts.params,
             mesh: parts.mesh,
             key: parts.key,
@@ -233,7 +236,12 @@ impl NodeHandle {
         self.0.status.borrow().clone()
     }
 
-    /// The same, to wait for changes on.
+    /// Live peers and remembered ones, live ones first, at most 50 ms old.
+    pub fn peers(&self) -> Arc<Vec<PeerStatus>> {
+        self.0.peers.borrow().clone()
+    }
+
+    /// The status, to wait for changes on.
     pub fn watch_status(&self) -> watch::Receiver<Arc<Status>> {
         self.0.status.clone()
     }

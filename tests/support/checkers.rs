@@ -66,7 +66,7 @@ pub fn revoked_cut_off(world: &World) -> bool {
     up(world).all(|n| {
         let view = world.nodes[n].view();
         let linked = |node: &NodeId| view.revoked(node).unwrap().is_some();
-        let peers = &world.nodes[n].engine().unwrap().status().peers;
+        let peers = world.nodes[n].engine().unwrap().peers();
         let mut live = peers.iter().filter(|peer| peer.connected).filter_map(|peer| peer.node);
         !live.any(|node| linked(&node))
     })
@@ -131,12 +131,13 @@ pub fn nobody_blamed(world: &World) {
 pub fn within_limits(world: &World) {
     for n in world.honest() {
         let limits = &world.nodes[n].config.limits;
-        let status = world.nodes[n].engine().unwrap().status();
+        let engine = world.nodes[n].engine().unwrap();
+        let (status, shown) = (engine.status(), engine.peers());
         assert!(status.wanted <= limits.wants as u64, "node {n} wants {} facts", status.wanted);
         let live = limits.inbound_max + limits.outbound_max;
-        let peers = status.peers.len();
+        let peers = shown.len();
         assert!(peers <= limits.addresses + live, "node {n} shows {peers} peers");
-        let connected = status.peers.iter().filter(|peer| peer.connected).count();
+        let connected = shown.iter().filter(|peer| peer.connected).count();
         assert!(connected <= live, "node {n} has {connected} peers");
     }
 }

@@ -134,7 +134,6 @@ pub struct Engine {
     wake: bool,
     announces_received: u64,
     duplicates_dropped: u64,
-    peers_stale: bool,
     members_stale: bool,
     /// Whether other addresses may be worth dialling than at `next_dial`.
     dials_stale: bool,
@@ -198,7 +197,6 @@ impl Engine {
             wake: true,
             announces_received: 0,
             duplicates_dropped: 0,
-            peers_stale: true,
             members_stale: true,
             dials_stale: true,
             next_dial: None,

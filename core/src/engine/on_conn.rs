@@ -281,7 +281,7 @@ impl Engine {
         {
             conn.ping = None;
             conn.rtt = Some(now.since(sent));
-            self.touch_peers();
+            self.status.peers_version += 1;
         }
     }
 

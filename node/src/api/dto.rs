@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cairn_core::block::Seal;
-use cairn_core::engine::{State, Status};
+use cairn_core::engine::{PeerStatus, State, Status};
 use cairn_core::event::Reorg;
 use cairn_core::fact::{Body, EncodedFact, Role};
 use cairn_core::id::{Hex, MeshId, NodeId};
@@ -232,8 +232,8 @@ pub const fn state_name(state: State) -> &'static str {
 }
 
 /// What `status` says of the engine; who and where the node is comes on top.
-pub fn status(status: &Status) -> Value {
-    let connected = status.peers.iter().filter(|peer| peer.connected).count();
+pub fn status(status: &Status, peers: &[PeerStatus]) -> Value {
+    let connected = peers.iter().filter(|peer| peer.connected).count();
     json!({
         "schema": "cairn.status/1",
         "state": state_name(status.state),
@@ -245,7 +245,7 @@ pub fn status(status: &Status) -> Value {
             "conflict": status.conflict,
             "wanted": status.wanted,
         },
-        "peers": {"connected": connected, "known": status.peers.len()},
+        "peers": {"connected": connected, "known": peers.len()},
         "version": env!("CARGO_PKG_VERSION"),
     })
 }
@@ -254,9 +254,9 @@ pub fn status(status: &Status) -> Value {
 ///
 /// # Errors
 /// `StoreFault` if the view fails.
-pub fn peers(view: &dyn View, status: &Status) -> Result<Value, StoreFault> {
-    let mut list = Vec::with_capacity(status.peers.len());
-    for peer in &status.peers {
+pub fn peers(view: &dyn View, peers: &[PeerStatus]) -> Result<Value, StoreFault> {
+    let mut list = Vec::with_capacity(peers.len());
+    for peer in peers {
         let name = match &peer.node {
             Some(node) => name_of(view, node)?,
             None => None,

@@ -78,9 +78,10 @@ fn settled(world: &World) -> bool {
 fn demand_agreement(world: &mut World, patience: Millis, what: &str) {
     if !world.run_until(patience, settled) {
         for n in world.honest().collect::<Vec<_>>() {
-            let mut status = world.nodes[n].engine().unwrap().status().clone();
-            status.peers.retain(|peer| peer.connected);
-            eprintln!("n{n}: {status:?}");
+            let engine = world.nodes[n].engine().unwrap();
+            let mut peers = engine.peers();
+            peers.retain(|peer| peer.connected);
+            eprintln!("n{n}: {:?} {peers:?}", engine.status());
         }
         panic!("{what}: no agreement within {patience} ms");
     }

@@ -12,6 +12,7 @@ mod read_only;
 mod revoked;
 mod slow;
 mod sweep;
+mod withheld;
 
 use alloc::collections::BTreeMap;
 use alloc::format;

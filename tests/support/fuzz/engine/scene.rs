@@ -273,9 +273,10 @@ impl Scene {
     fn check_bounds(&self) {
         let (status, limits) = (self.engine.status(), limits());
         assert!(status.wanted <= (limits.wants + limits.bodies_ahead * 8_192) as u64);
-        let live = status.peers.iter().filter(|peer| peer.connected).count();
+        let peers = self.engine.peers();
+        let live = peers.iter().filter(|peer| peer.connected).count();
         assert!(live <= limits.inbound_max + limits.outbound_max);
-        assert!(status.peers.len() - live <= limits.addresses + 1);
+        assert!(peers.len() - live <= limits.addresses + 1);
         assert!(self.jobs.len() <= 1_000, "{} jobs wait", self.jobs.len());
         assert_eq!(status.tip, self.disk.view().tip_row().unwrap().unwrap().tip);
         assert_eq!(status.facts, self.disk.view().set_row().unwrap().summary);
