@@ -89,7 +89,11 @@ fn address(text: &str, default: IpAddr) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address; write ADDR:PORT, :PORT or PORT"))
 }
 
-fn any_address(text: &str) -> Result<SocketAddr, String> {
+/// An address to listen for peers on: `ADDR:PORT`, or a port of every address.
+///
+/// # Errors
+/// What was expected.
+pub fn any_address(text: &str) -> Result<SocketAddr, String> {
     address(text, IpAddr::from([0, 0, 0, 0]))
 }
 
