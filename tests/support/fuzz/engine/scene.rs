@@ -109,6 +109,8 @@ fn limits() -> Limits {
         requests_per_peer: 2,
         inbound_max: 3,
         addresses: 8,
+        addresses_tried: 4,
+        addresses_given: 4,
         ..Limits::default()
     }
 }
@@ -275,7 +277,7 @@ impl Scene {
         assert!(status.wanted <= (limits.wants + limits.bodies_ahead * 8_192) as u64);
         let live = status.peers.iter().filter(|peer| peer.connected).count();
         assert!(live <= limits.inbound_max + limits.outbound_max);
-        assert!(status.peers.len() - live <= limits.addresses + 1);
+        assert!(status.peers.len() - live <= limits.addresses_in_all());
         assert!(self.jobs.len() <= 1_000, "{} jobs wait", self.jobs.len());
         assert_eq!(status.tip, self.disk.view().tip_row().unwrap().unwrap().tip);
         assert_eq!(status.facts, self.disk.view().set_row().unwrap().summary);
