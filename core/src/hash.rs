@@ -26,6 +26,8 @@ pub enum Tag {
     Span,
     /// Deriving the seed of batch verification.
     BatchSeed,
+    /// The secret of the address book: our signature over zeros, and what follows from it.
+    Book,
 }
 
 impl Tag {
@@ -40,6 +42,7 @@ impl Tag {
             Self::Sketch => b"cairn/sketch/1",
             Self::Span => b"cairn/span/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
+            Self::Book => b"cairn/book/1",
         }
     }
 

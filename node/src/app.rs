@@ -255,7 +255,7 @@ fn tell_start(
     store: &Store,
     runtime: &Runtime,
 ) -> Result<(), StartError> {
-    let persisted = store.view().peer_rows(config.limits.addresses);
+    let persisted = store.view().peer_rows(config.limits.addresses_in_all());
     let persisted = persisted.map_err(|fault| StoreError::fault(store.path(), &fault))?.len();
     let (node, name) = (enrollment.key.node_id(), enrollment.params.name.as_str());
     tracing::info!(%node, mesh = name, listen = %runtime.mesh, "node starts");

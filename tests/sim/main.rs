@@ -8,6 +8,7 @@ mod custody;
 mod links;
 mod majority;
 mod membership;
+mod peers;
 mod scale;
 mod seeds;
 mod silence;

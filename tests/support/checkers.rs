@@ -136,7 +136,7 @@ pub fn within_limits(world: &World) {
         assert!(status.wanted <= limits.wants as u64, "node {n} wants {} facts", status.wanted);
         let live = limits.inbound_max + limits.outbound_max;
         let peers = shown.len();
-        assert!(peers <= limits.addresses + live, "node {n} shows {peers} peers");
+        assert!(peers <= limits.addresses_in_all() + live, "node {n} shows {peers} peers");
         let connected = shown.iter().filter(|peer| peer.connected).count();
         assert!(connected <= live, "node {n} has {connected} peers");
     }

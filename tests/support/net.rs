@@ -46,6 +46,9 @@ impl World {
 
     pub(crate) fn dial(&mut self, n: usize, dial: DialId, to: &PeerAddr, pin: Option<NodeId>) {
         let target = listener(to).filter(|m| *m < self.nodes.len() && address(*m) == *to);
+        if let Some(m) = target {
+            *self.dials.entry((n, m)).or_default() += 1;
+        }
         let delay = self.delay() * 2;
         let reachable = target.filter(|m| {
             let node = &self.nodes[*m];

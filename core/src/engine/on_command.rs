@@ -74,8 +74,11 @@ impl Engine {
                 Ok(Ok(Receipt::Done))
             }
             Command::AddPeer(address, pin) => {
-                if !self.book.learn(address.clone(), Source::Given, pin) {
-                    let what = alloc::format!("{address} is not an address (host:port)");
+                if !self.book.learn(&address, Source::Given, pin) {
+                    let most = self.config.limits.addresses_given;
+                    let what = alloc::format!(
+                        "{address} is not an address (host:port), or {most} are kept already"
+                    );
                     return Ok(Err(Refusal::Malformed(what)));
                 }
                 self.book.hurry(&address);
@@ -84,6 +87,8 @@ impl Engine {
             }
             Command::Stop => {
                 self.stopping = true;
+                self.next_save = self.now.instant;
+                self.book.touch();
                 let open: Vec<_> = self.conns.iter().map(|(conn, _)| conn).collect();
                 open.into_iter().for_each(|conn| self.close(conn, CloseCode::ShuttingDown));
                 Ok(Ok(Receipt::Done))

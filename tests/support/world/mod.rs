@@ -100,6 +100,8 @@ pub struct World {
     pub(crate) stalled: Vec<(usize, ConnId, Frame)>,
     /// What it has seen.
     pub tally: Tally,
+    /// Dials made so far, from whom to whom.
+    pub dials: BTreeMap<(usize, usize), u64>,
     /// A hash of every input so far: two runs of one seed have the same.
     pub trace: u64,
     /// Prints every input.
@@ -129,6 +131,7 @@ impl World {
             cut: BTreeMap::new(),
             stalled: Vec::new(),
             tally: Tally::default(),
+            dials: BTreeMap::new(),
             trace: 0,
             verbose: false,
             up: 0,

@@ -109,6 +109,8 @@ fn limits() -> Limits {
         requests_per_peer: 2,
         inbound_max: 3,
         addresses: 8,
+        addresses_tried: 4,
+        addresses_given: 4,
         ..Limits::default()
     }
 }
@@ -276,7 +278,7 @@ impl Scene {
         let peers = self.engine.peers();
         let live = peers.iter().filter(|peer| peer.connected).count();
         assert!(live <= limits.inbound_max + limits.outbound_max);
-        assert!(peers.len() - live <= limits.addresses + 1);
+        assert!(peers.len() - live <= limits.addresses_in_all() + 1);
         assert!(self.jobs.len() <= 1_000, "{} jobs wait", self.jobs.len());
         assert_eq!(status.tip, self.disk.view().tip_row().unwrap().unwrap().tip);
         let held = self.disk.view().set_row().unwrap().summary;
