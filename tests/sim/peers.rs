@@ -240,7 +240,8 @@ fn whoever_is_dialled_by_enemies_only_still_finds_its_friends() {
         world.start(1);
         let friend = |world: &World| linked(world, 1).iter().filter(|n| is_friend(n)).count();
         assert!(world.run_until(2 * MINUTE, |world| friend(world) >= friends), "round {round}");
-        let inbound = peers(&world, 1).iter().filter(|peer| peer.connected && !peer.outbound);
+        let shown = peers(&world, 1);
+        let inbound = shown.iter().filter(|peer| peer.connected && !peer.outbound);
         assert!(inbound.count() > 0);
     }
     nobody_blamed(&world);
