@@ -96,11 +96,7 @@ pub fn judge(claim: &Claim<'_>, release: ReleaseRule) -> Result<Option<NodeId>, 
     }
     let held_by = holder.ok_or_else(|| FactReject::Free { item: item() });
     let by_holder_only = |holder| {
-        if claim.is_holder {
-            Ok(())
-        } else {
-            Err(FactReject::NotHolder { item: item(), holder })
-        }
+        if claim.is_holder { Ok(()) } else { Err(FactReject::NotHolder { item: item(), holder }) }
     };
     match claim.action {
         CustodyAction::Request => match holder {

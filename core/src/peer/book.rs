@@ -84,7 +84,8 @@ impl Book {
         }
     }
 
-    /// Learns of an address. A better source or a pin is kept; nothing else changes for a known
+    /// Learns of an address. A better source or a pin is kept, but whoever gives an address says
+    /// whether somebody is expected there; nothing else changes for a known
     /// one. False if it is no address or there is no room.
     pub fn learn(&mut self, address: PeerAddr, source: Source, pin: Option<NodeId>) -> bool {
         if !address.check() {
@@ -92,7 +93,7 @@ impl Book {
         }
         if let Some(entry) = self.entries.get_mut(&address) {
             entry.source = entry.source.max(source);
-            entry.pin = pin.or(entry.pin);
+            entry.pin = if source == Source::Given { pin } else { pin.or(entry.pin) };
             return true;
         }
         if self.entries.len() >= self.max && !self.evict(source) {

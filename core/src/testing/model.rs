@@ -141,9 +141,8 @@ impl Model {
             }
             Body::Name { node, name } => {
                 let own = author == node && role.is_some_and(Role::writes);
-                let ok = (admin || own)
-                    && self.role(&node).is_some()
-                    && !self.heirs.contains_key(&node);
+                let ok =
+                    (admin || own) && self.role(&node).is_some() && !self.heirs.contains_key(&node);
                 if ok {
                     self.names.insert(node, name.into());
                 }
@@ -174,9 +173,7 @@ impl Model {
         let writes = self.open || role.is_some_and(Role::writes);
         match fact.body {
             Body::Record { .. } | Body::Relation { .. } => writes,
-            body if body.is_membership() => {
-                self.membership(fact.author, role, &fact.body, time)
-            }
+            body if body.is_membership() => self.membership(fact.author, role, &fact.body, time),
             Body::Request { item, follows, .. } => {
                 let free = self.holder(item).is_none();
                 writes && free && self.pass(item, follows, id, Some(fact.author))
