@@ -13,6 +13,7 @@ mod members;
 mod mesh;
 mod power;
 mod restart;
+mod rotate;
 mod split;
 mod survivor;
 mod syscalls;

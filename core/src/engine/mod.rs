@@ -52,6 +52,7 @@ use strangers::Strangers;
 use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
 use crate::id::{MeshId, NodeId};
+use crate::ledger::line;
 use crate::ledger::rows::{PeerRow, SetRow};
 use crate::mempool::Mempool;
 use crate::peer::Book;
@@ -399,8 +400,7 @@ impl Engine {
             self.outbox.push_back(Output::Send(conn, frame));
         }
         self.ping_due(view)?;
-        self.dial_due();
-        Ok(())
+        self.dial_due(view)
     }
 
     fn save_due(&self) -> Option<Instant> {
@@ -428,10 +428,10 @@ impl Engine {
     }
 
     /// Dials what is due, and notes when the next address will be.
-    fn dial_due(&mut self) {
+    fn dial_due(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         let now = self.now.instant;
         if !self.dials_stale && self.next_dial.is_none_or(|at| at > now) {
-            return;
+            return Ok(());
         }
         self.dials_stale = false;
         self.next_dial = None;
@@ -442,12 +442,17 @@ impl Engine {
                 self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
             let limits = &self.config.limits;
             if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
-                return;
+                return Ok(());
             }
             let wanted = limits.outbound_wanted.saturating_sub(outbound);
             let Some((dial, address, pin)) = self.book.next_dial(now, wanted, &connected) else {
                 self.next_dial = self.book.timeout(wanted, &connected);
-                return;
+                return Ok(());
+            };
+            // Who is expected there may have another key by now.
+            let pin = match pin {
+                Some(pin) => Some(line::current(view, &pin)?),
+                None => None,
             };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }

@@ -160,6 +160,7 @@ fn routes() -> Router<Context> {
         .route("/v1/members", get(members::list))
         .route("/v1/members/{node}/revoke", post(members::revoke))
         .route("/v1/members/{node}/name", post(members::rename))
+        .route("/v1/key/rotate", post(members::rotate))
         .route("/v1/invites", get(invites::list).post(invites::create))
         .route("/v1/invites/{invite}/revoke", post(invites::revoke))
         .route("/v1/events", get(events::follow))

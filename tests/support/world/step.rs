@@ -190,7 +190,7 @@ impl World {
                 self.schedule(at, n, Happening::Durable(id));
             }
             Output::Work(job, Job::Verify(facts)) => {
-                let verdicts = verify_batch(facts, &[7; 32]);
+                let verdicts = verify_batch(&self.mesh(), facts, &[7; 32]);
                 self.schedule(self.now + 1, n, Happening::Verified(job, verdicts));
             }
             Output::Work(job, Job::Grind(header)) => {

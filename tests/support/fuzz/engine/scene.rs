@@ -292,7 +292,10 @@ impl Scene {
 
     pub(super) fn work(&mut self, id: JobId, job: Job) {
         match job {
-            Job::Verify(facts) => self.input(Input::Verified(id, verify_batch(facts, &[7; 32]))),
+            Job::Verify(facts) => {
+                let verdicts = verify_batch(&mesh_id(&self.params), facts, &[7; 32]);
+                self.input(Input::Verified(id, verdicts));
+            }
             Job::Grind(header) => {
                 let sealed = (0..NONCES).find_map(|nonce| {
                     let found = Header { seal: Seal::Pow(nonce), ..(*header).clone() };
