@@ -24,6 +24,8 @@ pub enum Tag {
     Sketch,
     /// The ids of a span that a reconciliation sweeps over.
     Span,
+    /// The key of the knock before a handshake, from the mesh id.
+    Knock,
     /// Deriving the seed of batch verification.
     BatchSeed,
 }
@@ -39,6 +41,7 @@ impl Tag {
             Self::Params => b"cairn/params/1",
             Self::Sketch => b"cairn/sketch/1",
             Self::Span => b"cairn/span/1",
+            Self::Knock => b"cairn/knock/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
         }
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr};
 use cairn_core::id::NodeId;
 use cairn_core::wire::CloseCode;
-use quinn::{Connection, ConnectionError, Incoming, TransportErrorCode, VarInt};
+use quinn::{Connection, ConnectionError, Incoming, Runtime as _, TransportErrorCode, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -21,10 +21,12 @@ use tokio::time::timeout;
 
 use crate::admission::{Gate, Verdict};
 use crate::config::TransportLimits;
+use crate::door::{Door, Guard};
 use crate::error::{BindError, DialError, printable};
 use crate::event::TransportEvent;
 use crate::identity::{Identity, NAME, quic_client, quic_server};
 use crate::inbox::{InboxSender, Lane, Sink};
+use crate::knock::Knock;
 use crate::session::Session;
 use crate::verifier::{KeyVerifier, node_of};
 
@@ -41,6 +43,7 @@ struct Shared {
     quinn: quinn::Endpoint,
     address: SocketAddr,
     identity: Identity,
+    knock: Knock,
     limits: Arc<TransportLimits>,
     runtime: Handle,
     sink: Arc<dyn Sink>,
@@ -57,14 +60,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Endpoint {
-    /// Opens the UDP socket and accepts from then on. `seed` is the node's RFC 8032 key seed,
-    /// `runtime` needs I/O and time; what happens goes to `events`.
+    /// Opens the UDP socket and accepts from then on. `seed` is the node's RFC 8032 key seed; who
+    /// does not know the `knock` gets no answer; `runtime` needs I/O and time; what happens goes to
+    /// `events`.
     ///
     /// # Errors
     /// `PortInUse` if another socket has the port; see `BindError` for the rest.
     pub fn bind<T: From<TransportEvent> + Send + 'static>(
         address: SocketAddr,
         seed: &[u8; 32],
+        knock: Knock,
         limits: TransportLimits,
         runtime: &Handle,
         events: InboxSender<T>,
@@ -76,12 +81,7 @@ impl Endpoint {
         let identity = Identity::from_seed(seed).map_err(unfit)?;
         let server = limits.server(quic_server(&identity).map_err(unfit)?);
         let _entered = runtime.enter();
-        let opened = UdpSocket::bind(address).and_then(|socket| {
-            let config = quinn::EndpointConfig::default();
-            let tokio = Arc::new(quinn::TokioRuntime);
-            let quinn = quinn::Endpoint::new(config, Some(server), socket, tokio)?;
-            Ok((quinn.local_addr()?, quinn))
-        });
+        let opened = UdpSocket::bind(address).and_then(|socket| open(socket, server, knock));
         let (bound, quinn) = opened.map_err(|source| match source.kind() {
             std::io::ErrorKind::AddrInUse => BindError::PortInUse(address),
             _ => BindError::Socket { address, source },
@@ -90,11 +90,12 @@ impl Endpoint {
             quinn,
             address: bound,
             identity,
+            knock,
             runtime: runtime.clone(),
             sink: Arc::new(events),
             sessions: Mutex::default(),
             next_conn: AtomicU64::new(0),
-            gate: Mutex::new(Gate::new(limits.half_open_max)),
+            gate: Mutex::new(Gate::new(limits.half_open_max, Instant::now())),
             half_open: Arc::new(Semaphore::new(limits.half_open_max)),
             inbound: Arc::new(Semaphore::new(limits.inbound_max)),
             outbound: Arc::new(Semaphore::new(limits.outbound_max)),
@@ -171,6 +172,9 @@ impl Endpoint {
 
 impl Shared {
     fn admit(self: &Arc<Self>, incoming: Incoming) {
+        if !self.knock.is_in(&incoming.orig_dst_cid()) {
+            return incoming.ignore();
+        }
         let source = incoming.remote_address().ip();
         let proven = incoming.remote_address_validated();
         let under_way = self.limits.half_open_max - self.half_open.available_permits();
@@ -281,7 +285,10 @@ impl Shared {
         let verifier = Arc::new(KeyVerifier::new(&self.identity.provider, expected));
         let tls = self.identity.client_tls(Arc::clone(&verifier));
         let tls = tls.map_err(|error| failed(error.to_string()))?;
-        let client = self.limits.client(quic_client(tls).map_err(|e| failed(e.to_string()))?);
+        let tls = quic_client(tls).map_err(|error| failed(error.to_string()))?;
+        let mut client = self.limits.client(tls);
+        let knock = self.knock;
+        client.initial_dst_cid_provider(Arc::new(move || knock.connection_id()));
         let connecting = match self.quinn.connect_with(client, address, NAME) {
             Ok(connecting) => connecting,
             Err(quinn::ConnectError::EndpointStopping) => return Err(DialError::ShuttingDown),
@@ -301,6 +308,23 @@ impl Shared {
         let node = identity_of(&connection).ok_or_else(|| failed("no identity".to_owned()))?;
         Ok((connection, node))
     }
+}
+
+/// Puts quinn behind a guarded socket.
+fn open(
+    socket: UdpSocket,
+    server: quinn::ServerConfig,
+    knock: Knock,
+) -> std::io::Result<(SocketAddr, quinn::Endpoint)> {
+    let tokio = Arc::new(quinn::TokioRuntime);
+    let guard = Guard::new(knock);
+    let mut config = quinn::EndpointConfig::default();
+    config
+        .supported_versions(vec![crate::door::VERSION])
+        .cid_generator(move || Box::new(guard.own_ids()));
+    let socket = Arc::new(Door { socket: tokio.wrap_udp_socket(socket)?, guard });
+    let quinn = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, tokio)?;
+    Ok((quinn.local_addr()?, quinn))
 }
 
 /// The key that the other side proved to hold.
