@@ -129,7 +129,7 @@ pub(crate) fn honest_frame(body: &[u8]) -> Vec<u8> {
 pub(crate) struct Raw {
     pub(crate) connection: Connection,
     pub(crate) control: (SendStream, RecvStream),
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
     runtime: Handle,
 }
 
@@ -149,9 +149,14 @@ impl Raw {
             control.0.write_all(&bytes).await.unwrap();
             (endpoint, connection, control)
         });
-        let mut raw = Self { connection, control, _endpoint: endpoint, runtime };
+        let mut raw = Self { connection, control, endpoint, runtime };
         raw.is_heard(chain);
         raw
+    }
+
+    /// The connection, its control stream, and the socket that must stay as long as they.
+    pub(crate) fn into_parts(self) -> (Connection, (SendStream, RecvStream), Endpoint) {
+        (self.connection, self.control, self.endpoint)
     }
 
     /// Where its streams run.

@@ -3,9 +3,9 @@
 //! Whoever comes here has knocked. Every network (/24 or /48) and all together have a rate of
 //! handshakes, charged only when the source address is proven, so that nobody can spend another's
 //! rate with forged packets. Under load an address must first be proven by a Retry (RFC 9000, section
-//! 8.1.2). Who the peer is, is not asked here.
+//! 8.1.2). Who the peer is, is not asked here; until somebody knows, he has a place that he may lose.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,38 @@ impl Rate {
 pub(crate) enum Verdict {
     Accept,
     Retry,
-    Refuse,
     Ignore,
+}
+
+/// Places for those who may yet turn out to be nobody; whoever comes takes the place of the one who
+/// has waited longest. So no number of others keeps one out who needs his place only for a moment.
+#[derive(Debug)]
+pub(crate) struct Newest<K, V> {
+    max: usize,
+    places: VecDeque<(K, V)>,
+}
+
+impl<K: PartialEq, V> Newest<K, V> {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max, places: VecDeque::new() }
+    }
+
+    /// How many places are taken.
+    pub(crate) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Gives a place; who had to go.
+    pub(crate) fn add(&mut self, key: K, value: V) -> Option<V> {
+        self.places.push_back((key, value));
+        let oldest = if self.places.len() > self.max { self.places.pop_front() } else { None };
+        oldest.map(|(_, value)| value)
+    }
+
+    /// Frees a place.
+    pub(crate) fn remove(&mut self, key: &K) {
+        self.places.retain(|(other, _)| other != key);
+    }
 }
 
 /// The rates of all networks; the generic cell rate algorithm (ITU-T I.371), one instant each.
@@ -70,8 +100,6 @@ impl Gate {
             || theirs.is_some_and(|due| OF_A_NETWORK.is_over(*due, now));
         if over && !is_local(source) {
             Verdict::Ignore
-        } else if half_open >= self.half_open_max {
-            Verdict::Refuse
         } else if !proven && half_open >= self.half_open_max / 4 {
             Verdict::Retry
         } else {
@@ -117,14 +145,23 @@ mod tests {
     }
 
     #[test]
-    fn under_load_addresses_must_be_proven_and_a_full_house_refuses() {
+    fn under_load_addresses_must_be_proven() {
         let now = Instant::now();
         let gate = Gate::new(16, now);
         let a = ip("192.0.2.1");
         assert_eq!(gate.judge(a, false, 3, now), Verdict::Accept);
         assert_eq!(gate.judge(a, false, 4, now), Verdict::Retry);
-        assert_eq!(gate.judge(a, true, 15, now), Verdict::Accept);
-        assert_eq!(gate.judge(a, true, 16, now), Verdict::Refuse);
+        assert_eq!(gate.judge(a, true, 16, now), Verdict::Accept);
+    }
+
+    #[test]
+    fn the_one_who_waited_longest_makes_room() {
+        let mut places = Newest::new(2);
+        assert_eq!((places.add(1, 'a'), places.add(2, 'b')), (None, None));
+        assert_eq!(places.add(3, 'c'), Some('a'));
+        places.remove(&2);
+        assert_eq!((places.add(4, 'd'), places.len()), (None, 2));
+        assert_eq!(places.add(5, 'e'), Some('c'));
     }
 
     #[test]

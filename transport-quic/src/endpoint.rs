@@ -17,9 +17,10 @@ use quinn::{Connection, ConnectionError, Incoming, Runtime as _, TransportErrorC
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::admission::{Gate, Verdict};
+use crate::admission::{Gate, Newest, Verdict};
 use crate::config::TransportLimits;
 use crate::door::{Door, Guard};
 use crate::error::{BindError, DialError, printable};
@@ -50,7 +51,11 @@ struct Shared {
     sessions: Mutex<HashMap<ConnId, Arc<Session>>>,
     next_conn: AtomicU64,
     gate: Mutex<Gate>,
-    half_open: Arc<Semaphore>,
+    /// Handshakes that others began.
+    half_open: Mutex<Newest<u64, AbortHandle>>,
+    next_handshake: AtomicU64,
+    /// Connections of others to whom the driver has said nothing yet.
+    strangers: Mutex<Newest<ConnId, Arc<Session>>>,
     inbound: Arc<Semaphore>,
     outbound: Arc<Semaphore>,
 }
@@ -96,7 +101,9 @@ impl Endpoint {
             sessions: Mutex::default(),
             next_conn: AtomicU64::new(0),
             gate: Mutex::new(Gate::new(limits.half_open_max, Instant::now())),
-            half_open: Arc::new(Semaphore::new(limits.half_open_max)),
+            half_open: Mutex::new(Newest::new(limits.half_open_max)),
+            next_handshake: AtomicU64::new(0),
+            strangers: Mutex::new(Newest::new(limits.strangers_max)),
             inbound: Arc::new(Semaphore::new(limits.inbound_max)),
             outbound: Arc::new(Semaphore::new(limits.outbound_max)),
             limits: Arc::new(limits),
@@ -142,6 +149,9 @@ impl Endpoint {
     /// swallows everything.
     pub fn send(&self, conn: ConnId, frame: Frame) {
         if let Some(session) = self.session(conn) {
+            if matches!(frame, Frame::Control(_)) {
+                lock(&self.0.strangers).remove(&conn);
+            }
             session.send(frame);
         }
     }
@@ -177,30 +187,20 @@ impl Shared {
         }
         let source = incoming.remote_address().ip();
         let proven = incoming.remote_address_validated();
-        let under_way = self.limits.half_open_max - self.half_open.available_permits();
+        let under_way = lock(&self.half_open).len();
         let verdict = lock(&self.gate).judge(source, proven, under_way, Instant::now());
         match verdict {
             Verdict::Ignore => incoming.ignore(),
-            Verdict::Refuse => incoming.refuse(),
             // Fails only for a proven address, which is never asked to retry.
             Verdict::Retry => drop(incoming.retry()),
-            Verdict::Accept => {
-                let half = Arc::clone(&self.half_open).try_acquire_owned();
-                let slot = Arc::clone(&self.inbound).try_acquire_owned();
-                match (half, slot) {
-                    (Ok(half), Ok(slot)) => self.answer(incoming, half, slot),
-                    _ => incoming.refuse(),
-                }
-            }
+            Verdict::Accept => match Arc::clone(&self.inbound).try_acquire_owned() {
+                Ok(slot) => self.answer(incoming, slot),
+                Err(_) => incoming.refuse(),
+            },
         }
     }
 
-    fn answer(
-        self: &Arc<Self>,
-        incoming: Incoming,
-        half: OwnedSemaphorePermit,
-        slot: OwnedSemaphorePermit,
-    ) {
+    fn answer(self: &Arc<Self>, incoming: Incoming, slot: OwnedSemaphorePermit) {
         let from = incoming.remote_address();
         let proven = incoming.remote_address_validated();
         let connecting = match incoming.accept() {
@@ -208,12 +208,15 @@ impl Shared {
             Err(error) => return tracing::debug!(%from, %error, "handshake refused"),
         };
         let shared = Arc::clone(self);
-        self.runtime.spawn(async move {
+        let number = self.next_handshake.fetch_add(1, Ordering::Relaxed);
+        // Held, so that the task cannot end before it is in the list.
+        let mut half_open = lock(&self.half_open);
+        let task = self.runtime.spawn(async move {
             let outcome = timeout(shared.limits.handshake_timeout, connecting).await;
             if proven || matches!(outcome, Ok(Ok(_))) {
                 lock(&shared.gate).charge(from.ip(), Instant::now());
             }
-            drop(half);
+            lock(&shared.half_open).remove(&number);
             match outcome {
                 Ok(Ok(connection)) => match identity_of(&connection) {
                     Some(node) => shared.start(connection, node, None, slot),
@@ -223,6 +226,9 @@ impl Shared {
                 Err(_) => tracing::debug!(%from, "handshake too slow"),
             }
         });
+        if let Some(oldest) = half_open.add(number, task.abort_handle()) {
+            oldest.abort();
+        }
     }
 
     fn start(
@@ -243,9 +249,17 @@ impl Shared {
         lock(&self.sessions).insert(conn, Arc::clone(&session));
         let opened = TransportEvent::Opened { conn, node, address, dial };
         self.sink.put(conn, Lane::Urgent, opened, None);
+        let displaced = match dialled {
+            true => None,
+            false => lock(&self.strangers).add(conn, Arc::clone(&session)),
+        };
+        if let Some(stranger) = displaced {
+            stranger.end(Some(CloseCode::Full), "");
+        }
         let shared = Arc::clone(self);
         self.runtime.spawn(async move {
             session.run(announcements, slot).await;
+            lock(&shared.strangers).remove(&conn);
             lock(&shared.sessions).remove(&conn);
         });
     }

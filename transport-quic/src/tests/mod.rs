@@ -3,6 +3,7 @@
 
 mod knock;
 mod lifecycle;
+mod places;
 mod pressure;
 mod resumption;
 mod streams;
