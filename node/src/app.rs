@@ -19,7 +19,7 @@ use cairn_core::id::{MeshId, NodeId};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::Seq;
 use cairn_core::wire::Tip;
-use cairn_transport_quic::{Endpoint, Inbox, InboxSender, TransportLimits, inbox};
+use cairn_transport_quic::{Endpoint, Inbox, InboxSender, Knock, TransportLimits, inbox};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -233,7 +233,8 @@ fn bind_mesh(
         Profile::Small | Profile::Server => TransportLimits::default(),
     };
     let (seed, runtime) = (enrollment.key.seed(), Handle::current());
-    let endpoint = Endpoint::bind(config.listen, seed, limits, &runtime, sender)?;
+    let knock = Knock::of(&enroll::mesh_id(&enrollment.params));
+    let endpoint = Endpoint::bind(config.listen, seed, knock, limits, &runtime, sender)?;
     Ok(endpoint)
 }
 
