@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use cairn_core::engine::{Command, Published, Receipt, Refusal, Status};
+use cairn_core::engine::{Command, PeerStatus, Published, Receipt, Refusal, Status};
 use cairn_core::fact::{Body, EncodedFact, Fact, FactError};
 use cairn_core::id::{FactId, MeshId, NodeId};
 use cairn_core::params::Params;
@@ -17,6 +17,8 @@ use crate::data_dir::DataDir;
 use crate::driver::{Answer, Told};
 use crate::enroll::Enrollment;
 use crate::events::EventLog;
+use crate::rotation::Rotation;
+pub use crate::rotation::RotationError;
 use crate::store::{Room, Store, StoreView};
 use crate::verify_pool::VerifyPool;
 
@@ -78,8 +80,10 @@ struct Inner {
     pool: Arc<VerifyPool>,
     events: Arc<EventLog>,
     status: watch::Receiver<Arc<Status>>,
+    peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     mesh: MeshId,
     enrollment: Enrollment,
+    rotation: Rotation,
     dir: DataDir,
     listen: SocketAddr,
     room: Room,
@@ -103,8 +107,10 @@ pub(crate) struct HandleParts {
     pub(crate) pool: Arc<VerifyPool>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     pub(crate) mesh: MeshId,
     pub(crate) enrollment: Enrollment,
+    pub(crate) rotation: Rotation,
     pub(crate) dir: DataDir,
     pub(crate) listen: SocketAddr,
     pub(crate) room: Room,
@@ -120,8 +126,10 @@ impl NodeHandle {
             pool: parts.pool,
             events: parts.events,
             status: parts.status,
+            peers: parts.peers,
             mesh: parts.mesh,
             enrollment: parts.enrollment,
+            rotation: parts.rotation,
             dir: parts.dir,
             listen: parts.listen,
             room: parts.room,
@@ -240,7 +248,12 @@ impl NodeHandle {
         self.0.status.borrow().clone()
     }
 
-    /// The same, to wait for changes on.
+    /// Live peers and remembered ones, live ones first, at most 50 ms old.
+    pub fn peers(&self) -> Arc<Vec<PeerStatus>> {
+        self.0.peers.borrow().clone()
+    }
+
+    /// The status, to wait for changes on.
     pub fn watch_status(&self) -> watch::Receiver<Arc<Status>> {
         self.0.status.clone()
     }
@@ -263,6 +276,20 @@ impl NodeHandle {
     /// When the invite expires that this node joined by, if it did.
     pub fn invite_expires(&self) -> Option<UnixTime> {
         self.0.enrollment.invite_expires
+    }
+
+    pub(crate) fn rotation(&self) -> &Rotation {
+        &self.0.rotation
+    }
+
+    /// Begins to go on under a new key: it is kept, and the mesh is told, durably. The node has to
+    /// be started again once that is sealed (`Node::rotated`). Returns the key and the fact; called
+    /// again before that, the same.
+    ///
+    /// # Errors
+    /// `RotationError`.
+    pub async fn rotate(&self) -> Result<(NodeId, FactId), RotationError> {
+        self.rotation().begin(self).await
     }
 
     /// This node.

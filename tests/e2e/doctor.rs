@@ -1,7 +1,6 @@
 //! `cairn doctor` names the cause: everything is broken once, and what it says is looked at.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
 
 use cairn_core::time::UnixTime;
 use cairn_node::app::{Node, NodeConfig};
@@ -176,12 +175,10 @@ fn a_clock_that_is_a_year_off_is_noticed_by_comparing_it_with_peers() {
         config.wall = wall;
         config.clock_vouched = true;
         let node = runtime.block_on(Node::start(config)).unwrap();
-        let mut status = node.handle().watch_status();
-        let linked = async {
-            let linked = status.wait_for(|s| s.peers.iter().any(|peer| peer.connected));
-            tokio::time::timeout(Duration::from_secs(30), linked).await.unwrap().unwrap();
-        };
-        runtime.block_on(linked);
+        let handle = node.handle();
+        eventually("it is linked", 30, || {
+            handle.peers().iter().any(|peer| peer.connected).then_some(())
+        });
         let checks = runtime.block_on(running::check(&node.handle(), &[Area::Clock], false));
         assert_eq!(checks[0].level, Level::Fail, "{checks:?}");
         assert!(checks[0].what.contains(words), "{checks:?}");

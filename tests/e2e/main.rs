@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod behind;
+mod capture;
 mod crash;
 mod custody;
 mod damage;
@@ -10,10 +11,13 @@ mod demo;
 mod disk_full;
 mod doctor;
 mod import;
+mod initial;
+mod lan;
 mod members;
 mod mesh;
 mod power;
 mod restart;
+mod rotate;
 mod split;
 mod survivor;
 mod syscalls;

@@ -9,6 +9,7 @@ use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
+use crate::signature::Signature;
 use crate::time::UnixTime;
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
@@ -105,10 +106,20 @@ pub enum Command {
         /// What people shall call it.
         name: String,
     },
+    /// Makes a `Rotate` fact: this node goes on under another key. If the set has one for that key
+    /// already, that one counts.
+    Rotate {
+        /// The new key.
+        key: NodeId,
+        /// By which it agrees (`fact::sign_rotation`).
+        signature: Signature,
+    },
     /// Asks every peer for what we miss, now.
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
     AddPeer(PeerAddr, Option<NodeId>),
+    /// A node of this mesh may be at this address; it was heard on the local network.
+    Hear(PeerAddr),
     /// Asks some peers to call back; what they find is in `Status::reach`.
     CheckReach,
     /// Says goodbye to every peer.
@@ -118,7 +129,10 @@ pub enum Command {
 impl Command {
     /// Whether it changes the ledger.
     pub(super) const fn writes(&self) -> bool {
-        !matches!(self, Self::Sync | Self::CheckReach | Self::AddPeer(..) | Self::Stop)
+        !matches!(
+            self,
+            Self::Sync | Self::CheckReach | Self::Hear(_) | Self::AddPeer(..) | Self::Stop
+        )
     }
 }
 

@@ -82,9 +82,7 @@ pub struct Status {
     pub clock_behind: Millis,
     /// Whether peers could connect to us when they were last asked to try.
     pub reach: Reach,
-    /// Peers, connected ones first; bounded by the address limit.
-    pub peers: Vec<PeerStatus>,
-    /// Grows with every change of `peers`.
+    /// Grows with every change of what `Engine::peers` returns.
     pub peers_version: u64,
 }
 
@@ -103,15 +101,14 @@ pub(super) const fn initial(tip: Tip, facts: SetSummary) -> Status {
         clock_ahead: 0,
         clock_behind: 0,
         reach: Reach { round: 0, waiting: 0, outcomes: Vec::new() },
-        peers: Vec::new(),
         peers_version: 0,
     }
 }
 
 impl Engine {
-    /// The list of peers changed.
+    /// Peers came or went, or other addresses are known: others may be worth dialling.
     pub(super) const fn touch_peers(&mut self) {
-        self.peers_stale = true;
+        self.status.peers_version += 1;
         self.dials_stale = true;
     }
 
@@ -126,17 +123,12 @@ impl Engine {
             let two = view.scan(Table::Member, &[], &[0xff; 33], 2)?;
             self.has_others = two.iter().any(|(key, _)| key[..] != self.me.0);
         }
-        if self.peers_stale {
-            self.peers_stale = false;
-            self.status.peers = self.peer_statuses();
-            self.status.peers_version += 1;
-        }
         let (clock_ahead, clock_behind) = (self.clock_ahead(), self.clock_behind());
-        let reach = self.reaching.shown();
+        let (reach, facts) = (self.reaching.shown(), self.shared_set());
         let row = &self.chain.row;
         let status = &mut self.status;
         status.tip = row.tip;
-        status.facts = self.fingerprints.set_of(&self.set.summary);
+        status.facts = facts;
         status.conflict = row.conflict;
         status.pending = self.set.summary.count.saturating_sub(row.sealed + row.conflict);
         status.target = self.chain.best_header_height().0;
@@ -180,7 +172,9 @@ impl Engine {
         if behind { State::Syncing } else { State::Synced }
     }
 
-    fn peer_statuses(&self) -> Vec<PeerStatus> {
+    /// Peers, connected ones first; bounded by the limits of links and addresses. Made anew at each
+    /// call, at a cost that grows with both: `Status::peers_version` tells when to.
+    pub fn peers(&self) -> Vec<PeerStatus> {
         let live = self.conns.accepted().map(|(_, conn)| PeerStatus {
             node: Some(conn.node),
             address: conn.address.clone(),

@@ -33,6 +33,8 @@ pub struct NodeConfig {
     pub seal: bool,
     /// How much memory the store and the network may take.
     pub profile: Profile,
+    /// Whether to look for nodes on the local network, and to answer those who look.
+    pub lan: bool,
     /// Most bytes that the store may take on disk; none for as much as there is.
     pub disk_limit: Option<u64>,
     /// Whether the operator vouches for the wall clock.
@@ -57,6 +59,7 @@ impl NodeConfig {
             seeds: Vec::new(),
             seal: true,
             profile: Profile::default(),
+            lan: false,
             disk_limit: None,
             clock_vouched: false,
             wall: clock::wall,

@@ -11,7 +11,7 @@ use cairn_core::limits::INTRODUCTION_BYTES;
 use cairn_core::params::RULES_VERSION;
 use cairn_core::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, SetSummary, Tip};
 use cairn_transport_quic::{
-    BindError, DialError, Endpoint, Inbox, TransportEvent, TransportLimits, inbox,
+    BindError, DialError, Endpoint, Inbox, Knock, TransportEvent, TransportLimits, inbox,
 };
 use tokio::runtime::Handle;
 
@@ -72,7 +72,8 @@ impl Speaker<'_> {
         };
         let (sender, events) = inbox(INBOX);
         let (from, seed) = (SocketAddr::new(self.from, 0), self.enrollment.key.seed());
-        let endpoint = Endpoint::bind(from, seed, limits, &Handle::current(), sender)?;
+        let knock = Knock::of(&mesh_id(&self.enrollment.params));
+        let endpoint = Endpoint::bind(from, seed, knock, limits, &Handle::current(), sender)?;
         Ok((endpoint, events))
     }
 

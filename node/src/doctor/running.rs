@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use cairn_core::engine::{Command, PeerStatus, State, Status};
+use cairn_core::engine::{Command, PeerStatus, State};
 use cairn_core::fact::Role;
+use cairn_core::ledger::line;
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::Known;
 use cairn_core::store::StoreFault;
@@ -43,13 +44,13 @@ pub async fn check(node: &NodeHandle, areas: &[Area], active: bool) -> Vec<Check
     checks
 }
 
-fn connected(status: &Status) -> usize {
-    status.peers.iter().filter(|peer| peer.connected).count()
+fn connected(peers: &[PeerStatus]) -> usize {
+    peers.iter().filter(|peer| peer.connected).count()
 }
 
 fn clock(node: &NodeHandle) -> Check {
     let status = node.status();
-    let (alone, peers) = (machine::clock(node.wall()), connected(&status));
+    let (alone, peers) = (machine::clock(node.wall()), connected(&node.peers()));
     if status.clock_ahead.max(status.clock_behind) > 0 {
         return machine::clock_apart(status.clock_ahead, status.clock_behind, peers);
     }
@@ -116,7 +117,7 @@ fn membership(node: &NodeHandle) -> Check {
 
 fn standing(node: &NodeHandle) -> Result<Check, StoreFault> {
     let (view, me) = (node.view(), node.node_id());
-    if node.status().state == State::Revoked || view.revoked(&me)?.is_some() {
+    if node.status().state == State::Revoked || line::cut_off(&view, &me)?.is_some() {
         let code = cairn_core::wire::CloseCode::Revoked;
         let told = refusal::check(code, "");
         return Ok(Check { what: "this node was revoked: it only reads".into(), ..told });
@@ -143,7 +144,8 @@ fn standing(node: &NodeHandle) -> Result<Check, StoreFault> {
 /// The node as one end of a ladder.
 pub fn subject(node: &NodeHandle) -> Subject {
     let status = node.status();
-    let live = status.peers.iter().filter(|peer| peer.connected);
+    let peers = node.peers();
+    let live = peers.iter().filter(|peer| peer.connected);
     let mut subject = Subject::offline(node.enrollment().clone(), node.wall());
     subject.state = Some((status.tip, status.facts));
     subject.from = node.listen().ip();
@@ -152,31 +154,33 @@ pub fn subject(node: &NodeHandle) -> Subject {
 }
 
 async fn peers(node: &NodeHandle, active: bool) -> Vec<Check> {
-    let status = node.status();
-    let live = connected(&status);
+    let (state, known) = (node.status().state, node.peers());
+    let live = connected(&known);
     let mut checks = Vec::new();
     if live > 0 {
-        checks.push(Check::ok("peers", format!("{live} connected, {} known", status.peers.len())));
-    } else if status.state == State::Synced {
+        checks.push(Check::ok("peers", format!("{live} connected, {} known", known.len())));
+    } else if state == State::Synced {
         checks.push(Check::ok("peers", "nobody else belongs to the mesh: cairn invite create"));
-    } else if status.peers.is_empty() {
+    } else if known.is_empty() {
         checks.push(
             Check::fail("peers", "no peer is connected, and no address is known")
                 .why("an invite names addresses; this node was told none, and found none")
                 .next("cairn peer add HOST:PORT"),
         );
     } else {
-        let known = status.peers.len();
         checks.push(
-            Check::fail("peers", format!("no peer is connected; {known} addresses are known"))
-                .why(if active { "tried below" } else { "see each of them by itself" })
-                .next(format!("cairn doctor peer {}", status.peers[0].address)),
+            Check::fail(
+                "peers",
+                format!("no peer is connected; {} addresses are known", known.len()),
+            )
+            .why(if active { "tried below" } else { "see each of them by itself" })
+            .next(format!("cairn doctor peer {}", known[0].address)),
         );
         if active {
-            checks.extend(try_some(node, &status.peers).await);
+            checks.extend(try_some(node, &known).await);
         }
     }
-    checks.extend(turned_away(&status));
+    checks.extend(turned_away(&known));
     checks
 }
 
@@ -201,9 +205,9 @@ async fn try_some(node: &NodeHandle, peers: &[PeerStatus]) -> Vec<Check> {
 }
 
 /// Why peers that are not connected ended the last link.
-fn turned_away(status: &Status) -> Vec<Check> {
+fn turned_away(peers: &[PeerStatus]) -> Vec<Check> {
     let mut seen = Vec::new();
-    let gone = status.peers.iter().filter(|peer| !peer.connected);
+    let gone = peers.iter().filter(|peer| !peer.connected);
     for (peer, code) in gone.filter_map(|peer| Some((peer, peer.last_close?))) {
         let (code, by_peer) = code;
         let check = refusal::check(code, "");
@@ -248,7 +252,7 @@ async fn reach(node: &NodeHandle, active: bool) -> Check {
         .why("a router or firewall lets no new packets in; links that this node makes work")
         .next(format!("forward UDP {port} to this machine, then: cairn doctor reach"));
     }
-    match connected(&status) {
+    match connected(&node.peers()) {
         0 => Check::skip("reach", "no peer is connected that could try to connect here"),
         _ if !active => Check::skip("reach", "peers were not asked to connect: cairn doctor reach"),
         _ => Check::skip("reach", "no peer tried: they were asked too often, or are too old"),
