@@ -14,6 +14,7 @@ pub mod driver;
 pub mod enroll;
 pub mod events;
 pub mod exit;
+pub mod explain;
 pub mod handle;
 pub mod keys;
 pub mod outbox;

@@ -5,6 +5,7 @@ use cairn_core::fact::Body;
 use cairn_core::id::{FactId, NodeId};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::FactState;
+use cairn_core::peer::CLOSES_MAX;
 use cairn_core::store::{Table, View};
 use cairn_core::testing::MemStore;
 use cairn_core::wire::CloseCode;
@@ -109,6 +110,7 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
             let blames = blames || (expels && !anybody_revoked(world));
             (blames && !evil.contains(node)).then(|| format!("{event:?}"))
         }
+        Event::PeerBanned { node, .. } if !evil.contains(node) => Some(format!("{event:?}")),
         Event::BlockRefused { .. } if evil.is_empty() => Some(format!("{event:?}")),
         _ => None,
     }
@@ -135,7 +137,7 @@ pub fn within_limits(world: &World) {
         assert!(status.wanted <= limits.wants as u64, "node {n} wants {} facts", status.wanted);
         let live = limits.inbound_max + limits.outbound_max;
         let peers = status.peers.len();
-        assert!(peers <= limits.addresses + live, "node {n} shows {peers} peers");
+        assert!(peers <= limits.addresses + live + CLOSES_MAX, "node {n} shows {peers} peers");
         let connected = status.peers.iter().filter(|peer| peer.connected).count();
         assert!(connected <= live, "node {n} has {connected} peers");
     }

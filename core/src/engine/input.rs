@@ -9,7 +9,8 @@ use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
-use crate::time::UnixTime;
+use crate::peer::Subject;
+use crate::time::{Millis, UnixTime};
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
 
@@ -36,6 +37,8 @@ pub enum ConnInput<'a> {
         address: PeerAddr,
         /// Our attempt, if we dialled.
         dial: Option<DialId>,
+        /// The key exchange that the transport agreed on, by its registered name.
+        key_exchange: &'static str,
     },
     /// A frame on the control stream.
     Control(&'a [u8]),
@@ -65,6 +68,8 @@ pub enum ConnInput<'a> {
         code: Option<CloseCode>,
         /// Whether the peer closed it.
         by_peer: bool,
+        /// What was said with it.
+        reason: &'a str,
     },
 }
 
@@ -109,8 +114,43 @@ pub enum Command {
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
     AddPeer(PeerAddr, Option<NodeId>),
+    /// Forgets an address; a link to it stays up.
+    RemovePeer(PeerAddr),
+    /// Asks a connected node for a sign of life, now.
+    PingPeer(NodeId),
+    /// Ends the links with somebody and takes none for so long.
+    Ban {
+        /// Who.
+        subject: Subject,
+        /// How long, in milliseconds.
+        length: Millis,
+        /// Why; shown here, told to nobody.
+        reason: String,
+    },
+    /// Lifts a ban.
+    Unban(Subject),
     /// Says goodbye to every peer.
     Stop,
+}
+
+impl Command {
+    /// Whether it writes to the ledger; the rest concerns this node and its peers alone.
+    pub(super) const fn writes(&self) -> bool {
+        match self {
+            Self::Publish(_)
+            | Self::Custody { .. }
+            | Self::Invite { .. }
+            | Self::Revoke { .. }
+            | Self::Name { .. } => true,
+            Self::Sync
+            | Self::AddPeer(..)
+            | Self::RemovePeer(_)
+            | Self::PingPeer(_)
+            | Self::Ban { .. }
+            | Self::Unban(_)
+            | Self::Stop => false,
+        }
+    }
 }
 
 /// One thing that happened.

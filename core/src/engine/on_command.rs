@@ -30,7 +30,11 @@ impl Engine {
     ) -> Result<(), StoreFault> {
         let result = match self.refused_now(&command) {
             Some(refusal) => Err(refusal),
-            None => self.carry_out(command, view, batch)?,
+            None => match command {
+                // The answer is the peer's.
+                Command::PingPeer(node) => return self.ping_for(id, node, view),
+                command => self.carry_out(command, view, batch)?,
+            },
         };
         match result {
             // Nothing was done, so there is nothing to wait for.
@@ -46,8 +50,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
-        let writes = !matches!(command, Command::Sync | Command::AddPeer(..) | Command::Stop);
-        if writes && self.revocations.me {
+        if command.writes() && self.revocations.me {
             return Ok(Err(Refusal::Revoked));
         }
         match command {
@@ -82,6 +85,11 @@ impl Engine {
                 self.touch_peers();
                 Ok(Ok(Receipt::Done))
             }
+            // Answered by the peer: see `on_command`.
+            Command::PingPeer(node) => Ok(Err(Refusal::NoAnswer(node))),
+            Command::RemovePeer(address) => Ok(self.forget_address(address, batch)),
+            Command::Ban { subject, length, reason } => Ok(self.ban(subject, length, &reason)),
+            Command::Unban(subject) => Ok(self.unban(&subject)),
             Command::Stop => {
                 self.stopping = true;
                 let open: Vec<_> = self.conns.iter().map(|(conn, _)| conn).collect();

@@ -7,7 +7,7 @@ use super::{Engine, Frame, Output};
 use crate::block::BodyReject;
 use crate::chain::locator;
 use crate::codec;
-use crate::conn::{ConnId, PeerAddr, RequestTag};
+use crate::conn::{ConnId, RequestTag};
 use crate::event::Event;
 use crate::id::{BlockId, FactId};
 use crate::ledger::read::Read;
@@ -15,13 +15,14 @@ use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
     PEERS_PER_ANSWER,
 };
+use crate::peer::Misbehavior;
 use crate::reconcile::{Purpose, Session, Step, holds};
 use crate::store::{StoreFault, View};
 use crate::sync::Turn;
 use crate::time::{Instant, Millis};
 use crate::wire::{
-    Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
-    HeadersRequest, PeersAnswer, PeersRequest, ReconcileAnswer,
+    Announce, BlocksAnswer, BlocksRequest, Class, FactsRequest, HeadersAnswer, HeadersRequest,
+    PeersAnswer, PeersRequest, ReconcileAnswer,
 };
 
 /// What an announcement costs of its rate besides its ids, in ids.
@@ -63,7 +64,7 @@ impl Engine {
                     self.want_missing(conn, &ids, view)?;
                 }
             }
-            _ => self.close(conn, CloseCode::Misbehavior),
+            _ => self.accuse(conn, Misbehavior::Message(Class::Announce)),
         }
         Ok(())
     }
@@ -130,7 +131,7 @@ impl Engine {
         };
         if !understood {
             self.no_answer(conn, tag, class);
-            self.close(conn, CloseCode::Misbehavior);
+            self.accuse(conn, Misbehavior::Answer(class));
         }
         Ok(())
     }
@@ -274,12 +275,7 @@ impl Engine {
             let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
             self.outbox.push_back(Output::Event(heard));
         }
-        for (address, node) in answer.peers {
-            if node != self.me {
-                self.book.hear(PeerAddr(address), node);
-            }
-        }
-        self.touch_peers();
+        self.hear_addresses(answer.peers);
         true
     }
 

@@ -290,6 +290,11 @@ impl Book {
         self.back_off(now, &address);
     }
 
+    /// Forgets an address. False if it is not known.
+    pub fn remove(&mut self, address: &PeerAddr) -> bool {
+        self.entries.remove(address).is_some()
+    }
+
     /// Dial this address at once, whatever failed before.
     pub fn hurry(&mut self, address: &PeerAddr) {
         if let Some(entry) = self.entries.get_mut(address) {

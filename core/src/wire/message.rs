@@ -76,6 +76,11 @@ pub enum Control {
         /// `INTRODUCTION_BYTES` in all.
         proof: Vec<serde_bytes::ByteBuf>,
     },
+    /// There is no room for this link; the connection is closed next. Others may have room.
+    Full {
+        /// `host:port` and the key that answered there; ≤ `ADDRESSES_WHEN_FULL`.
+        peers: Vec<(String, NodeId)>,
+    },
 }
 
 /// Frames on the announce stream.

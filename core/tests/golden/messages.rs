@@ -52,7 +52,7 @@ fn this_version_reads_and_writes_hello() {
     hostile.splice(agent_at - 1..agent_at, [0xff, 0xff, 0xff, 0xff, 0x0f]);
     let oversize = Hello { agent: "x".repeat(CONTROL), ..hello() };
     let mut kind = good.clone();
-    kind[0] = 4;
+    kind[0] = 5;
     refuse.extend([
         ("not-utf8", "an agent that is no UTF-8", latin1),
         ("padded-length", "the agent's length written in two bytes", padded),

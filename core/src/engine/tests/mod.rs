@@ -187,7 +187,7 @@ impl Sole {
     /// A peer connects and says a hello that its facts and tip go with.
     fn join(&mut self, conn: u64, node: NodeId, chain: &TestChain) {
         let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
-        self.conn(conn, ConnInput::Opened { node, address, dial: None });
+        self.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
         self.control(conn, &Control::Hello(hello(chain)));
         self.settle();
     }
@@ -241,7 +241,7 @@ impl Sole {
     /// Connections it closed, and why.
     fn closed(&self) -> BTreeMap<u64, CloseCode> {
         let close = |output: &Output| match output {
-            Output::Close(conn, code) => Some((conn.0, *code)),
+            Output::Close(conn, code, _) => Some((conn.0, *code)),
             _ => None,
         };
         self.out.iter().filter_map(close).collect()

@@ -40,7 +40,10 @@ impl Scene {
             13 => {
                 let (conn, by_peer) = (conn(source), source.byte() & 1 == 1);
                 self.asked.retain(|(to, ..)| *to != conn);
-                self.conn(conn, ConnInput::Closed { code: Some(CloseCode::Full), by_peer });
+                self.conn(
+                    conn,
+                    ConnInput::Closed { code: Some(CloseCode::Full), by_peer, reason: "full" },
+                );
             }
             14 => self.spurious(source),
             15 => self.publish(source),
@@ -73,7 +76,7 @@ impl Scene {
         let node = self.nodes[n].id();
         let address = PeerAddr(format!("192.0.2.{n}:7071"));
         let dial = (dial & 3 == 0).then_some(DialId((dial >> 2).into()));
-        self.conn(conn, ConnInput::Opened { node, address, dial });
+        self.conn(conn, ConnInput::Opened { node, address, dial, key_exchange: "fuzz" });
     }
 
     fn greet(&mut self, source: &mut Source<'_>) {
@@ -188,6 +191,14 @@ impl Scene {
                 Command::AddPeer(PeerAddr(text), None)
             }
             3 if source.byte() == 0xff => Command::Stop,
+            4 => Command::PingPeer(self.nodes[source.below(self.nodes.len())].id()),
+            5 => {
+                let node = self.nodes[source.below(self.nodes.len())].id();
+                let host = || Subject::Host(format!("192.0.2.{}", source.byte()));
+                let subject = if source.byte() & 1 == 1 { Subject::Node(node) } else { host() };
+                let length = u64::from(source.short());
+                Command::Ban { subject, length, reason: String::new() }
+            }
             _ => {
                 let item = ["saw", "drill", "no item"][source.below(3)].into();
                 let note = String::from_utf8_lossy(source.bytes()).into_owned();
