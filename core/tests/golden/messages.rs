@@ -2,7 +2,7 @@
 //! frequent ones may get.
 
 use cairn_core::codec;
-use cairn_core::id::{BlockId, FactId, MeshId};
+use cairn_core::id::{BlockId, FactId, MeshId, NodeId};
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{Announce, BlocksRequest, Class, Control, Hello, SetSummary, Tip};
 use cairn_core::work::{Height, Work};
@@ -96,6 +96,18 @@ fn this_version_reads_and_writes_revocations() {
     refuse.push(("hostile-length", "a proof of 2^32 facts", vec![3, 0xff, 0xff, 0xff, 0xff, 0x0f]));
     let accept = [("told", "that it was revoked, with two facts", told)];
     check::<Control>("message/revoked", CONTROL, &accept, &refuse);
+}
+
+#[test]
+fn this_version_reads_and_writes_where_others_are() {
+    let one = ("192.0.2.1:7071".to_owned(), NodeId([0x44; 32]));
+    let two = ("[2001:db8::1]:7071".to_owned(), NodeId([0x55; 32]));
+    let told = codec::encode(&Control::Full { peers: vec![one, two] });
+    let alone = codec::encode(&Control::Full { peers: Vec::new() });
+    let mut refuse = cut_and_trailing(&told);
+    refuse.push(("hostile-length", "2^32 addresses", vec![4, 0xff, 0xff, 0xff, 0xff, 0x0f]));
+    let accept = [("told", "two addresses", told), ("alone", "none", alone)];
+    check::<Control>("message/full", CONTROL, &accept, &refuse);
 }
 
 #[test]

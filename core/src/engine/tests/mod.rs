@@ -1,5 +1,6 @@
 //! One engine with a store in memory, and peers that are whatever a test makes of them.
 
+mod bans;
 mod bytes;
 mod clocks;
 mod deep;
@@ -84,11 +85,16 @@ impl Sole {
 
     /// A node starts on what it has stored.
     fn start(store: MemStore, config: Config) -> Self {
-        let engine = Engine::new(config, &store, clocks(0)).unwrap();
+        Self::start_at(store, config, 0)
+    }
+
+    /// The same, so many milliseconds after the first instant.
+    fn start_at(store: MemStore, config: Config, now: u64) -> Self {
+        let engine = Engine::new(config, &store, clocks(now)).unwrap();
         Self {
             engine,
             store,
-            now: 0,
+            now,
             commands: 0,
             out: Vec::new(),
             asked: Vec::new(),

@@ -7,8 +7,8 @@ use cairn_core::block::{Header, Seal, mesh_id};
 use cairn_core::codec;
 use cairn_core::conn::{ConnId, PeerAddr, RequestTag};
 use cairn_core::engine::{
-    BatchId, CommandId, Config, ConnInput, Engine, Frame, Input, Job, JobId, Output, Published,
-    Receipt,
+    BatchId, Command, CommandId, Config, ConnInput, Engine, Frame, Input, Job, JobId, Output,
+    Published, Receipt,
 };
 use cairn_core::event::Event;
 use cairn_core::fact::{EncodedFact, verify_batch};
@@ -245,7 +245,7 @@ impl Scene {
                         self.pings.push((conn, nonce));
                         self.show(tip);
                     }
-                    Control::Pong { .. } | Control::Revoked { .. } => {}
+                    Control::Pong { .. } | Control::Revoked { .. } | Control::Full { .. } => {}
                 }
             }
             Frame::Announce(bytes) => {

@@ -5,6 +5,7 @@ use cairn_core::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use cairn_core::engine::{BatchId, Command, ConnInput, CustodyAction, Input, JobId};
 use cairn_core::fact::Role;
 use cairn_core::id::MeshId;
+use cairn_core::peer::Subject;
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{CloseCode, Control};
 
@@ -194,8 +195,10 @@ impl Scene {
             4 => Command::PingPeer(self.nodes[source.below(self.nodes.len())].id()),
             5 => {
                 let node = self.nodes[source.below(self.nodes.len())].id();
-                let host = || Subject::Host(format!("192.0.2.{}", source.byte()));
-                let subject = if source.byte() & 1 == 1 { Subject::Node(node) } else { host() };
+                let subject = match source.byte() {
+                    n if n & 1 == 1 => Subject::Node(node),
+                    n => Subject::Host(format!("192.0.2.{}", n / 2)),
+                };
                 let length = u64::from(source.short());
                 Command::Ban { subject, length, reason: String::new() }
             }
