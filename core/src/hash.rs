@@ -24,8 +24,14 @@ pub enum Tag {
     Sketch,
     /// The ids of a span that a reconciliation sweeps over.
     Span,
+    /// What the new key of a rotation agrees to: the mesh, the old key, the new key.
+    Rotation,
+    /// What that key's signature covers.
+    RotationSignature,
     /// Deriving the seed of batch verification.
     BatchSeed,
+    /// The secret of the address book: our signature over zeros, and what follows from it.
+    Book,
 }
 
 impl Tag {
@@ -39,7 +45,10 @@ impl Tag {
             Self::Params => b"cairn/params/1",
             Self::Sketch => b"cairn/sketch/1",
             Self::Span => b"cairn/span/1",
+            Self::Rotation => b"cairn/rotate/1",
+            Self::RotationSignature => b"cairn/rotate-sig/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
+            Self::Book => b"cairn/book/1",
         }
     }
 

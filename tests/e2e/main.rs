@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bans;
 mod behind;
 mod crash;
 mod custody;
@@ -13,6 +14,7 @@ mod members;
 mod mesh;
 mod power;
 mod restart;
+mod rotate;
 mod split;
 mod survivor;
 mod syscalls;

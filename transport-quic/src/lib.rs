@@ -22,7 +22,7 @@ mod config;
 mod endpoint;
 mod error;
 mod event;
-mod framing;
+pub mod framing;
 mod identity;
 mod inbox;
 mod session;

@@ -10,6 +10,7 @@ use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
 use crate::peer::Subject;
+use crate::signature::Signature;
 use crate::time::{Millis, UnixTime};
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
@@ -110,6 +111,14 @@ pub enum Command {
         /// What people shall call it.
         name: String,
     },
+    /// Makes a `Rotate` fact: this node goes on under another key. If the set has one for that key
+    /// already, that one counts.
+    Rotate {
+        /// The new key.
+        key: NodeId,
+        /// By which it agrees (`fact::sign_rotation`).
+        signature: Signature,
+    },
     /// Asks every peer for what we miss, now.
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
@@ -141,6 +150,7 @@ impl Command {
             | Self::Custody { .. }
             | Self::Invite { .. }
             | Self::Revoke { .. }
+            | Self::Rotate { .. }
             | Self::Name { .. } => true,
             Self::Sync
             | Self::AddPeer(..)

@@ -11,7 +11,6 @@ use crate::event::Event;
 use crate::id::NodeId;
 use crate::ledger::rows::{BanRow, Close};
 use crate::peer::{Misbehavior, Subject};
-use crate::store::{Batch, Table};
 use crate::time::Millis;
 use crate::wire::CloseCode;
 
@@ -59,8 +58,7 @@ impl Engine {
 
     /// Whether an address is not to be dialled: it, or the node expected there, is kept out.
     pub(super) fn is_kept_out(&self, address: &PeerAddr, pin: Option<NodeId>) -> bool {
-        let known = self.book.iter().find(|(known, _)| *known == address);
-        let node = pin.or_else(|| known.and_then(|(_, entry)| entry.node));
+        let node = pin.or_else(|| self.book.node_at(address));
         self.bans.find(self.now.instant, node.as_ref(), address).is_some()
     }
 
@@ -113,15 +111,10 @@ impl Engine {
     }
 
     /// A person wants an address forgotten.
-    pub(super) fn forget_address(
-        &mut self,
-        address: PeerAddr,
-        batch: &mut Batch,
-    ) -> Result<Receipt, Refusal> {
+    pub(super) fn forget_address(&mut self, address: PeerAddr) -> Result<Receipt, Refusal> {
         if !self.book.remove(&address) {
             return Err(Refusal::UnknownAddress(address));
         }
-        batch.delete(Table::Peer, address.0.as_bytes());
         self.touch_peers();
         Ok(Receipt::Done)
     }

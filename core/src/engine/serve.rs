@@ -193,7 +193,7 @@ impl Engine {
         Ok(Some(codec::encode(&FactsAnswer { facts, more })))
     }
 
-    fn serve_peers(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn serve_peers(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let request: PeersRequest = parse(Class::Peers, bytes)?;
         let max = usize::from(request.max).min(PEERS_PER_ANSWER);
         let peers = self.known_addresses(max);

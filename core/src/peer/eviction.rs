@@ -7,58 +7,16 @@
 //! a crowd from one network never those of others.
 
 use alloc::collections::BTreeMap;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::net::{IpAddr, Ipv6Addr};
 
-use crate::conn::{ConnId, PeerAddr};
+use super::Group;
+use crate::conn::ConnId;
 use crate::hash::sha256;
 use crate::time::{Instant, Millis};
 
 /// Of the links, this part is protected by each property (one in eight).
 const PART: usize = 8;
-
-/// Neighbors: the /16 of an IPv4 address, the /32 of an IPv6 address; any other host by itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Group {
-    /// First two bytes.
-    V4([u8; 2]),
-    /// First four bytes.
-    V6([u8; 4]),
-    /// A name.
-    Name(String),
-}
-
-impl Group {
-    /// The group of an address.
-    pub fn of(address: &PeerAddr) -> Self {
-        let host = address.host();
-        match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-            Ok(IpAddr::V4(ip)) => {
-                let [a, b, ..] = ip.octets();
-                Self::V4([a, b])
-            }
-            Ok(IpAddr::V6(ip)) => Self::V6(first_four(&ip)),
-            Err(_) => Self::Name(host.into()),
-        }
-    }
-
-    /// An order of groups that nobody can guess without the key.
-    fn rank(&self, key: &[u8; 32]) -> [u8; 32] {
-        let bytes = match self {
-            Self::V4(bytes) => &bytes[..],
-            Self::V6(bytes) => &bytes[..],
-            Self::Name(name) => name.as_bytes(),
-        };
-        sha256(&[key, bytes]).0
-    }
-}
-
-fn first_four(ip: &Ipv6Addr) -> [u8; 4] {
-    let [a, b, c, d, ..] = ip.octets();
-    [a, b, c, d]
-}
 
 /// An inbound link that could be ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,8 +72,10 @@ fn protect_groups(candidates: &mut Vec<Candidate>, count: usize, key: &[u8; 32])
         let this = (candidate.since, candidate.conn);
         oldest.entry(&candidate.group).and_modify(|old| *old = this.min(*old)).or_insert(this);
     }
-    let mut ranked: Vec<_> =
-        oldest.into_iter().map(|(group, (_, conn))| (group.rank(key), conn)).collect();
+    let mut ranked: Vec<_> = oldest
+        .into_iter()
+        .map(|(group, (_, conn))| (sha256(&[key, group.as_bytes()]), conn))
+        .collect();
     ranked.sort_unstable();
     ranked.truncate(count);
     candidates.retain(|candidate| ranked.iter().all(|(_, conn)| *conn != candidate.conn));
@@ -124,6 +84,7 @@ fn protect_groups(candidates: &mut Vec<Candidate>, count: usize, key: &[u8; 32])
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conn::PeerAddr;
     use alloc::format;
     use proptest::prelude::*;
 
@@ -140,26 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn neighbors_are_those_whom_one_owner_can_have_in_number() {
-        let group = |text: &str| Group::of(&PeerAddr(text.into()));
-        assert_eq!(group("192.0.2.1:7071"), group("192.0.99.7:1"));
-        assert_ne!(group("192.0.2.1:7071"), group("192.1.2.1:7071"));
-        assert_eq!(group("[::ffff:192.0.2.1]:7071"), group("192.0.2.1:7071"));
-        assert_eq!(group("[2001:db8:1::1]:7071"), group("[2001:db8:ffff::2]:9"));
-        assert_ne!(group("[2001:db8::1]:7071"), group("[2001:db9::1]:7071"));
-        assert_eq!(group("n1:7071"), Group::Name("n1".into()));
-    }
-
-    #[test]
     fn the_youngest_of_the_largest_group_goes() {
-        let mut links: Vec<_> = (0..20).map(|n| link(n, &format!("10.{n}.0.1"), n)).collect();
-        links.extend((20..40).map(|n| link(n, "192.0.2.1", n)));
+        let mut links: Vec<_> = (0..20).map(|n| link(n, &format!("11.{n}.0.1"), n)).collect();
+        links.extend((20..40).map(|n| link(n, "13.0.2.1", n)));
         assert_eq!(evict(links, &KEY), Some(ConnId(39)));
     }
 
     #[test]
     fn the_quickest_and_the_most_useful_stay() {
-        let mut links: Vec<_> = (0..16).map(|n| link(n, "192.0.2.1", n)).collect();
+        let mut links: Vec<_> = (0..16).map(|n| link(n, "13.0.2.1", n)).collect();
         (links[15].rtt, links[14].useful) = (Some(1), 9);
         assert_eq!(evict(links, &KEY), Some(ConnId(13)));
     }
@@ -167,7 +117,7 @@ mod tests {
     #[test]
     fn a_few_links_are_all_worth_keeping() {
         assert_eq!(evict(Vec::new(), &KEY), None);
-        assert_eq!(evict([link(1, "192.0.2.1", 0)].into(), &KEY), None);
+        assert_eq!(evict([link(1, "13.0.2.1", 0)].into(), &KEY), None);
     }
 
     /// A crowd comes one by one and takes whatever places are given up; the honest links left.
@@ -198,11 +148,11 @@ mod tests {
             let by_age = (places - 3 * places.div_ceil(PART)) / 2;
             let first = groups.len().min(by_age);
             let honest: Vec<_> = groups[..first].iter().enumerate()
-                .map(|(n, group)| link(n as u64, &format!("10.{group}.0.1"), n as u64)).collect();
+                .map(|(n, group)| link(n as u64, &format!("11.{group}.0.1"), n as u64)).collect();
             let crowd = crowd.iter().enumerate().map(|(n, (group, rtt, useful))| {
                 let conn = 1_000 + n as u64;
                 let rtt = Some(*rtt);
-                Candidate { rtt, useful: *useful, ..link(conn, &format!("172.{group}.0.1"), conn) }
+                Candidate { rtt, useful: *useful, ..link(conn, &format!("12.{group}.0.1"), conn) }
             });
             prop_assert_eq!(siege(&honest, places, crowd), first);
         }
@@ -214,11 +164,11 @@ mod tests {
             first in 1..=24_usize, useful in 0..9_u32, rtt in 0..9_u64,
         ) {
             let honest: Vec<_> = (0..first as u64)
-                .map(|n| Candidate { rtt: Some(9_000), ..link(n, &format!("10.{n}.0.1"), 1 << 40) })
+                .map(|n| Candidate { rtt: Some(9_000), ..link(n, &format!("11.{n}.0.1"), 1 << 40) })
                 .collect();
             let crowd = (0..200).map(|n| {
                 let conn = 1_000 + n;
-                Candidate { rtt: Some(rtt), useful, ..link(conn, "192.0.2.1", n) }
+                Candidate { rtt: Some(rtt), useful, ..link(conn, "13.0.2.1", n) }
             });
             prop_assert_eq!(siege(&honest, 64, crowd), first);
         }

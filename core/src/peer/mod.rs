@@ -10,8 +10,8 @@ mod misbehavior;
 mod score;
 
 pub use ban::{BANS_MAX, Bans, Subject};
-pub use book::{Book, Source};
+pub use book::{Book, Dial, Entry, Group, Introducer, Source, may_be_told};
 pub use closes::{CLOSES_MAX, Closes};
-pub use eviction::{Candidate, Group, evict};
+pub use eviction::{Candidate, evict};
 pub use misbehavior::Misbehavior;
 pub use score::{Deeds, score};

