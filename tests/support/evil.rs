@@ -204,6 +204,7 @@ impl Evil {
             }
             Control::Pong { .. }
             | Control::Revoked { .. }
+            | Control::Full { .. }
             | Control::CallBack { .. }
             | Control::CalledBack { .. } => return (bytes, None),
         }
