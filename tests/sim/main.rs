@@ -5,6 +5,7 @@
 mod clocks;
 mod converge;
 mod custody;
+mod eclipse;
 mod links;
 mod majority;
 mod membership;

@@ -5,6 +5,7 @@ use cairn_core::id::NodeId;
 use cairn_core::time::Millis;
 use cairn_core::wire::{Announce, Class, CloseCode};
 
+use crate::checkers;
 use crate::schedule::Happening;
 use crate::world::{End, IDLE_TIMEOUT, World, address};
 
@@ -61,7 +62,14 @@ impl World {
         let (mine, theirs) = (ConnId(self.next_conn + 1), ConnId(self.next_conn + 2));
         self.next_conn += 2;
         let at = self.now + delay;
-        let end = |to, peer| End { to, peer, control_at: at, announce_at: at, line_free: at };
+        let end = |to, peer| End {
+            to,
+            peer,
+            opened_at: at,
+            control_at: at,
+            announce_at: at,
+            line_free: at,
+        };
         self.nodes[n].ends.insert(mine, end(m, theirs));
         self.nodes[m].ends.insert(theirs, end(n, mine));
         let (my_id, their_id) = (self.nodes[n].id(), self.nodes[m].id());
@@ -159,6 +167,8 @@ impl World {
         let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
             return;
         };
+        let wrong = checkers::wrong_close(self, n, &end, code);
+        assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
         self.schedule(self.now, n, Happening::Closed(conn, Some(code), false));
         let what = if self.is_cut(n, end.to) {
             (IDLE_TIMEOUT, Happening::Closed(end.peer, None, false))

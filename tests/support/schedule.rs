@@ -34,6 +34,7 @@ pub(crate) enum Happening {
     Verified(JobId, Vec<FactVerdict>),
     Sealed(JobId, Option<Box<cairn_core::block::Header>>),
     Durable(BatchId),
+    ReadOnly(bool),
     /// The process ends after it has said goodbye.
     Halt,
 }
@@ -95,6 +96,7 @@ impl Happening {
             Self::Verified(job, verdicts) => Input::Verified(*job, verdicts.clone()),
             Self::Sealed(job, header) => Input::Sealed(*job, header.clone()),
             Self::Durable(id) => Input::Durable(*id),
+            Self::ReadOnly(on) => Input::ReadOnly(*on),
             Self::Halt => Input::Tick,
         }
     }
@@ -131,6 +133,7 @@ impl Happening {
             Self::Sealed(job, header) => (13, job.0, u64::from(header.is_some())),
             Self::Durable(id) => (14, id.0, 0),
             Self::Halt => (15, 0, 0),
+            Self::ReadOnly(on) => (16, u64::from(*on), 0),
         }
     }
 

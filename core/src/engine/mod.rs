@@ -13,6 +13,8 @@ mod boot;
 mod chain;
 mod config;
 mod conns;
+#[cfg(any(test, feature = "testing"))]
+mod gauges;
 mod input;
 mod on_chain;
 mod on_command;
@@ -33,6 +35,8 @@ mod strangers;
 
 pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
+#[cfg(any(test, feature = "testing"))]
+pub use gauges::Gauge;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
 pub use status::{PeerStatus, State, Status};

@@ -247,7 +247,7 @@ impl<'p> State<'p> {
     /// The first rule that is broken.
     pub fn judge<'a>(&self, id: FactId, fact: &Fact<'a>) -> Result<Change<'a>, FactReject> {
         let author = self.member(&fact.author);
-        membership::may_speak(author, self.is_revoked(&fact.author), &fact.body)?;
+        self.judge_speaker(fact)?;
         if !fact.body.is_membership() {
             membership::may_write(self.params.admission, author)?;
         }
@@ -288,6 +288,18 @@ impl<'p> State<'p> {
             | Body::Release { item, .. }
             | Body::Transfer { item, .. } => self.judge_custody(id, fact, item),
         }
+    }
+
+    /// In an open mesh a revocation takes away what a key was admitted to and nothing else, whatever
+    /// rows happen to be loaded; and it is undone with its block, so that nothing is lost for good.
+    fn judge_speaker(&self, fact: &Fact<'_>) -> Result<(), FactReject> {
+        let open = self.params.admission == Admission::Open;
+        if open && !fact.body.is_membership() {
+            return Ok(());
+        }
+        let author = self.member(&fact.author);
+        let spoken = membership::may_speak(author, self.is_revoked(&fact.author), &fact.body);
+        if open { spoken.map_err(|_| FactReject::Deposed) } else { spoken }
     }
 
     /// A revoked key is never admitted, invited by or named again.

@@ -113,6 +113,12 @@ impl Book {
         true
     }
 
+    /// Addresses remembered, and those forgotten of which nobody asked yet.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.entries.len(), self.forgotten.len())
+    }
+
     /// Another node tells where this one is. It may be wrong, so that decides only whether to dial.
     pub fn hear(&mut self, address: PeerAddr, node: NodeId) {
         let known = self.entries.contains_key(&address);
