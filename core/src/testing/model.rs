@@ -9,7 +9,7 @@ use super::ledger::sound;
 use crate::fact::{Body, EncodedFact, Role};
 use crate::id::{FactId, NodeId};
 use crate::ledger::read::Read;
-use crate::params::{Admission, Params, ReleaseRule};
+use crate::params::{Admission, Params, ReleaseRule, SealRule};
 use crate::store::Table;
 use crate::time::UnixTime;
 
@@ -18,6 +18,8 @@ use crate::time::UnixTime;
 pub struct Model {
     by_holder_only: bool,
     open: bool,
+    /// The last sealer stays.
+    by_authority: bool,
     /// Every custody fact of an item and who held it then.
     items: BTreeMap<String, Vec<(FactId, Option<NodeId>)>>,
     roles: BTreeMap<NodeId, Role>,
@@ -33,6 +35,7 @@ impl Model {
         Self {
             by_holder_only: params.release == ReleaseRule::Holder,
             open: params.admission == Admission::Open,
+            by_authority: params.seal == SealRule::Authority,
             items: BTreeMap::new(),
             roles: params.roots.iter().map(|root| (*root, Role::Admin)).collect(),
             names: BTreeMap::new(),
@@ -89,7 +92,8 @@ impl Model {
             }
             Body::Revoke { node } => {
                 let may = admin || (role.is_some() && author == node);
-                let ok = may && !gone(&node) && self.sealers() != [node];
+                let last = self.by_authority && self.sealers() == [node];
+                let ok = may && !gone(&node) && !last;
                 if ok {
                     self.revoked.insert(node);
                 }
