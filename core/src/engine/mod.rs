@@ -13,6 +13,8 @@ mod boot;
 mod chain;
 mod config;
 mod conns;
+#[cfg(any(test, feature = "testing"))]
+mod gauges;
 mod input;
 mod keep_out;
 mod on_chain;
@@ -37,6 +39,8 @@ mod strangers;
 
 pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
+#[cfg(any(test, feature = "testing"))]
+pub use gauges::Gauge;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
 pub use reach::Reach;

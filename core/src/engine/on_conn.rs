@@ -93,16 +93,15 @@ impl Engine {
         let Some(phase) = self.conns.get(conn).map(|conn| conn.phase) else {
             return Ok(());
         };
-        if phase == Phase::Closing
-            || (phase == Phase::Accepted && !self.may(conn, Class::Control, 1))
-        {
+        let deaf = phase == Phase::Closing && !self.revocations.hears_once_more(conn);
+        if deaf || (phase == Phase::Accepted && !self.may(conn, Class::Control, 1)) {
             return Ok(());
         }
         match (phase, codec::decode::<Control>(bytes, CONTROL_FRAME_BYTES)) {
-            (Phase::Closing, _) => {}
             (_, Ok(Control::Revoked { proof })) => {
                 self.on_told_revoked(conn, &proof, view, batch)?;
             }
+            (Phase::Closing, _) => {}
             (_, Ok(Control::Full { peers })) if peers.len() <= ADDRESSES_WHEN_FULL => {
                 self.hear_addresses(conn, peers);
             }

@@ -38,7 +38,7 @@ const STUCK: Millis = 30_000;
 const PATIENCE: Millis = 10_000;
 
 /// Bodies fetched towards the tip of each peer while those of the best chain are withheld.
-const BODIES_BESIDE: usize = 8;
+pub(super) const BODIES_BESIDE: usize = 8;
 
 impl Engine {
     pub(super) fn on_announce(

@@ -99,6 +99,12 @@ impl Book {
         }
     }
 
+    /// Addresses remembered, and those whose rows are to be written.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.entries.len(), self.unsaved.len())
+    }
+
     /// Learns of an address, and of the only key to accept there if `pin` says one. `Given` and
     /// `Seed` are kept whatever happens; what has any other source is heard on the local network.
     /// False if it is no address or there is no room.
