@@ -9,6 +9,7 @@ mod custody;
 mod damage;
 mod demo;
 mod disk_full;
+mod idle;
 mod import;
 mod initial;
 mod members;

@@ -203,6 +203,10 @@ impl Shared {
     fn answer(self: &Arc<Self>, incoming: Incoming, slot: OwnedSemaphorePermit) {
         let from = incoming.remote_address();
         let proven = incoming.remote_address_validated();
+        if proven {
+            // At once: who fails or is displaced has cost as much as who gets through.
+            lock(&self.gate).charge(from.ip(), Instant::now());
+        }
         let connecting = match incoming.accept() {
             Ok(connecting) => connecting,
             Err(error) => return tracing::debug!(%from, %error, "handshake refused"),
@@ -213,7 +217,7 @@ impl Shared {
         let mut half_open = lock(&self.half_open);
         let task = self.runtime.spawn(async move {
             let outcome = timeout(shared.limits.handshake_timeout, connecting).await;
-            if proven || matches!(outcome, Ok(Ok(_))) {
+            if !proven && matches!(outcome, Ok(Ok(_))) {
                 lock(&shared.gate).charge(from.ip(), Instant::now());
             }
             lock(&shared.half_open).remove(&number);
