@@ -38,16 +38,16 @@ const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);
 
 /// A node's place on the network. Clones are the same endpoint; it lives until `shutdown`.
 #[derive(Clone)]
-pub struct Endpoint(Arc<Shared>);
+pub struct Endpoint(pub(crate) Arc<Shared>);
 
-struct Shared {
+pub(crate) struct Shared {
     quinn: quinn::Endpoint,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     identity: Identity,
     knock: Knock,
     limits: Arc<TransportLimits>,
-    runtime: Handle,
-    sink: Arc<dyn Sink>,
+    pub(crate) runtime: Handle,
+    pub(crate) sink: Arc<dyn Sink>,
     sessions: Mutex<HashMap<ConnId, Arc<Session>>>,
     next_conn: AtomicU64,
     gate: Mutex<Gate>,
@@ -285,7 +285,7 @@ impl Shared {
         for (tried, address) in addresses.iter().enumerate() {
             let left = patience.saturating_sub(start.elapsed());
             let part = left / (addresses.len() - tried) as u32;
-            failure = match timeout(part, self.try_address(*address, expected)).await {
+            failure = match timeout(part, self.try_address(&self.quinn, *address, expected)).await {
                 Ok(Ok(connected)) => return Ok(connected),
                 Ok(Err(error)) => error,
                 Err(_) => DialError::Timeout,
@@ -294,8 +294,9 @@ impl Shared {
         Err(failure)
     }
 
-    async fn try_address(
+    pub(crate) async fn try_address(
         &self,
+        from: &quinn::Endpoint,
         address: SocketAddr,
         expected: Option<NodeId>,
     ) -> Result<(Connection, NodeId), DialError> {
@@ -307,7 +308,7 @@ impl Shared {
         let mut client = self.limits.client(tls);
         let knock = self.knock;
         client.initial_dst_cid_provider(Arc::new(move || knock.connection_id()));
-        let connecting = match self.quinn.connect_with(client, address, NAME) {
+        let connecting = match from.connect_with(client, address, NAME) {
             Ok(connecting) => connecting,
             Err(quinn::ConnectError::EndpointStopping) => return Err(DialError::ShuttingDown),
             Err(error) => return Err(failed(error.to_string())),

@@ -18,12 +18,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admission;
+mod call_back;
 mod config;
 mod door;
 mod endpoint;
 mod error;
 mod event;
-mod framing;
+pub mod framing;
 mod identity;
 mod inbox;
 mod knock;

@@ -5,10 +5,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::block::Header;
-use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
+use crate::signature::Signature;
 use crate::time::UnixTime;
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
@@ -105,12 +106,34 @@ pub enum Command {
         /// What people shall call it.
         name: String,
     },
+    /// Makes a `Rotate` fact: this node goes on under another key. If the set has one for that key
+    /// already, that one counts.
+    Rotate {
+        /// The new key.
+        key: NodeId,
+        /// By which it agrees (`fact::sign_rotation`).
+        signature: Signature,
+    },
     /// Asks every peer for what we miss, now.
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
     AddPeer(PeerAddr, Option<NodeId>),
+    /// A node of this mesh may be at this address; it was heard on the local network.
+    Hear(PeerAddr),
+    /// Asks some peers to call back; what they find is in `Status::reach`.
+    CheckReach,
     /// Says goodbye to every peer.
     Stop,
+}
+
+impl Command {
+    /// Whether it changes the ledger.
+    pub(super) const fn writes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Sync | Self::CheckReach | Self::Hear(_) | Self::AddPeer(..) | Self::Stop
+        )
+    }
 }
 
 /// One thing that happened.
@@ -122,6 +145,8 @@ pub enum Input<'a> {
     Conn(ConnId, ConnInput<'a>),
     /// An attempt to connect failed before `Opened`.
     DialFailed(DialId),
+    /// What became of a call back: whether the node that asked for it was reached.
+    CalledBack(CallId, bool),
     /// The user asks.
     Command(CommandId, Command),
     /// Verdicts on the facts of a job, in their order.

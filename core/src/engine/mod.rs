@@ -23,6 +23,7 @@ mod orphans;
 mod output;
 mod presync;
 mod promises;
+mod reach;
 mod read_only;
 mod requests;
 mod revoked;
@@ -31,10 +32,11 @@ mod serve;
 mod status;
 mod strangers;
 
-pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
+pub use reach::Reach;
 pub use status::{PeerStatus, State, Status};
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -44,6 +46,7 @@ use chain::Chain;
 use conns::Conns;
 use orphans::Orphans;
 use promises::{Promise, Promises};
+use reach::Reaching;
 use requests::Requests;
 use revoked::Revocations;
 use sealing::Sealing;
@@ -52,7 +55,8 @@ use strangers::Strangers;
 use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
 use crate::id::{MeshId, NodeId};
-use crate::ledger::rows::SetRow;
+use crate::ledger::line;
+use crate::ledger::rows::{PeerRow, SetRow};
 use crate::mempool::Mempool;
 use crate::peer::Book;
 use crate::reconcile::{Fingerprints, Schedule, Session};
@@ -67,6 +71,9 @@ use crate::verified::Verified;
 const RETRY_INTERVAL: core::ops::RangeInclusive<Millis> = 1_000..=60_000;
 /// Part of the time that was spent in vain after which a further try is made.
 const RETRY_PART: u64 = 8;
+
+/// What a node learns of peers when it starts is written after this long.
+const SAVE_DELAY: Millis = 30_000;
 
 /// Facts read from disk by one input when the mempool has room again.
 const REFILL: usize = 4_096;
@@ -110,6 +117,7 @@ pub struct Engine {
     requests: Requests,
     promises: Promises,
     revocations: Revocations,
+    reaching: Reaching,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
@@ -134,11 +142,12 @@ pub struct Engine {
     wake: bool,
     announces_received: u64,
     duplicates_dropped: u64,
-    peers_stale: bool,
     members_stale: bool,
     /// Whether other addresses may be worth dialling than at `next_dial`.
     dials_stale: bool,
     next_dial: Option<Instant>,
+    /// From when on what changed in the book is written.
+    next_save: Instant,
     /// Whether anybody else belongs to the mesh.
     has_others: bool,
     status: Status,
@@ -156,8 +165,7 @@ impl Engine {
         let (set, fingerprints) = boot::load_set(view, &chain.mesh())?;
         let mut mempool = Mempool::new(&limits);
         mempool.refill(view, REFILL)?;
-        let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
-        let book = boot::load_book(&config, view, jitter)?;
+        let book = boot::load_book(&config, view)?;
         let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
@@ -181,6 +189,7 @@ impl Engine {
             requests: Requests::default(),
             promises: Promises::default(),
             revocations: Revocations::load(&config.key.node_id(), view)?,
+            reaching: Reaching::default(),
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -198,10 +207,10 @@ impl Engine {
             wake: true,
             announces_received: 0,
             duplicates_dropped: 0,
-            peers_stale: true,
             members_stale: true,
             dials_stale: true,
             next_dial: None,
+            next_save: now.instant.after(SAVE_DELAY),
             has_others: false,
             status,
             config,
@@ -233,6 +242,7 @@ impl Engine {
                 self.book.dial_failed(now.instant, dial);
                 self.touch_peers();
             }
+            Input::CalledBack(call, reached) => self.on_call_over(call, reached),
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
             Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,
@@ -283,6 +293,7 @@ impl Engine {
             self.gossip.timeout(),
             session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
             self.next_dial,
+            self.save_due().filter(|_| writes),
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
@@ -352,6 +363,7 @@ impl Engine {
             self.wake |= self.mempool.refill(view, REFILL)?;
             let last = crate::ledger::rows::Seq(self.set.summary.count);
             self.fingerprints.save(last, self.stopping, batch);
+            self.save_book(batch);
             self.spill_bodies(batch);
         }
         self.wake |= !batch.is_empty();
@@ -394,15 +406,38 @@ impl Engine {
             self.outbox.push_back(Output::Send(conn, frame));
         }
         self.ping_due(view)?;
-        self.dial_due();
-        Ok(())
+        self.dial_due(view)
+    }
+
+    fn save_due(&self) -> Option<Instant> {
+        self.book.is_unsaved().then_some(self.next_save)
+    }
+
+    /// Writes what is to be remembered of addresses, rarely.
+    fn save_book(&mut self, batch: &mut Batch) {
+        let now = self.now;
+        if self.save_due().is_none_or(|at| at > now.instant) {
+            return;
+        }
+        self.next_save = now.instant.after(self.config.limits.book_save_interval);
+        for (address, entry) in self.book.take_unsaved(now.wall) {
+            let key = address.0.as_bytes();
+            match entry.and_then(|entry| Some((entry.node, entry.last_seen?, entry.last_close))) {
+                Some((node, last_seen, close)) => {
+                    let last_close = close.map(|(code, by_peer)| (code as u8, by_peer));
+                    let row = PeerRow { node, last_seen, last_close };
+                    batch.put(Table::Peer, key, &crate::codec::encode(&row));
+                }
+                None => batch.delete(Table::Peer, key),
+            }
+        }
     }
 
     /// Dials what is due, and notes when the next address will be.
-    fn dial_due(&mut self) {
+    fn dial_due(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         let now = self.now.instant;
         if !self.dials_stale && self.next_dial.is_none_or(|at| at > now) {
-            return;
+            return Ok(());
         }
         self.dials_stale = false;
         self.next_dial = None;
@@ -413,12 +448,17 @@ impl Engine {
                 self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
             let limits = &self.config.limits;
             if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
-                return;
+                return Ok(());
             }
             let wanted = limits.outbound_wanted.saturating_sub(outbound);
             let Some((dial, address, pin)) = self.book.next_dial(now, wanted, &connected) else {
                 self.next_dial = self.book.timeout(wanted, &connected);
-                return;
+                return Ok(());
+            };
+            // Who is expected there may have another key by now.
+            let pin = match pin {
+                Some(pin) => Some(line::current(view, &pin)?),
+                None => None,
             };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }

@@ -39,10 +39,9 @@ impl Engine {
 
     /// Why a command cannot be carried out, if it cannot.
     pub(super) fn refused_now(&self, command: &Command) -> Option<Refusal> {
-        let writes = !matches!(command, Command::Sync | Command::AddPeer(..) | Command::Stop);
         match self.stopping {
             true => Some(Refusal::Stopping),
-            false => (self.read_only && writes).then_some(Refusal::ReadOnly),
+            false => (self.read_only && command.writes()).then_some(Refusal::ReadOnly),
         }
     }
 

@@ -8,10 +8,12 @@ mod order;
 mod orphans;
 mod peers;
 mod rates;
+mod reach;
 mod read_only;
 mod revoked;
 mod slow;
 mod sweep;
+mod withheld;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -150,7 +152,7 @@ impl Sole {
                 return;
             };
             if let Job::Verify(facts) = work {
-                self.input(Input::Verified(job, verify_batch(facts, &[7; 32])));
+                self.input(Input::Verified(job, verify_batch(&self.engine.mesh, facts, &[7; 32])));
             }
         }
     }
