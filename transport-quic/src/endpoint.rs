@@ -216,7 +216,14 @@ impl Shared {
         // Held, so that the task cannot end before it is in the list.
         let mut half_open = lock(&self.half_open);
         let task = self.runtime.spawn(async move {
-            let outcome = timeout(shared.limits.handshake_timeout, connecting).await;
+            let knock = shared.knock;
+            let handshake = async {
+                let connection = connecting.await?;
+                // Fails only if the connection does.
+                knock.answer(&connection).await;
+                Ok::<_, ConnectionError>(connection)
+            };
+            let outcome = timeout(shared.limits.handshake_timeout, handshake).await;
             if !proven && matches!(outcome, Ok(Ok(_))) {
                 lock(&shared.gate).charge(from.ip(), Instant::now());
             }
@@ -325,6 +332,10 @@ impl Shared {
             (_, other) => failed(other.to_string()),
         })?;
         let node = identity_of(&connection).ok_or_else(|| failed("no identity".to_owned()))?;
+        if !self.knock.is_answered(&connection).await {
+            connection.close(VarInt::from_u32(0), b"");
+            return Err(failed("who answers there does not know the mesh".to_owned()));
+        }
         Ok((connection, node))
     }
 }
