@@ -41,6 +41,12 @@ impl PeerAddr {
             && self.0.bytes().all(|c| c.is_ascii_alphanumeric() || b".-_:[]%".contains(&c))
             && self.0.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port_ok(port))
     }
+
+    /// The host without its port and brackets; all of the text if it is no address.
+    pub fn host(&self) -> &str {
+        let host = self.0.rsplit_once(':').map_or(self.0.as_str(), |(host, _)| host);
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
 }
 
 impl fmt::Display for PeerAddr {

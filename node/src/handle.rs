@@ -202,7 +202,7 @@ impl NodeHandle {
         }
         match self.command(Command::Publish(facts)).await? {
             Receipt::Published(published) => Ok(published),
-            Receipt::Made(_) | Receipt::Done => Ok(Vec::new()),
+            Receipt::Made(_) | Receipt::Pong(_) | Receipt::Done => Ok(Vec::new()),
         }
     }
 

@@ -15,6 +15,7 @@ pub mod driver;
 pub mod enroll;
 pub mod events;
 pub mod exit;
+pub mod explain;
 pub mod handle;
 pub mod keys;
 mod lan;

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bans;
 mod clocks;
 mod converge;
 mod custody;
+mod eclipse;
 mod links;
 mod majority;
 mod membership;

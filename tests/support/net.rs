@@ -5,6 +5,7 @@ use cairn_core::id::NodeId;
 use cairn_core::time::Millis;
 use cairn_core::wire::{Announce, Class, CloseCode};
 
+use crate::checkers;
 use crate::schedule::Happening;
 use crate::world::{End, IDLE_TIMEOUT, World, address};
 
@@ -67,7 +68,7 @@ impl World {
         let end = |to, peer| End {
             to,
             peer,
-            opens_at: at,
+            opened_at: at,
             control_at: at,
             announce_at: at,
             line_free: at,
@@ -165,15 +166,19 @@ impl World {
         self.nodes[n].streams.range(all).filter(|(_, (_, other))| *other == class).count()
     }
 
-    pub(crate) fn close(&mut self, n: usize, conn: ConnId, code: CloseCode) {
+    pub(crate) fn close(&mut self, n: usize, conn: ConnId, code: CloseCode, detail: &str) {
         let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
             return;
         };
-        self.schedule(self.now, n, Happening::Closed(conn, Some(code), false));
+        let wrong = checkers::wrong_close(self, n, &end, code);
+        assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+        let text = code.text(detail);
+        let closed = Happening::Closed(conn, Some(code), false, text.clone());
+        self.schedule(self.now, n, closed);
         let what = if self.is_cut(n, end.to) {
-            (IDLE_TIMEOUT, Happening::Closed(end.peer, None, false))
+            (IDLE_TIMEOUT, Happening::lost(end.peer))
         } else {
-            (self.delay(), Happening::Closed(end.peer, Some(code), true))
+            (self.delay(), Happening::Closed(end.peer, Some(code), true, text))
         };
         let at = end.line_free.max(self.now) + what.0;
         self.schedule(at, end.to, what.1);

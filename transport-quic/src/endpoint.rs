@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr};
 use cairn_core::id::NodeId;
 use cairn_core::wire::CloseCode;
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, ConnectionError, Incoming, Runtime as _, TransportErrorCode, VarInt};
+use rustls::NamedGroup;
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -156,10 +158,11 @@ impl Endpoint {
         }
     }
 
-    /// Ends a connection; nothing but its `Closed` follows.
-    pub fn close(&self, conn: ConnId, code: CloseCode) {
+    /// Ends a connection with a number and what there is to say besides; nothing but its `Closed`
+    /// follows.
+    pub fn close(&self, conn: ConnId, code: CloseCode, detail: &str) {
         if let Some(session) = self.session(conn) {
-            session.close(code);
+            session.close(code, detail);
         }
     }
 
@@ -253,12 +256,13 @@ impl Shared {
         let remote = connection.remote_address();
         let address = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         let dialled = dial.is_some();
+        let key_exchange = key_exchange_of(&connection);
         let (limits, sink) = (&self.limits, &self.sink);
         let (session, announcements) =
             Session::new(conn, dialled, connection, limits, sink, &self.runtime);
         // Known before it is told, so that the driver can send at once.
         lock(&self.sessions).insert(conn, Arc::clone(&session));
-        let opened = TransportEvent::Opened { conn, node, address, dial };
+        let opened = TransportEvent::Opened { conn, node, address, dial, key_exchange };
         self.sink.put(conn, Lane::Urgent, opened, None);
         let displaced = match dialled {
             true => None,
@@ -355,6 +359,18 @@ fn open(
     let socket = Arc::new(Door { socket: tokio.wrap_udp_socket(socket)?, guard });
     let quinn = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, tokio)?;
     Ok((quinn.local_addr()?, quinn))
+}
+
+/// The key exchange that was agreed on in the handshake, by its name in the IANA registry.
+fn key_exchange_of(connection: &Connection) -> &'static str {
+    let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    match data.map(|data| data.negotiated_key_exchange_group) {
+        Some(NamedGroup::X25519MLKEM768) => "X25519MLKEM768",
+        Some(NamedGroup::X25519) => "X25519",
+        Some(NamedGroup::secp256r1) => "secp256r1",
+        Some(NamedGroup::secp384r1) => "secp384r1",
+        _ => "other",
+    }
 }
 
 /// The key that the other side proved to hold.

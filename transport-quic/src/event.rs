@@ -21,6 +21,8 @@ pub enum TransportEvent {
         address: SocketAddr,
         /// Our attempt, if we dialled.
         dial: Option<DialId>,
+        /// The key exchange that was agreed on, by its name in the IANA registry.
+        key_exchange: &'static str,
     },
     /// An attempt ended without a connection.
     DialFailed {

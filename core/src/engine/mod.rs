@@ -13,7 +13,10 @@ mod boot;
 mod chain;
 mod config;
 mod conns;
+#[cfg(any(test, feature = "testing"))]
+mod gauges;
 mod input;
+mod keep_out;
 mod on_chain;
 mod on_command;
 mod on_conn;
@@ -21,12 +24,14 @@ mod on_facts;
 mod on_message;
 mod orphans;
 mod output;
+mod pings;
 mod presync;
 mod promises;
 mod reach;
 mod read_only;
 mod requests;
 mod revoked;
+mod room;
 mod sealing;
 mod serve;
 mod status;
@@ -34,6 +39,8 @@ mod strangers;
 
 pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
+#[cfg(any(test, feature = "testing"))]
+pub use gauges::Gauge;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
 pub use reach::Reach;
@@ -45,6 +52,7 @@ use alloc::vec::Vec;
 use chain::Chain;
 use conns::Conns;
 use orphans::Orphans;
+use pings::Pings;
 use promises::{Promise, Promises};
 use reach::Reaching;
 use requests::Requests;
@@ -56,9 +64,10 @@ use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
 use crate::id::{MeshId, NodeId};
 use crate::ledger::line;
+use crate::ledger::read::Read;
 use crate::ledger::rows::{PeerRow, SetRow};
 use crate::mempool::Mempool;
-use crate::peer::Book;
+use crate::peer::{BANS_MAX, Bans, Book, CLOSES_MAX, Closes};
 use crate::reconcile::{Fingerprints, Schedule, Session};
 use crate::store::{Batch, Op, StoreFault, Table, View};
 use crate::sync::bodies::BodySync;
@@ -111,6 +120,9 @@ pub struct Engine {
     schedule: Schedule,
     session: Option<ActiveSession>,
     book: Book,
+    bans: Bans,
+    closes: Closes,
+    pings: Pings,
     sealing: Sealing,
     // The outside.
     conns: Conns,
@@ -123,7 +135,7 @@ pub struct Engine {
     outbox: VecDeque<Output>,
     /// Facts of strangers that became known, for the next input.
     released: Vec<Verified<EncodedFact>>,
-    verifying: BTreeMap<JobId, (ConnId, usize)>,
+    verifying: BTreeMap<JobId, (ConnId, Option<NodeId>, usize)>,
     verifying_facts: usize,
     last_job: u64,
     last_nonce: u64,
@@ -166,6 +178,8 @@ impl Engine {
         let mut mempool = Mempool::new(&limits);
         mempool.refill(view, REFILL)?;
         let book = boot::load_book(&config, view)?;
+        let bans = Bans::load(view.ban_rows(BANS_MAX)?, limits.bans, now);
+        let closes = Closes::load(view.close_rows(CLOSES_MAX)?);
         let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
@@ -185,6 +199,9 @@ impl Engine {
             schedule: Schedule::new(limits.reconcile_interval),
             session: None,
             book,
+            bans,
+            closes,
+            pings: Pings::default(),
             conns: Conns::default(),
             requests: Requests::default(),
             promises: Promises::default(),
@@ -266,6 +283,10 @@ impl Engine {
             self.wake = true;
         }
         self.pump(view)?;
+        if !self.read_only {
+            self.bans.save(&mut batch);
+            self.closes.save(&mut batch);
+        }
         self.commit(batch);
         self.refresh_status(view)
     }
@@ -301,6 +322,7 @@ impl Engine {
             stuck.filter(|_| writes),
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
             self.revocations.timeout(),
+            self.pings.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -324,8 +346,8 @@ impl Engine {
             conn.silent = false;
         }
         match input {
-            ConnInput::Opened { node, address, dial } => {
-                self.on_opened(conn, node, address, dial, view)
+            ConnInput::Opened { node, address, dial, key_exchange } => {
+                self.on_opened(conn, node, address, dial, key_exchange, view)
             }
             ConnInput::Control(bytes) => self.on_control(conn, bytes, view, batch),
             ConnInput::Announce(bytes) => self.on_announce(conn, bytes, view),
@@ -339,8 +361,8 @@ impl Engine {
                 }
                 Ok(())
             }
-            ConnInput::Closed { code, by_peer } => {
-                self.on_closed(conn, code, by_peer);
+            ConnInput::Closed { code, by_peer, reason } => {
+                self.on_closed(conn, code, by_peer, reason);
                 Ok(())
             }
         }
@@ -377,6 +399,7 @@ impl Engine {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
         self.end_farewells();
+        self.expire_pings();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
             let wait = now.since(self.progress) / RETRY_PART;
@@ -442,6 +465,7 @@ impl Engine {
         self.dials_stale = false;
         self.next_dial = None;
         let connected = self.conns.nodes();
+        let mut skipped = 0;
         loop {
             // Those under way count: else one pass would dial the whole book.
             let outbound =
@@ -460,6 +484,15 @@ impl Engine {
                 Some(pin) => Some(line::current(view, &pin)?),
                 None => None,
             };
+            if self.is_kept_out(&address, pin) {
+                // Looked at again when it would be dialled again.
+                self.book.dial_failed(now, dial);
+                skipped += 1;
+                if skipped > limits.addresses_in_all() {
+                    return Ok(());
+                }
+                continue;
+            }
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
     }

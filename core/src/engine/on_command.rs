@@ -31,7 +31,11 @@ impl Engine {
     ) -> Result<(), StoreFault> {
         let result = match self.refused_now(&command) {
             Some(refusal) => Err(refusal),
-            None => self.carry_out(command, view, batch)?,
+            None => match command {
+                // The answer is the peer's.
+                Command::PingPeer(node) => return self.ping_for(id, node, view),
+                command => self.carry_out(command, view, batch)?,
+            },
         };
         match result {
             // Nothing was done, so there is nothing to wait for.
@@ -96,6 +100,11 @@ impl Engine {
                 self.touch_peers();
                 Ok(Ok(Receipt::Done))
             }
+            // Answered by the peer: see `on_command`.
+            Command::PingPeer(node) => Ok(Err(Refusal::NoAnswer(node))),
+            Command::RemovePeer(address) => Ok(self.forget_address(address)),
+            Command::Ban { subject, length, reason } => Ok(self.ban(subject, length, &reason)),
+            Command::Unban(subject) => Ok(self.unban(&subject)),
             Command::Stop => {
                 self.stopping = true;
                 self.next_save = self.now.instant;

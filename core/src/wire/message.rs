@@ -89,6 +89,11 @@ pub enum Control {
         /// Whether it was reached.
         outcome: CallOutcome,
     },
+    /// There is no room for this link; the connection is closed next. Others may have room.
+    Full {
+        /// `host:port` and the key that answered there; ≤ `ADDRESSES_WHEN_FULL`.
+        peers: Vec<(String, NodeId)>,
+    },
 }
 
 /// What became of a call back.

@@ -2,7 +2,7 @@
 //! frequent ones may get.
 
 use cairn_core::codec;
-use cairn_core::id::{BlockId, FactId, MeshId};
+use cairn_core::id::{BlockId, FactId, MeshId, NodeId};
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{
     Announce, BlocksRequest, CallOutcome, Class, Control, Hello, SetSummary, Tip,
@@ -54,7 +54,7 @@ fn this_version_reads_and_writes_hello() {
     hostile.splice(agent_at - 1..agent_at, [0xff, 0xff, 0xff, 0xff, 0x0f]);
     let oversize = Hello { agent: "x".repeat(CONTROL), ..hello() };
     let mut kind = good.clone();
-    kind[0] = 6;
+    kind[0] = 7;
     refuse.extend([
         ("not-utf8", "an agent that is no UTF-8", latin1),
         ("padded-length", "the agent's length written in two bytes", padded),
@@ -119,6 +119,18 @@ fn this_version_reads_and_writes_calls_back() {
         ("busy", "not tried", told(CallOutcome::Busy)),
     ];
     check::<Control>("message/called-back", CONTROL, &accept, &refuse);
+}
+
+#[test]
+fn this_version_reads_and_writes_where_others_are() {
+    let one = ("192.0.2.1:7071".to_owned(), NodeId([0x44; 32]));
+    let two = ("[2001:db8::1]:7071".to_owned(), NodeId([0x55; 32]));
+    let told = codec::encode(&Control::Full { peers: vec![one, two] });
+    let alone = codec::encode(&Control::Full { peers: Vec::new() });
+    let mut refuse = cut_and_trailing(&told);
+    refuse.push(("hostile-length", "2^32 addresses", vec![6, 0xff, 0xff, 0xff, 0xff, 0x0f]));
+    let accept = [("told", "two addresses", told), ("alone", "none", alone)];
+    check::<Control>("message/full", CONTROL, &accept, &refuse);
 }
 
 #[test]

@@ -125,7 +125,8 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoR
     gauge("cairn_facts_conflict", "Facts that lost against others.", status.conflict);
     gauge("cairn_facts_wanted", "Facts known to be missing.", status.wanted);
     gauge("cairn_peers_connected", "Peers connected.", connected);
-    gauge("cairn_peers_known", "Peers remembered.", peers.len() as u64);
+    let known = peers.iter().filter(|peer| peer.listed).count() as u64;
+    gauge("cairn_peers_known", "Peers remembered.", known);
     gauge("cairn_uptime_seconds", "Since the start.", context.0.started.elapsed().as_secs());
     let synced = u64::from(status.state == EngineState::Synced);
     gauge("cairn_synced", "1 if nothing is known to be missing.", synced);

@@ -121,7 +121,7 @@ pub(super) fn talk(
     };
     let mut talk = Talk { node, hello: None, end: End::Known };
     if known.contains(&node) {
-        endpoint.close(conn, CloseCode::Duplicate);
+        endpoint.close(conn, CloseCode::Duplicate, "");
         return Ok(talk);
     }
     let say = |message: &Control| endpoint.send(conn, Frame::Control(codec::encode(message)));
@@ -129,7 +129,7 @@ pub(super) fn talk(
     say(&Control::Hello(hello));
     say(&Control::Ping { nonce: NONCE, tip, facts });
     talk.end = listen(endpoint, events, conn, &mut talk.hello);
-    endpoint.close(conn, CloseCode::ShuttingDown);
+    endpoint.close(conn, CloseCode::ShuttingDown, "");
     Ok(talk)
 }
 

@@ -17,8 +17,8 @@ pub trait Transport: Send {
     fn call_back(&self, call: CallId, address: &PeerAddr, node: NodeId);
     /// Sends a frame.
     fn send(&self, conn: ConnId, frame: Frame);
-    /// Ends a connection.
-    fn close(&self, conn: ConnId, code: CloseCode);
+    /// Ends a connection with a number and what there is to say besides.
+    fn close(&self, conn: ConnId, code: CloseCode, detail: &str);
 }
 
 impl Transport for Endpoint {
@@ -31,8 +31,8 @@ impl Transport for Endpoint {
     fn send(&self, conn: ConnId, frame: Frame) {
         Self::send(self, conn, frame);
     }
-    fn close(&self, conn: ConnId, code: CloseCode) {
-        Self::close(self, conn, code);
+    fn close(&self, conn: ConnId, code: CloseCode, detail: &str) {
+        Self::close(self, conn, code, detail);
     }
 }
 

@@ -84,7 +84,7 @@ impl Machine for Fake {
             Input::Conn(conn, ConnInput::Control(bytes)) => {
                 let frame = Frame::Control(bytes.to_vec());
                 self.outputs.push_back(Output::Send(conn, frame));
-                self.outputs.push_back(Output::Close(conn, CloseCode::Full));
+                self.outputs.push_back(Output::Close(conn, CloseCode::Full, String::new()));
                 let job = Output::Work(cairn_core::engine::JobId(4), Job::Verify(Vec::new()));
                 self.outputs.push_back(job);
                 "control".into()
@@ -122,6 +122,9 @@ impl Machine for Fake {
             last_seen: None,
             last_close: None,
             tip: None,
+            key_exchange: None,
+            listed: true,
+            closes: Vec::new(),
         };
         vec![one; self.status.peers_version as usize]
     }
@@ -140,7 +143,7 @@ impl Transport for Wire {
     fn send(&self, conn: ConnId, frame: Frame) {
         self.0.lock().unwrap().push(format!("send {} {frame:?}", conn.0));
     }
-    fn close(&self, conn: ConnId, code: CloseCode) {
+    fn close(&self, conn: ConnId, code: CloseCode, _: &str) {
         self.0.lock().unwrap().push(format!("close {} {code:?}", conn.0));
     }
 }

@@ -134,9 +134,9 @@ mod tests {
         let me = service(1, 1, 7_071);
         let heard = |other: &Service| me.read(&other.announcement().unwrap());
         assert_eq!(heard(&service(1, 2, 9_000)).ports, [9_000]);
-        assert_eq!(heard(&service(2, 2, 9_000)).ports, [], "another mesh");
-        assert_eq!(heard(&service(1, 1, 9_000)).ports, [], "itself");
-        assert_eq!(heard(&service(1, 2, 0)).ports, [], "no port");
+        assert!(heard(&service(2, 2, 9_000)).ports.is_empty(), "another mesh");
+        assert!(heard(&service(1, 1, 9_000)).ports.is_empty(), "itself");
+        assert!(heard(&service(1, 2, 0)).ports.is_empty(), "no port");
     }
 
     #[test]

@@ -15,7 +15,7 @@ fn sole() -> (Sole, TestChain) {
 /// A peer that accepts connections on port 7071 connects from another.
 fn join(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain) {
     let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
-    sole.conn(conn, ConnInput::Opened { node, address, dial: None });
+    sole.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "" });
     sole.control(conn, &Control::Hello(Hello { port: 7_071, ..hello(chain) }));
     sole.settle();
 }
@@ -86,7 +86,7 @@ fn who_asks_again_at_once_is_told_busy_and_nobody_is_called() {
 fn who_named_no_port_is_not_called() {
     let (mut sole, chain) = sole();
     let address = PeerAddr("192.0.2.1:9".into());
-    sole.conn(1, ConnInput::Opened { node: other(0), address, dial: None });
+    sole.conn(1, ConnInput::Opened { node: other(0), address, dial: None, key_exchange: "" });
     sole.control(1, &Control::Hello(Hello { port: 0, ..hello(&chain) }));
     sole.control(1, &Control::CallBack { nonce: 3 });
     assert_eq!(answers(&mut sole, 1), [(3, CallOutcome::Unreached)]);
@@ -111,7 +111,7 @@ fn what_peers_found_is_shown_and_what_nobody_asked_for_is_not() {
     sole.control(conn, &Control::CalledBack { nonce: nonce + 1, outcome });
     assert_eq!(sole.engine.status().reach.waiting, 2, "that is no answer to the question");
     sole.control(conn, &Control::CalledBack { nonce, outcome });
-    sole.conn(asked[1].0, ConnInput::Closed { code: None, by_peer: false });
+    sole.conn(asked[1].0, ConnInput::Closed { code: None, by_peer: false, reason: "" });
     let reach = &sole.engine.status().reach;
     assert_eq!((reach.waiting, reach.outcomes.len()), (0, 1));
     assert_eq!(reach.outcomes[0].1, outcome);
