@@ -16,8 +16,7 @@ use crate::ledger::arrival::Arrival;
 use crate::ledger::read::Read;
 use crate::ledger::rows::Known;
 use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
-use crate::params::{Admission, RULES_VERSION};
-use crate::peer::{Group, Introducer};
+use crate::params::RULES_VERSION;
 use crate::store::{Batch, StoreFault, View};
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
@@ -259,14 +258,6 @@ impl Engine {
         self.outbox.push_back(Output::Event(connected));
         self.touch_peers();
         Ok(())
-    }
-
-    /// Whom to count for what a peer tells of other places.
-    pub(super) fn introducer(&self, node: NodeId, address: &PeerAddr) -> Introducer {
-        match self.config.params.admission {
-            Admission::Invite => Introducer::Member(node),
-            Admission::Open => Introducer::Place(Group::of(address)),
-        }
     }
 
     /// A peer told its tip and set.

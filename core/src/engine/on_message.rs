@@ -7,22 +7,19 @@ use super::{Engine, Frame, Output};
 use crate::block::BodyReject;
 use crate::chain::locator;
 use crate::codec;
-use crate::conn::{ConnId, PeerAddr, RequestTag};
-use crate::event::Event;
+use crate::conn::{ConnId, RequestTag};
 use crate::id::{BlockId, FactId};
 use crate::ledger::read::Read;
 use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
-    PEERS_PER_ANSWER,
 };
-use crate::peer::may_be_told;
 use crate::reconcile::{Purpose, Session, Step, holds};
 use crate::store::{StoreFault, View};
 use crate::sync::Turn;
 use crate::time::{Instant, Millis};
 use crate::wire::{
     Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
-    HeadersRequest, PeersAnswer, PeersRequest, ReconcileAnswer,
+    HeadersRequest, PeersAnswer, ReconcileAnswer,
 };
 
 /// What an announcement costs of its rate besides its ids, in ids.
@@ -267,34 +264,8 @@ impl Engine {
         }
     }
 
-    fn on_peers(&mut self, conn: ConnId, answer: PeersAnswer) -> bool {
-        if answer.peers.len() > PEERS_PER_ANSWER {
-            return false;
-        }
-        let Some((by, from)) = self.conns.get(conn).map(|conn| (conn.node, conn.address.clone()))
-        else {
-            return true;
-        };
-        let heard = Event::PeersHeard { node: by, count: answer.peers.len() as u32 };
-        self.outbox.push_back(Output::Event(heard));
-        let introducer = self.introducer(by, &from);
-        for (address, node) in answer.peers {
-            let address = PeerAddr(address);
-            if node != self.me && may_be_told(&address, &from) {
-                self.book.hear(&address, Some(node), introducer);
-            }
-        }
-        self.touch_peers();
-        true
-    }
-
-    pub(super) fn ask_for_peers(&mut self, conn: ConnId) {
-        let max = PEERS_PER_ANSWER as u16;
-        self.ask(conn, Class::Peers, codec::encode(&PeersRequest { max }));
-    }
-
     /// Sends a request; what came of it is told by its tag.
-    fn ask(&mut self, conn: ConnId, class: Class, bytes: Vec<u8>) {
+    pub(super) fn ask(&mut self, conn: ConnId, class: Class, bytes: Vec<u8>) {
         let (tag, now) = (self.requests.next_tag(), self.now.instant);
         let longest = self.config.limits.request_timeout;
         let patience = self.conns.get(conn).map_or(longest, |peer| peer.patience(class, longest));
