@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_core::engine::{
-    BatchId, Command, CommandId, ConnInput, Input, Output, PeerAddr, Receipt, Refusal, Status,
+    BatchId, Command, CommandId, ConnInput, Input, Output, PeerAddr, PeerStatus, Receipt, Refusal,
+    Status,
 };
 use cairn_core::ledger::rows::Seq;
 use cairn_core::store::{Batch, Op, Table};
@@ -88,6 +89,8 @@ pub struct Driver<M, T> {
     pub events: Arc<EventLog>,
     /// Where the engine's state is published.
     pub status: watch::Sender<Arc<Status>>,
+    /// Where its peers are, when they changed.
+    pub peers: watch::Sender<Arc<Vec<PeerStatus>>>,
 }
 
 /// What changes while the loop runs.
@@ -294,6 +297,9 @@ impl<M: Machine, T: Transport> Driver<M, T> {
         state.publish_at = None;
         state.published_at = state.now.instant;
         let status = self.machine.status();
+        if status.peers_version != self.status.borrow().peers_version {
+            self.peers.send_replace(Arc::new(self.machine.peers()));
+        }
         self.status.send_if_modified(|published| {
             let changed = **published != *status;
             if changed {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cairn_core::engine::{Command, Published, Receipt, Refusal, Status};
+use cairn_core::engine::{Command, PeerStatus, Published, Receipt, Refusal, Status};
 use cairn_core::fact::{Body, EncodedFact, Fact, FactError};
 use cairn_core::id::{FactId, MeshId, NodeId};
 use cairn_core::params::Params;
@@ -16,6 +16,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::clock;
 use crate::driver::{Answer, Told};
 use crate::events::EventLog;
+use crate::rotation::Rotation;
+pub use crate::rotation::RotationError;
 use crate::store::{Store, StoreView};
 use crate::verify_pool::VerifyPool;
 
@@ -77,10 +79,12 @@ struct Inner {
     pool: Arc<VerifyPool>,
     events: Arc<EventLog>,
     status: watch::Receiver<Arc<Status>>,
+    peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     params: Params,
     mesh: MeshId,
     key: SigningKey,
     invite_expires: Option<UnixTime>,
+    rotation: Rotation,
 }
 
 /// A running node. Clones are the same node.
@@ -100,9 +104,11 @@ pub(crate) struct HandleParts {
     pub(crate) pool: Arc<VerifyPool>,
     pub(crate) events: Arc<EventLog>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
     pub(crate) params: Params,
     pub(crate) mesh: MeshId,
     pub(crate) key: SigningKey,
+    pub(crate) rotation: Rotation,
     pub(crate) invite_expires: Option<UnixTime>,
 }
 
@@ -115,10 +121,12 @@ impl NodeHandle {
             pool: parts.pool,
             events: parts.events,
             status: parts.status,
+            peers: parts.peers,
             params: parts.params,
             mesh: parts.mesh,
             key: parts.key,
             invite_expires: parts.invite_expires,
+            rotation: parts.rotation,
         }))
     }
 
@@ -233,7 +241,12 @@ impl NodeHandle {
         self.0.status.borrow().clone()
     }
 
-    /// The same, to wait for changes on.
+    /// Live peers and remembered ones, live ones first, at most 50 ms old.
+    pub fn peers(&self) -> Arc<Vec<PeerStatus>> {
+        self.0.peers.borrow().clone()
+    }
+
+    /// The status, to wait for changes on.
     pub fn watch_status(&self) -> watch::Receiver<Arc<Status>> {
         self.0.status.clone()
     }
@@ -256,6 +269,20 @@ impl NodeHandle {
     /// When the invite expires that this node joined by, if it did.
     pub fn invite_expires(&self) -> Option<UnixTime> {
         self.0.invite_expires
+    }
+
+    pub(crate) fn rotation(&self) -> &Rotation {
+        &self.0.rotation
+    }
+
+    /// Begins to go on under a new key: it is kept, and the mesh is told, durably. The node has to
+    /// be started again once that is sealed (`Node::rotated`). Returns the key and the fact; called
+    /// again before that, the same.
+    ///
+    /// # Errors
+    /// `RotationError`.
+    pub async fn rotate(&self) -> Result<(NodeId, FactId), RotationError> {
+        self.rotation().begin(self).await
     }
 
     /// This node.

@@ -9,6 +9,7 @@ mod links;
 mod majority;
 mod membership;
 mod peers;
+mod rotate;
 mod scale;
 mod seeds;
 mod silence;

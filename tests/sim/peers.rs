@@ -1,6 +1,6 @@
 //! Who finds whom: stars that become meshes, outages, seeds, and members that invent addresses.
 
-use cairn_core::engine::PeerStatus;
+use cairn_core::engine::{Engine, PeerStatus};
 use cairn_core::event::Event;
 use cairn_core::fact::Role;
 use cairn_core::testing::TestNode;
@@ -18,13 +18,13 @@ const WEEK: u64 = 7 * 24 * HOUR;
 /// The longest back-off, and what a dial takes.
 const SOON: u64 = 11 * MINUTE;
 
-fn peers(world: &World, n: usize) -> &[PeerStatus] {
-    world.nodes[n].engine().map_or(&[], |engine| &engine.status().peers)
+fn peers(world: &World, n: usize) -> Vec<PeerStatus> {
+    world.nodes[n].engine().map_or_else(Vec::new, Engine::peers)
 }
 
 /// The nodes that one has a link to.
 fn linked(world: &World, n: usize) -> Vec<usize> {
-    let live: Vec<_> = peers(world, n).iter().filter(|peer| peer.connected).collect();
+    let live: Vec<_> = peers(world, n).into_iter().filter(|peer| peer.connected).collect();
     assert!(live.len() <= world.nodes.len() - 1, "{n}: two links to one node");
     let is_live = |m: &usize| live.iter().any(|peer| peer.node == Some(world.nodes[*m].id()));
     (0..world.nodes.len()).filter(is_live).collect()
@@ -241,7 +241,8 @@ fn whoever_is_dialled_by_enemies_only_still_finds_its_friends() {
         world.start(1);
         let friend = |world: &World| linked(world, 1).iter().filter(|n| is_friend(n)).count();
         assert!(world.run_until(2 * MINUTE, |world| friend(world) >= friends), "round {round}");
-        let inbound = peers(&world, 1).iter().filter(|peer| peer.connected && !peer.outbound);
+        let shown = peers(&world, 1);
+        let inbound = shown.iter().filter(|peer| peer.connected && !peer.outbound);
         assert!(inbound.count() > 0);
     }
     nobody_blamed(&world);

@@ -64,7 +64,14 @@ impl World {
         let (mine, theirs) = (ConnId(self.next_conn + 1), ConnId(self.next_conn + 2));
         self.next_conn += 2;
         let at = self.now + delay;
-        let end = |to, peer| End { to, peer, control_at: at, announce_at: at, line_free: at };
+        let end = |to, peer| End {
+            to,
+            peer,
+            opens_at: at,
+            control_at: at,
+            announce_at: at,
+            line_free: at,
+        };
         self.nodes[n].ends.insert(mine, end(m, theirs));
         self.nodes[m].ends.insert(theirs, end(n, mine));
         let (my_id, their_id) = (self.nodes[n].id(), self.nodes[m].id());

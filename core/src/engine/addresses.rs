@@ -6,11 +6,12 @@ use crate::codec;
 use crate::conn::{ConnId, PeerAddr};
 use crate::event::Event;
 use crate::id::NodeId;
+use crate::ledger::line;
 use crate::ledger::rows::PeerRow;
 use crate::limits::PEERS_PER_ANSWER;
 use crate::params::Admission;
 use crate::peer::{Group, Introducer, may_be_told};
-use crate::store::{Batch, Table};
+use crate::store::{Batch, StoreFault, Table, View};
 use crate::time::{Instant, Millis};
 use crate::wire::{Class, PeersAnswer, PeersRequest};
 
@@ -61,10 +62,10 @@ impl Engine {
     }
 
     /// Dials what is due, and notes when the next address will be.
-    pub(super) fn dial_due(&mut self) {
+    pub(super) fn dial_due(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         let now = self.now.instant;
         if !self.dials_stale && self.next_dial.is_none_or(|at| at > now) {
-            return;
+            return Ok(());
         }
         self.dials_stale = false;
         self.next_dial = None;
@@ -75,12 +76,17 @@ impl Engine {
                 self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
             let limits = &self.config.limits;
             if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
-                return;
+                return Ok(());
             }
             let wanted = limits.outbound_wanted.saturating_sub(outbound);
             let Some((dial, address, pin)) = self.book.next_dial(now, wanted, &connected) else {
                 self.next_dial = self.book.timeout(wanted, &connected);
-                return;
+                return Ok(());
+            };
+            // Who is expected there may have another key by now.
+            let pin = match pin {
+                Some(pin) => Some(line::current(view, &pin)?),
+                None => None,
             };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }

@@ -135,7 +135,6 @@ pub struct Engine {
     wake: bool,
     announces_received: u64,
     duplicates_dropped: u64,
-    peers_stale: bool,
     members_stale: bool,
     /// Whether other addresses may be worth dialling than at `next_dial`.
     dials_stale: bool,
@@ -203,7 +202,6 @@ impl Engine {
             wake: true,
             announces_received: 0,
             duplicates_dropped: 0,
-            peers_stale: true,
             members_stale: true,
             dials_stale: true,
             next_dial: None,
@@ -406,8 +404,7 @@ impl Engine {
         }
         self.ping_due(view)?;
         self.ask_around();
-        self.dial_due();
-        Ok(())
+        self.dial_due(view)
     }
 
     /// The set as it is compared with others'.

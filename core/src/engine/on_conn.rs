@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::fact::{Body, EncodedFact};
 use crate::id::NodeId;
 use crate::ledger::arrival::Arrival;
+use crate::ledger::line;
 use crate::ledger::read::Read;
 use crate::ledger::rows::Known;
 use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
@@ -172,7 +173,10 @@ impl Engine {
         let Some(facts) = self.read_membership_facts(introduction) else {
             return Ok(Err(CloseCode::BadHello));
         };
-        let admits = |fact: &Verified<EncodedFact>| matches!(fact.fact().body, Body::Admit { node: admitted, .. } if admitted == *node);
+        let admits = |fact: &Verified<EncodedFact>| {
+            matches!(fact.fact().body,
+                Body::Admit { node: key, .. } | Body::Rotate { key, .. } if key == *node)
+        };
         let Some(admit) = facts.iter().find(|fact| admits(fact)) else {
             return Ok(Err(CloseCode::NotMember));
         };
@@ -206,7 +210,7 @@ impl Engine {
         let Some(row) = view.invite(key)? else {
             return Ok(None);
         };
-        let void = view.revoked(&row.by)?.is_some().then_some(CloseCode::InviteRevoked);
+        let void = line::cut_off(view, &row.by)?.is_some().then_some(CloseCode::InviteRevoked);
         let spent = row.uses_left == 0 || row.expires < tip_time;
         Ok(void.or(spent.then_some(CloseCode::InviteSpent)))
     }
@@ -277,7 +281,7 @@ impl Engine {
         {
             conn.ping = None;
             conn.rtt = Some(now.since(sent));
-            self.touch_peers();
+            self.status.peers_version += 1;
         }
     }
 
@@ -297,6 +301,8 @@ impl Engine {
         for id in due {
             self.last_nonce += 1;
             let nonce = self.last_nonce;
+            // Membership also ends by height: the key was rotated a while ago.
+            self.review_standing(id, view)?;
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.ping = Some((nonce, now));
                 conn.next_ping = now.after(self.config.limits.ping_interval);

@@ -389,8 +389,7 @@ impl Engine {
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
     fn reconcile(&mut self) {
         if self.quiet_from() <= self.now.instant
-            && let Some((conn, purpose)) =
-                self.schedule.begin(self.now.instant, &self.fingerprints.set_of(&self.set.summary))
+            && let Some((conn, purpose)) = self.schedule.begin(self.now.instant, &self.shared_set())
         {
             let session = match purpose {
                 Purpose::Differ => Session::default(),

@@ -78,9 +78,7 @@ pub struct Status {
     pub duplicates_dropped: u64,
     /// How far our wall clock is ahead of the peers', if that is too far; else 0.
     pub clock_ahead: Millis,
-    /// Peers, connected ones first; bounded by the address limit.
-    pub peers: Vec<PeerStatus>,
-    /// Grows with every change of `peers`.
+    /// Grows with every change of what `Engine::peers` returns.
     pub peers_version: u64,
 }
 
@@ -97,15 +95,14 @@ pub(super) const fn initial(tip: Tip, facts: SetSummary) -> Status {
         announces_received: 0,
         duplicates_dropped: 0,
         clock_ahead: 0,
-        peers: Vec::new(),
         peers_version: 0,
     }
 }
 
 impl Engine {
-    /// The list of peers changed.
+    /// Peers came or went, or other addresses are known: others may be worth dialling.
     pub(super) const fn touch_peers(&mut self) {
-        self.peers_stale = true;
+        self.status.peers_version += 1;
         self.dials_stale = true;
     }
 
@@ -120,16 +117,11 @@ impl Engine {
             let two = view.scan(Table::Member, &[], &[0xff; 33], 2)?;
             self.has_others = two.iter().any(|(key, _)| key[..] != self.me.0);
         }
-        if self.peers_stale {
-            self.peers_stale = false;
-            self.status.peers = self.peer_statuses();
-            self.status.peers_version += 1;
-        }
-        let clock_ahead = self.clock_ahead();
+        let (clock_ahead, facts) = (self.clock_ahead(), self.shared_set());
         let row = &self.chain.row;
         let status = &mut self.status;
         status.tip = row.tip;
-        status.facts = self.fingerprints.set_of(&self.set.summary);
+        status.facts = facts;
         status.conflict = row.conflict;
         status.pending = self.set.summary.count.saturating_sub(row.sealed + row.conflict);
         status.target = self.chain.best_header_height().0;
@@ -171,7 +163,9 @@ impl Engine {
         if behind { State::Syncing } else { State::Synced }
     }
 
-    fn peer_statuses(&self) -> Vec<PeerStatus> {
+    /// Peers, connected ones first; bounded by the limits of links and addresses. Made anew at each
+    /// call, at a cost that grows with both: `Status::peers_version` tells when to.
+    pub fn peers(&self) -> Vec<PeerStatus> {
         let live = self.conns.accepted().map(|(_, conn)| PeerStatus {
             node: Some(conn.node),
             address: conn.address.clone(),

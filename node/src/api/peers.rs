@@ -14,8 +14,8 @@ use super::{Context, dto, query};
 use crate::problem::Problem;
 
 pub(super) async fn list(State(context): State<Context>) -> Result<Json<Value>, Problem> {
-    let status = context.node().status();
-    context.read(move |view| Ok(dto::peers(view, &status)?)).await.map(Json)
+    let peers = context.node().peers();
+    context.read(move |view| Ok(dto::peers(view, &peers)?)).await.map(Json)
 }
 
 #[derive(Deserialize)]

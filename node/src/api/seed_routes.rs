@@ -40,9 +40,9 @@ pub(super) fn routes() -> Router<Context> {
 }
 
 fn addresses(context: &Context, wanted: impl Fn(&PeerStatus) -> bool) -> Vec<String> {
-    let status = context.node().status();
-    let peers = status.peers.iter().filter(|peer| wanted(peer));
-    peers.map(|peer| peer.address.0.clone()).collect()
+    let peers = context.node().peers();
+    let wanted = peers.iter().filter(|peer| wanted(peer));
+    wanted.map(|peer| peer.address.0.clone()).collect()
 }
 
 async fn peers(State(context): State<Context>) -> Json<Value> {

@@ -1,6 +1,8 @@
 //! What the driver drives and acts on, as traits, so that tests can hold the loop to its contract.
 
-use cairn_core::engine::{ConnId, DialId, Engine, Frame, Input, Output, PeerAddr, Status};
+use cairn_core::engine::{
+    ConnId, DialId, Engine, Frame, Input, Output, PeerAddr, PeerStatus, Status,
+};
 use cairn_core::id::NodeId;
 use cairn_core::store::{StoreFault, View};
 use cairn_core::time::{Instant, Now};
@@ -47,6 +49,8 @@ pub trait Machine: Send {
     fn poll_timeout(&self) -> Option<Instant>;
     /// See `Engine::status`.
     fn status(&self) -> &Status;
+    /// See `Engine::peers`.
+    fn peers(&self) -> Vec<PeerStatus>;
 }
 
 impl Machine for Engine {
@@ -66,5 +70,8 @@ impl Machine for Engine {
     }
     fn status(&self) -> &Status {
         Self::status(self)
+    }
+    fn peers(&self) -> Vec<PeerStatus> {
+        Self::peers(self)
     }
 }

@@ -39,7 +39,6 @@ fn status() -> Status {
         announces_received: 0,
         duplicates_dropped: 0,
         clock_ahead: 0,
-        peers: Vec::new(),
         peers_version: 0,
     }
 }
@@ -69,6 +68,7 @@ impl Machine for Fake {
                 let event = Event::FactAdded(FactId::ZERO);
                 self.outputs.push_back(Output::Event(event));
                 self.status.pending += 1;
+                self.status.peers_version += 1;
                 format!("command {} after {batches}", id.0)
             }
             Input::Durable(batch) => {
@@ -108,6 +108,21 @@ impl Machine for Fake {
     fn status(&self) -> &Status {
         &self.status
     }
+    /// As many as the version says.
+    fn peers(&self) -> Vec<PeerStatus> {
+        let one = PeerStatus {
+            node: None,
+            address: PeerAddr("a:1".into()),
+            outbound: true,
+            connected: false,
+            rtt: None,
+            score: 0,
+            last_seen: None,
+            last_close: None,
+            tip: None,
+        };
+        vec![one; self.status.peers_version as usize]
+    }
 }
 
 #[derive(Default)]
@@ -132,6 +147,7 @@ struct Rig {
     seen: Arc<Mutex<Vec<String>>>,
     sent: Arc<Mutex<Vec<String>>>,
     status: watch::Receiver<Arc<Status>>,
+    peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
 }
 
 fn rig() -> Rig {
@@ -143,6 +159,7 @@ fn rig() -> Rig {
     let to_driver = sender.clone();
     let done = Box::new(move |done| drop(to_driver.send(Told::Done(done))));
     let (status_sender, status_seen) = watch::channel(Arc::new(status()));
+    let (peers_sender, peers_seen) = watch::channel(Arc::default());
     let (seen, sent) = (Arc::default(), Arc::default());
     let machine = Fake {
         outputs: VecDeque::from([Output::Dial(DialId(1), PeerAddr("a:1".into()), None)]),
@@ -162,12 +179,13 @@ fn rig() -> Rig {
         outbox: Arc::new(Outbox::open(&dir.path().join("outbox"), Seq(0)).unwrap()),
         durability: Durability::start(store.clone(), Box::new(|| Ok(())), durable).unwrap(),
         store,
-        pool: Arc::new(VerifyPool::start(1, [1; 32], done).unwrap()),
+        pool: Arc::new(VerifyPool::start(1, cairn_core::id::MeshId::ZERO, [1; 32], done).unwrap()),
         clock: Clock::new(true),
         events: Arc::new(EventLog::new(crate::clock::wall())),
         status: status_sender,
+        peers: peers_sender,
     };
-    Rig { _dir: dir, driver, sender, seen, sent, status: status_seen }
+    Rig { _dir: dir, driver, sender, seen, sent, status: status_seen, peers: peers_seen }
 }
 
 impl Rig {
@@ -252,6 +270,7 @@ fn the_published_state_follows_the_engine() {
     while rig.status.borrow_and_update().pending != 1 {
         std::thread::yield_now();
     }
+    assert_eq!(rig.peers.borrow().len(), 1);
     rig.sender.send(Told::Quit).unwrap();
     driver.join().unwrap().unwrap();
 }

@@ -230,6 +230,14 @@ impl World {
         }
     }
 
+    /// Kills a node and starts it again with another key and what it had.
+    pub fn rekey(&mut self, n: usize, key: SigningKey) {
+        self.kill(n);
+        self.nodes[n].config.key = key.clone();
+        self.nodes[n].key = key;
+        self.start(n);
+    }
+
     /// Whether a machine is suspended.
     pub fn is_asleep(&self, n: usize) -> bool {
         self.nodes[n].asleep_until > self.now

@@ -122,7 +122,7 @@ fn who_is_only_looked_at_is_told_that_there_are_links_enough_and_remembered() {
     sole.conn(2, ConnInput::Closed { code: Some(CloseCode::Full), by_peer: false });
     let is_news = |output: &&Output| matches!(output, Output::Event(Event::PeerConnected { node, .. }) if *node == other(2));
     assert_eq!(sole.out.iter().filter(is_news).count(), 0);
-    let known = &sole.engine.status().peers;
+    let known = sole.engine.peers();
     let met = known.iter().find(|peer| peer.address == address("45.1.0.1:7071")).unwrap();
     assert!(met.last_seen.is_some() && met.last_close.is_none());
     // The link is lost: who was looked at takes its place.

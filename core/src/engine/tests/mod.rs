@@ -13,6 +13,7 @@ mod read_only;
 mod revoked;
 mod slow;
 mod sweep;
+mod withheld;
 
 use alloc::collections::BTreeMap;
 use alloc::format;
@@ -151,7 +152,7 @@ impl Sole {
                 return;
             };
             if let Job::Verify(facts) = work {
-                self.input(Input::Verified(job, verify_batch(facts, &[7; 32])));
+                self.input(Input::Verified(job, verify_batch(&self.engine.mesh, facts, &[7; 32])));
             }
         }
     }

@@ -45,7 +45,7 @@ fn a_revoked_peer_is_shown_why_and_closed_while_others_stay() {
     assert_eq!(proof.last().unwrap().to_vec(), a.revoke(c.id()).bytes());
     assert!(sole.closed().is_empty(), "it is given a moment to read it");
     let live = |sole: &Sole, node: &TestNode| {
-        let peers = &sole.engine.status().peers;
+        let peers = sole.engine.peers();
         peers.iter().any(|peer| peer.node == Some(node.id()) && peer.connected)
     };
     assert!(!live(&sole, &c) && live(&sole, &d));

@@ -122,7 +122,7 @@ impl Book {
         self.edit(id, |entry| {
             entry.place = Place::Given;
             entry.source = entry.source.max(source);
-            entry.pin = pin.or(entry.pin);
+            entry.pin = if source == Source::Given { pin } else { pin.or(entry.pin) };
             entry.node = pin.or(entry.node);
         });
         true
