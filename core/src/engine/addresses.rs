@@ -10,7 +10,7 @@ use crate::ledger::line;
 use crate::ledger::rows::PeerRow;
 use crate::limits::PEERS_PER_ANSWER;
 use crate::params::Admission;
-use crate::peer::{Group, Introducer, may_be_told};
+use crate::peer::{Group, Introducer};
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::time::{Instant, Millis};
 use crate::wire::{Class, PeersAnswer, PeersRequest};
@@ -70,6 +70,7 @@ impl Engine {
         self.dials_stale = false;
         self.next_dial = None;
         let connected = self.conns.nodes();
+        let mut skipped = 0;
         loop {
             // Those under way count: else one pass would dial the whole book.
             let outbound =
@@ -88,6 +89,15 @@ impl Engine {
                 Some(pin) => Some(line::current(view, &pin)?),
                 None => None,
             };
+            if self.is_kept_out(&address, pin) {
+                // Looked at again when it would be dialled again.
+                self.book.dial_failed(now, dial);
+                skipped += 1;
+                if skipped > limits.addresses_in_all() {
+                    return Ok(());
+                }
+                continue;
+            }
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
     }
@@ -104,20 +114,11 @@ impl Engine {
         if answer.peers.len() > PEERS_PER_ANSWER {
             return false;
         }
-        let Some((by, from)) = self.conns.get(conn).map(|conn| (conn.node, conn.address.clone()))
-        else {
-            return true;
-        };
-        let heard = Event::PeersHeard { node: by, count: answer.peers.len() as u32 };
-        self.outbox.push_back(Output::Event(heard));
-        let introducer = self.introducer(by, &from);
-        for (address, node) in answer.peers {
-            let address = PeerAddr(address);
-            if node != self.me && may_be_told(&address, &from) {
-                self.book.hear(&address, Some(node), introducer);
-            }
+        if let Some(node) = self.conns.get(conn).map(|conn| conn.node) {
+            let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
+            self.outbox.push_back(Output::Event(heard));
         }
-        self.touch_peers();
+        self.hear_addresses(conn, answer.peers);
         true
     }
 

@@ -15,6 +15,7 @@ mod chain;
 mod config;
 mod conns;
 mod input;
+mod keep_out;
 mod on_chain;
 mod on_command;
 mod on_conn;
@@ -22,20 +23,24 @@ mod on_facts;
 mod on_message;
 mod orphans;
 mod output;
+mod pings;
 mod presync;
 mod promises;
+mod reach;
 mod read_only;
 mod requests;
 mod revoked;
+mod room;
 mod sealing;
 mod serve;
 mod status;
 mod strangers;
 
-pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
+pub use reach::Reach;
 pub use status::{PeerStatus, State, Status};
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -44,7 +49,9 @@ use alloc::vec::Vec;
 use chain::Chain;
 use conns::Conns;
 use orphans::Orphans;
+use pings::Pings;
 use promises::{Promise, Promises};
+use reach::Reaching;
 use requests::Requests;
 use revoked::Revocations;
 use sealing::Sealing;
@@ -53,9 +60,10 @@ use strangers::Strangers;
 use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
 use crate::id::{MeshId, NodeId};
+use crate::ledger::read::Read;
 use crate::ledger::rows::SetRow;
 use crate::mempool::Mempool;
-use crate::peer::Book;
+use crate::peer::{BANS_MAX, Bans, Book, CLOSES_MAX, Closes};
 use crate::reconcile::{Fingerprints, Schedule, Session};
 use crate::store::{Batch, Op, StoreFault, Table, View};
 use crate::sync::bodies::BodySync;
@@ -105,18 +113,22 @@ pub struct Engine {
     schedule: Schedule,
     session: Option<ActiveSession>,
     book: Book,
+    bans: Bans,
+    closes: Closes,
+    pings: Pings,
     sealing: Sealing,
     // The outside.
     conns: Conns,
     requests: Requests,
     promises: Promises,
     revocations: Revocations,
+    reaching: Reaching,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
     /// Facts of strangers that became known, for the next input.
     released: Vec<Verified<EncodedFact>>,
-    verifying: BTreeMap<JobId, (ConnId, usize)>,
+    verifying: BTreeMap<JobId, (ConnId, Option<NodeId>, usize)>,
     verifying_facts: usize,
     last_job: u64,
     last_nonce: u64,
@@ -162,6 +174,8 @@ impl Engine {
         let mut mempool = Mempool::new(&limits);
         mempool.refill(view, REFILL)?;
         let book = boot::load_book(&config, view)?;
+        let bans = Bans::load(view.ban_rows(BANS_MAX)?, limits.bans, now);
+        let closes = Closes::load(view.close_rows(CLOSES_MAX)?);
         let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
@@ -181,10 +195,14 @@ impl Engine {
             schedule: Schedule::new(limits.reconcile_interval),
             session: None,
             book,
+            bans,
+            closes,
+            pings: Pings::default(),
             conns: Conns::default(),
             requests: Requests::default(),
             promises: Promises::default(),
             revocations: Revocations::load(&config.key.node_id(), view)?,
+            reaching: Reaching::default(),
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -239,6 +257,7 @@ impl Engine {
                 self.book.dial_failed(now.instant, dial);
                 self.touch_peers();
             }
+            Input::CalledBack(call, reached) => self.on_call_over(call, reached),
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
             Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,
@@ -262,6 +281,10 @@ impl Engine {
             self.wake = true;
         }
         self.pump(view)?;
+        if !self.read_only {
+            self.bans.save(&mut batch);
+            self.closes.save(&mut batch);
+        }
         self.commit(batch);
         self.refresh_status(view)
     }
@@ -298,6 +321,7 @@ impl Engine {
             stuck.filter(|_| writes),
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
             self.revocations.timeout(),
+            self.pings.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -321,8 +345,8 @@ impl Engine {
             conn.silent = false;
         }
         match input {
-            ConnInput::Opened { node, address, dial } => {
-                self.on_opened(conn, node, address, dial, view)
+            ConnInput::Opened { node, address, dial, key_exchange } => {
+                self.on_opened(conn, node, address, dial, key_exchange, view)
             }
             ConnInput::Control(bytes) => self.on_control(conn, bytes, view, batch),
             ConnInput::Announce(bytes) => self.on_announce(conn, bytes, view),
@@ -336,8 +360,8 @@ impl Engine {
                 }
                 Ok(())
             }
-            ConnInput::Closed { code, by_peer } => {
-                self.on_closed(conn, code, by_peer);
+            ConnInput::Closed { code, by_peer, reason } => {
+                self.on_closed(conn, code, by_peer, reason);
                 Ok(())
             }
         }
@@ -374,6 +398,7 @@ impl Engine {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
         self.end_farewells();
+        self.expire_pings();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
             let wait = now.since(self.progress) / RETRY_PART;

@@ -13,13 +13,14 @@ use crate::ledger::read::Read;
 use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
 };
+use crate::peer::Misbehavior;
 use crate::reconcile::{Purpose, Session, Step, holds};
 use crate::store::{StoreFault, View};
 use crate::sync::Turn;
 use crate::time::{Instant, Millis};
 use crate::wire::{
-    Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
-    HeadersRequest, PeersAnswer, ReconcileAnswer,
+    Announce, BlocksAnswer, BlocksRequest, Class, FactsRequest, HeadersAnswer, HeadersRequest,
+    PeersAnswer, ReconcileAnswer,
 };
 
 /// What an announcement costs of its rate besides its ids, in ids.
@@ -61,7 +62,7 @@ impl Engine {
                     self.want_missing(conn, &ids, view)?;
                 }
             }
-            _ => self.close(conn, CloseCode::Misbehavior),
+            _ => self.accuse(conn, Misbehavior::Message(Class::Announce)),
         }
         Ok(())
     }
@@ -128,7 +129,7 @@ impl Engine {
         };
         if !understood {
             self.no_answer(conn, tag, class);
-            self.close(conn, CloseCode::Misbehavior);
+            self.accuse(conn, Misbehavior::Answer(class));
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ impl World {
                 if self.cut.get(pair) != Some(number) {
                     return;
                 }
-                let what = Happening::Closed(*conn, None, false);
+                let what = Happening::lost(*conn);
                 return self.schedule(self.now, n, what);
             }
             Happening::Halt => return self.halt(n),
@@ -200,8 +200,11 @@ impl World {
             }
             Output::Work(_, Job::StopGrinding) => {}
             Output::Dial(dial, to, pin) => self.dial(n, dial, &to, pin),
+            Output::CallBack(call, ..) => {
+                self.schedule(self.now + 1, n, Happening::CalledBack(call));
+            }
             Output::Send(conn, frame) => self.send_from(n, conn, frame),
-            Output::Close(conn, code) => self.close(n, conn, code),
+            Output::Close(conn, code, detail) => self.close(n, conn, code, &detail),
             Output::Reply(id, result) => {
                 self.promise(n, &result);
                 if self.nodes[n].stops.contains(&id) {

@@ -88,6 +88,23 @@ fn addresses_that_mean_this_machine_are_not_believed_of_others() {
 }
 
 #[test]
+fn who_dialled_us_cannot_send_us_elsewhere() {
+    let (mut sole, chain, a, _) = pair(false);
+    sole.join(1, a.id(), &chain);
+    let before = dials(&sole).len();
+    let full = Control::Full { peers: alloc::vec![("45.1.0.1:7071".into(), other(2))] };
+    let stranger = TestNode::new(9, chain.mesh()).id();
+    let at = address("192.0.2.1:5");
+    sole.conn(5, ConnInput::Opened { node: stranger, address: at, dial: None });
+    sole.control(5, &full);
+    sole.control(1, &full);
+    sole.pass(1_000);
+    assert_eq!(dials(&sole).len(), before);
+    assert_eq!(sole.closed().get(&5), Some(&CloseCode::BadHello));
+    assert_eq!(sole.closed().get(&1), Some(&CloseCode::Misbehavior));
+}
+
+#[test]
 fn peers_are_asked_again_now_and_then_each_in_turn() {
     let (mut sole, chain, a, _) = pair(false);
     sole.join(1, a.id(), &chain);
