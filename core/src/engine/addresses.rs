@@ -94,6 +94,7 @@ impl Engine {
                 self.book.dial_failed(now, dial);
                 skipped += 1;
                 if skipped > limits.addresses_in_all() {
+                    self.next_dial = self.book.timeout(wanted, &connected);
                     return Ok(());
                 }
                 continue;
