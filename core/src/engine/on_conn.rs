@@ -50,15 +50,12 @@ impl Engine {
             self.close(conn, code);
             return Ok(());
         }
-        if let Some(until) = self.kept_out(conn) {
-            self.close_saying(conn, CloseCode::Misbehavior, until);
-            return Ok(());
-        }
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
         // it knows the key, or for the facts that introduce it.
-        match self.standing(&node, view)? {
-            Err(CloseCode::Revoked) => self.dismiss(conn, &node, view)?,
-            Err(_) if dial.is_none() => {}
+        match (self.standing(&node, view)?, self.kept_out(conn)) {
+            (Err(CloseCode::Revoked), _) => self.dismiss(conn, &node, view)?,
+            (_, Some(until)) => self.close_saying(conn, CloseCode::Misbehavior, until),
+            (Err(_), None) if dial.is_none() => {}
             _ => self.greet(conn, view)?,
         }
         Ok(())
