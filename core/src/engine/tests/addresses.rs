@@ -23,7 +23,10 @@ fn address(text: &str) -> PeerAddr {
 fn answer_dial(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain) {
     let (dial, _) = dials(sole).pop().unwrap();
     let at = PeerAddr(format!("192.0.2.9:{conn}"));
-    sole.conn(conn, ConnInput::Opened { node, address: at, dial: Some(dial) });
+    sole.conn(
+        conn,
+        ConnInput::Opened { node, address: at, dial: Some(dial), key_exchange: "test" },
+    );
     sole.control(conn, &Control::Hello(hello(chain)));
     sole.settle();
 }
@@ -95,13 +98,27 @@ fn who_dialled_us_cannot_send_us_elsewhere() {
     let full = Control::Full { peers: alloc::vec![("45.1.0.1:7071".into(), other(2))] };
     let stranger = TestNode::new(9, chain.mesh()).id();
     let at = address("192.0.2.1:5");
-    sole.conn(5, ConnInput::Opened { node: stranger, address: at, dial: None });
+    sole.conn(
+        5,
+        ConnInput::Opened { node: stranger, address: at, dial: None, key_exchange: "test" },
+    );
     sole.control(5, &full);
     sole.control(1, &full);
     sole.pass(1_000);
     assert_eq!(dials(&sole).len(), before);
     assert_eq!(sole.closed().get(&5), Some(&CloseCode::BadHello));
     assert_eq!(sole.closed().get(&1), Some(&CloseCode::Misbehavior));
+}
+
+#[test]
+fn who_was_dialled_and_is_full_can_send_us_elsewhere() {
+    let (mut sole, _) = content();
+    let full = Control::Full { peers: alloc::vec![("45.1.0.1:7071".into(), other(2))] };
+    sole.control(1, &full);
+    assert!(sole.closed().is_empty());
+    sole.conn(1, ConnInput::Closed { code: Some(CloseCode::Full), by_peer: true, reason: "" });
+    sole.pass(1_000);
+    assert!(sole.engine.peers().iter().any(|peer| peer.address == address("45.1.0.1:7071")));
 }
 
 #[test]
@@ -121,7 +138,7 @@ fn peers_are_asked_again_now_and_then_each_in_turn() {
 #[test]
 fn a_name_is_dialled_by_its_name_every_time() {
     let (mut sole, _) = content();
-    sole.conn(1, ConnInput::Closed { code: None, by_peer: false });
+    sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
     sole.pass(5_000);
     let places: Vec<_> = dials(&sole).into_iter().map(|(_, place)| place).collect();
     assert_eq!(places[..2], [address("raspi.example:7071"), address("raspi.example:7071")]);
@@ -136,15 +153,15 @@ fn who_is_only_looked_at_is_told_that_there_are_links_enough_and_remembered() {
     assert_eq!(dials(&sole).pop().unwrap().1, address("45.1.0.1:7071"));
     answer_dial(&mut sole, 2, other(2), &chain);
     assert_eq!(sole.closed().get(&2), Some(&CloseCode::Full));
-    sole.conn(2, ConnInput::Closed { code: Some(CloseCode::Full), by_peer: false });
+    sole.conn(2, ConnInput::Closed { code: Some(CloseCode::Full), by_peer: false, reason: "" });
     let is_news = |output: &&Output| matches!(output, Output::Event(Event::PeerConnected { node, .. }) if *node == other(2));
     assert_eq!(sole.out.iter().filter(is_news).count(), 0);
     let known = sole.engine.peers();
     let met = known.iter().find(|peer| peer.address == address("45.1.0.1:7071")).unwrap();
-    assert!(met.last_seen.is_some() && met.last_close.is_none());
+    assert!(met.last_seen.is_some());
     // The link is lost: who was looked at takes its place.
     sole.pass(MINUTE);
-    sole.conn(1, ConnInput::Closed { code: None, by_peer: false });
+    sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
     sole.pass(5_000);
     let places: Vec<_> = dials(&sole).into_iter().skip(2).map(|(_, place)| place).collect();
     assert!(places.contains(&address("45.1.0.1:7071")), "{places:?}");
@@ -157,9 +174,17 @@ fn a_look_becomes_a_link_if_the_last_one_was_lost_meanwhile() {
     sole.pass(5 * MINUTE);
     assert_eq!(dials(&sole).len(), 2);
     let looked = dials(&sole).pop().unwrap();
-    sole.conn(1, ConnInput::Closed { code: None, by_peer: false });
+    sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
     let at = address("192.0.2.9:2");
-    sole.conn(2, ConnInput::Opened { node: other(2), address: at, dial: Some(looked.0) });
+    sole.conn(
+        2,
+        ConnInput::Opened {
+            node: other(2),
+            address: at,
+            dial: Some(looked.0),
+            key_exchange: "test",
+        },
+    );
     sole.control(2, &Control::Hello(hello(&chain)));
     sole.settle();
     assert!(sole.closed().is_empty());
@@ -179,8 +204,8 @@ fn peers_are_written_half_a_minute_after_the_start_then_rarely_and_at_the_end() 
     let writes = |sole: &Sole| sole.out.iter().filter(is_write).count();
     // A link that comes and goes.
     for conn in 10..17 {
-        sole.conn(conn - 1, ConnInput::Closed { code: None, by_peer: false });
-        sole.conn(1, ConnInput::Closed { code: None, by_peer: false });
+        sole.conn(conn - 1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
+        sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
         sole.pass(MINUTE);
         answer_dial(&mut sole, conn, other(0), &chain);
     }
