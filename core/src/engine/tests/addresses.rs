@@ -23,7 +23,10 @@ fn address(text: &str) -> PeerAddr {
 fn answer_dial(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain) {
     let (dial, _) = dials(sole).pop().unwrap();
     let at = PeerAddr(format!("192.0.2.9:{conn}"));
-    sole.conn(conn, ConnInput::Opened { node, address: at, dial: Some(dial), key_exchange: "test" });
+    sole.conn(
+        conn,
+        ConnInput::Opened { node, address: at, dial: Some(dial), key_exchange: "test" },
+    );
     sole.control(conn, &Control::Hello(hello(chain)));
     sole.settle();
 }
@@ -95,13 +98,27 @@ fn who_dialled_us_cannot_send_us_elsewhere() {
     let full = Control::Full { peers: alloc::vec![("45.1.0.1:7071".into(), other(2))] };
     let stranger = TestNode::new(9, chain.mesh()).id();
     let at = address("192.0.2.1:5");
-    sole.conn(5, ConnInput::Opened { node: stranger, address: at, dial: None, key_exchange: "test" });
+    sole.conn(
+        5,
+        ConnInput::Opened { node: stranger, address: at, dial: None, key_exchange: "test" },
+    );
     sole.control(5, &full);
     sole.control(1, &full);
     sole.pass(1_000);
     assert_eq!(dials(&sole).len(), before);
     assert_eq!(sole.closed().get(&5), Some(&CloseCode::BadHello));
     assert_eq!(sole.closed().get(&1), Some(&CloseCode::Misbehavior));
+}
+
+#[test]
+fn who_was_dialled_and_is_full_can_send_us_elsewhere() {
+    let (mut sole, _) = content();
+    let full = Control::Full { peers: alloc::vec![("45.1.0.1:7071".into(), other(2))] };
+    sole.control(1, &full);
+    assert!(sole.closed().is_empty());
+    sole.conn(1, ConnInput::Closed { code: Some(CloseCode::Full), by_peer: true, reason: "" });
+    sole.pass(1_000);
+    assert!(sole.engine.peers().iter().any(|peer| peer.address == address("45.1.0.1:7071")));
 }
 
 #[test]
@@ -141,7 +158,7 @@ fn who_is_only_looked_at_is_told_that_there_are_links_enough_and_remembered() {
     assert_eq!(sole.out.iter().filter(is_news).count(), 0);
     let known = sole.engine.peers();
     let met = known.iter().find(|peer| peer.address == address("45.1.0.1:7071")).unwrap();
-    assert!(met.last_seen.is_some() && met.last_close.is_none());
+    assert!(met.last_seen.is_some());
     // The link is lost: who was looked at takes its place.
     sole.pass(MINUTE);
     sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
@@ -159,7 +176,15 @@ fn a_look_becomes_a_link_if_the_last_one_was_lost_meanwhile() {
     let looked = dials(&sole).pop().unwrap();
     sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
     let at = address("192.0.2.9:2");
-    sole.conn(2, ConnInput::Opened { node: other(2), address: at, dial: Some(looked.0), key_exchange: "test" });
+    sole.conn(
+        2,
+        ConnInput::Opened {
+            node: other(2),
+            address: at,
+            dial: Some(looked.0),
+            key_exchange: "test",
+        },
+    );
     sole.control(2, &Control::Hello(hello(&chain)));
     sole.settle();
     assert!(sole.closed().is_empty());

@@ -288,11 +288,6 @@ fn a_full_node_makes_room_for_a_newcomer_and_tells_who_goes_where_others_are() {
     });
     let told = told.unwrap();
     assert!(!told.is_empty() && told.iter().all(|(_, node)| *node != stranger(108)));
-    // Whoever hears of addresses remembers them.
-    let heard = ("198.51.100.7:7071".into(), stranger(77));
-    sole.control(1, &Control::Full { peers: alloc::vec![heard] });
-    assert!(sole.engine.peers().iter().any(|peer| peer.node == Some(stranger(77))));
-    assert_eq!(sole.closed().len(), 1);
 }
 
 #[test]
