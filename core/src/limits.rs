@@ -23,6 +23,8 @@ pub const BLOCKS_PER_REQUEST: usize = 64;
 pub const BLOCKS_ANSWER_BYTES: usize = 1024 * 1024;
 /// Most addresses in one peer exchange.
 pub const PEERS_PER_ANSWER: usize = 64;
+/// Most addresses told to a peer for which there is no room.
+pub const ADDRESSES_WHEN_FULL: usize = 16;
 /// Most ids in a locator.
 pub const LOCATOR_IDS: usize = 32;
 /// Most bytes of membership facts that a stranger may show before it is trusted.
@@ -32,6 +34,7 @@ const _: () = assert!(FACTS_ANSWER_BYTES >= 4 * FACT_BYTES_MAX);
 const _: () = assert!(BLOCKS_ANSWER_BYTES >= 2 * 32 * BLOCK_FACTS_MAX as usize);
 const _: () = assert!(ANNOUNCE_FRAME_BYTES >= 32 * IDS_PER_ANNOUNCE + 16);
 const _: () = assert!(CONTROL_FRAME_BYTES >= INTRODUCTION_BYTES + 1_024);
+const _: () = assert!(CONTROL_FRAME_BYTES >= ADDRESSES_WHEN_FULL * (255 + 40) + 16);
 const _: () = assert!(SEALERS_MAX * 32 < BLOCKS_ANSWER_BYTES / 8);
 
 /// The tunable limits of one node.
@@ -78,12 +81,21 @@ pub struct Limits {
     pub outbound_max: usize,
     /// Connections from others at most.
     pub inbound_max: usize,
+    /// First and longest time that a peer is kept out for what it provably did wrong; no time at all
+    /// means that it is only disconnected.
+    pub bans: (Millis, Millis),
     /// Longest wait before an address that a person gave is dialled again.
     pub dial_interval: Millis,
     /// First and longest wait after a failed dial.
     pub backoff: (Millis, Millis),
-    /// Addresses remembered.
+    /// Addresses of which others told and where nobody was reached yet.
     pub addresses: usize,
+    /// Addresses where a node was reached.
+    pub addresses_tried: usize,
+    /// Addresses that people give, seeds included.
+    pub addresses_given: usize,
+    /// Between two writes of what is remembered of addresses.
+    pub book_save_interval: Millis,
     /// How far a header's time may be ahead of a confirmed clock.
     pub clock_ahead_max: Millis,
     /// What one peer may do per second, and how much of it at once.
@@ -110,6 +122,13 @@ pub struct Rates {
     pub peers: (u32, u32),
 }
 
+impl Limits {
+    /// Addresses in the book at most.
+    pub const fn addresses_in_all(&self) -> usize {
+        self.addresses + self.addresses_tried + self.addresses_given
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -128,15 +147,20 @@ impl Default for Limits {
             request_timeout: 10_000,
             hello_timeout: 10_000,
             announce_delay: 50,
-            ping_interval: 60_000,
+            // An idle link is to cost less than a megabyte a day.
+            ping_interval: 120_000,
             ping_after_change: 2_000,
             reconcile_interval: 60_000,
             outbound_wanted: 8,
             outbound_max: 16,
             inbound_max: 64,
+            bans: (10 * 60_000, 7 * 24 * 3_600_000),
             dial_interval: 30_000,
             backoff: (1_000, 600_000),
             addresses: 1_024,
+            addresses_tried: 256,
+            addresses_given: 256,
+            book_save_interval: 600_000,
             clock_ahead_max: 120_000,
             rates: Rates {
                 control: (20, 200),

@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_core::engine::{
-    BatchId, Command, CommandId, ConnInput, Input, Output, PeerAddr, Receipt, Refusal, Status,
+    BatchId, Command, CommandId, ConnInput, Input, Output, PeerAddr, PeerStatus, Receipt, Refusal,
+    Status,
 };
 use cairn_core::ledger::rows::Seq;
 use cairn_core::store::{Batch, Op, Table};
@@ -88,6 +89,8 @@ pub struct Driver<M, T> {
     pub events: Arc<EventLog>,
     /// Where the engine's state is published.
     pub status: watch::Sender<Arc<Status>>,
+    /// Where its peers are, when they changed.
+    pub peers: watch::Sender<Arc<Vec<PeerStatus>>>,
 }
 
 /// What changes while the loop runs.
@@ -195,10 +198,14 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 tracing::debug!(dial = dial.0, %error, "dial failed");
                 return self.input(state, Input::DialFailed(*dial));
             }
-            Event::Opened { conn, node, address, dial } => {
+            Event::CalledBack { call, result } => {
+                tracing::debug!(call = call.0, ?result, "called back");
+                return self.input(state, Input::CalledBack(*call, result.is_ok()));
+            }
+            Event::Opened { conn, node, address, dial, key_exchange } => {
                 let (node, dial) = (*node, *dial);
                 let address = PeerAddr(address.to_string());
-                let opened = ConnInput::Opened { node, address, dial };
+                let opened = ConnInput::Opened { node, address, dial, key_exchange };
                 (conn, opened)
             }
             Event::Control { conn, bytes } => (conn, ConnInput::Control(bytes)),
@@ -213,7 +220,7 @@ impl<M: Machine, T: Transport> Driver<M, T> {
             Event::Closed { conn, code, by_peer, detail } => {
                 tracing::debug!(conn = conn.0, ?code, by_peer, detail, "connection closed");
                 let (code, by_peer) = (*code, *by_peer);
-                (conn, ConnInput::Closed { code, by_peer })
+                (conn, ConnInput::Closed { code, by_peer, reason: detail })
             }
         };
         self.input(state, Input::Conn(*conn, input))
@@ -247,8 +254,11 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                     journal::dialing(&address.0);
                     self.transport.dial(dial, &address, node);
                 }
+                Output::CallBack(call, address, node) => {
+                    self.transport.call_back(call, &address, node);
+                }
                 Output::Send(conn, frame) => self.transport.send(conn, frame),
-                Output::Close(conn, code) => self.transport.close(conn, code),
+                Output::Close(conn, code, detail) => self.transport.close(conn, code, &detail),
                 Output::Reply(id, answer) => {
                     // Whoever is answered finds what it did in the state that it looks at next.
                     if !published {
@@ -294,6 +304,9 @@ impl<M: Machine, T: Transport> Driver<M, T> {
         state.publish_at = None;
         state.published_at = state.now.instant;
         let status = self.machine.status();
+        if status.peers_version != self.status.borrow().peers_version {
+            self.peers.send_replace(Arc::new(self.machine.peers()));
+        }
         self.status.send_if_modified(|published| {
             let changed = **published != *status;
             if changed {

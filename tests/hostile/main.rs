@@ -10,12 +10,15 @@
 
 mod api;
 mod attacker;
+mod bans;
 mod blocks;
 mod facts;
 mod floods;
 mod hello;
 mod invites;
+mod pressure;
 mod raw;
 mod scene;
 mod storage;
+mod strangers;
 mod streams;

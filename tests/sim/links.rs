@@ -30,7 +30,7 @@ fn a_new_pair_makes_one_connection() {
         world.run(600_000);
         assert_eq!(duplicates(&world), 0, "{others} others");
         for node in &world.nodes {
-            let peers = &node.engine().unwrap().status().peers;
+            let peers = node.engine().unwrap().peers();
             assert_eq!(peers.iter().filter(|peer| peer.connected).count(), others);
         }
         nobody_blamed(&world);

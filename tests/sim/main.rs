@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bans;
 mod clocks;
 mod converge;
 mod custody;
+mod eclipse;
 mod links;
 mod majority;
 mod membership;
+mod peers;
 mod rotate;
 mod scale;
 mod seeds;

@@ -42,7 +42,7 @@ fn sound(world: &World) {
 }
 
 fn linked(world: &World, n: usize, number: usize) -> bool {
-    let peers = &world.nodes[n].engine().unwrap().status().peers;
+    let peers = world.nodes[n].engine().unwrap().peers();
     peers.iter().any(|peer| peer.connected && peer.node == Some(key(number).node_id()))
 }
 

@@ -65,7 +65,7 @@ impl Habit {
         Self::Withholding,
     ];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Silent => "hostile: no answer",
             Self::Refusing => "hostile: refusal",
@@ -202,7 +202,11 @@ impl Evil {
                 *tip = if lies { self.false_tip(*tip) } else { *tip };
                 *facts = if sets { self.false_set(*facts) } else { *facts };
             }
-            Control::Pong { .. } | Control::Revoked { .. } => return (bytes, None),
+            Control::Pong { .. }
+            | Control::Revoked { .. }
+            | Control::Full { .. }
+            | Control::CallBack { .. }
+            | Control::CalledBack { .. } => return (bytes, None),
         }
         let done = lies.then_some(Habit::LyingTip).or(sets.then_some(Habit::LyingSet));
         (encode(&message), done)
@@ -240,8 +244,9 @@ impl Evil {
             Class::Facts => self.wrong_facts(&bytes).map(|b| (b, Habit::WrongFacts)),
             Class::Reconcile => self.wrong_set(&bytes).map(|b| (b, Habit::LyingSet)),
             Class::Peers if self.does(Habit::InventedPeers) => {
+                // Others each time.
+                let first = self.random.next() >> 16;
                 let invent = |n: u64| (format!("h{n}:7071"), NodeId(self.random.bytes()));
-                let first = self.rate * 1_000;
                 let peers = (first..first + 64).map(invent).collect();
                 Some((encode(&PeersAnswer { peers }), Habit::InventedPeers))
             }

@@ -5,6 +5,7 @@ use cairn_core::id::NodeId;
 use cairn_core::time::Millis;
 use cairn_core::wire::{Announce, Class, CloseCode};
 
+use crate::checkers;
 use crate::schedule::Happening;
 use crate::world::{End, IDLE_TIMEOUT, World, address};
 
@@ -46,6 +47,9 @@ impl World {
 
     pub(crate) fn dial(&mut self, n: usize, dial: DialId, to: &PeerAddr, pin: Option<NodeId>) {
         let target = listener(to).filter(|m| *m < self.nodes.len() && address(*m) == *to);
+        if let Some(m) = target {
+            *self.dials.entry((n, m)).or_default() += 1;
+        }
         let delay = self.delay() * 2;
         let reachable = target.filter(|m| {
             let node = &self.nodes[*m];
@@ -61,7 +65,14 @@ impl World {
         let (mine, theirs) = (ConnId(self.next_conn + 1), ConnId(self.next_conn + 2));
         self.next_conn += 2;
         let at = self.now + delay;
-        let end = |to, peer| End { to, peer, control_at: at, announce_at: at, line_free: at };
+        let end = |to, peer| End {
+            to,
+            peer,
+            opened_at: at,
+            control_at: at,
+            announce_at: at,
+            line_free: at,
+        };
         self.nodes[n].ends.insert(mine, end(m, theirs));
         self.nodes[m].ends.insert(theirs, end(n, mine));
         let (my_id, their_id) = (self.nodes[n].id(), self.nodes[m].id());
@@ -155,15 +166,19 @@ impl World {
         self.nodes[n].streams.range(all).filter(|(_, (_, other))| *other == class).count()
     }
 
-    pub(crate) fn close(&mut self, n: usize, conn: ConnId, code: CloseCode) {
+    pub(crate) fn close(&mut self, n: usize, conn: ConnId, code: CloseCode, detail: &str) {
         let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
             return;
         };
-        self.schedule(self.now, n, Happening::Closed(conn, Some(code), false));
+        let wrong = checkers::wrong_close(self, n, &end, code);
+        assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+        let text = code.text(detail);
+        let closed = Happening::Closed(conn, Some(code), false, text.clone());
+        self.schedule(self.now, n, closed);
         let what = if self.is_cut(n, end.to) {
-            (IDLE_TIMEOUT, Happening::Closed(end.peer, None, false))
+            (IDLE_TIMEOUT, Happening::lost(end.peer))
         } else {
-            (self.delay(), Happening::Closed(end.peer, Some(code), true))
+            (self.delay(), Happening::Closed(end.peer, Some(code), true, text))
         };
         let at = end.line_free.max(self.now) + what.0;
         self.schedule(at, end.to, what.1);

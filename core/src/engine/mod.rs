@@ -13,7 +13,10 @@ mod boot;
 mod chain;
 mod config;
 mod conns;
+#[cfg(any(test, feature = "testing"))]
+mod gauges;
 mod input;
+mod keep_out;
 mod on_chain;
 mod on_command;
 mod on_conn;
@@ -21,20 +24,26 @@ mod on_facts;
 mod on_message;
 mod orphans;
 mod output;
+mod pings;
 mod presync;
 mod promises;
+mod reach;
 mod read_only;
 mod requests;
 mod revoked;
+mod room;
 mod sealing;
 mod serve;
 mod status;
 mod strangers;
 
-pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
+#[cfg(any(test, feature = "testing"))]
+pub use gauges::Gauge;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
+pub use reach::Reach;
 pub use status::{PeerStatus, State, Status};
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -43,7 +52,9 @@ use alloc::vec::Vec;
 use chain::Chain;
 use conns::Conns;
 use orphans::Orphans;
+use pings::Pings;
 use promises::{Promise, Promises};
+use reach::Reaching;
 use requests::Requests;
 use revoked::Revocations;
 use sealing::Sealing;
@@ -53,9 +64,10 @@ use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
 use crate::id::{MeshId, NodeId};
 use crate::ledger::line;
-use crate::ledger::rows::SetRow;
+use crate::ledger::read::Read;
+use crate::ledger::rows::{PeerRow, SetRow};
 use crate::mempool::Mempool;
-use crate::peer::Book;
+use crate::peer::{BANS_MAX, Bans, Book, CLOSES_MAX, Closes};
 use crate::reconcile::{Fingerprints, Schedule, Session};
 use crate::store::{Batch, Op, StoreFault, Table, View};
 use crate::sync::bodies::BodySync;
@@ -68,6 +80,9 @@ use crate::verified::Verified;
 const RETRY_INTERVAL: core::ops::RangeInclusive<Millis> = 1_000..=60_000;
 /// Part of the time that was spent in vain after which a further try is made.
 const RETRY_PART: u64 = 8;
+
+/// What a node learns of peers when it starts is written after this long.
+const SAVE_DELAY: Millis = 30_000;
 
 /// Facts read from disk by one input when the mempool has room again.
 const REFILL: usize = 4_096;
@@ -105,18 +120,22 @@ pub struct Engine {
     schedule: Schedule,
     session: Option<ActiveSession>,
     book: Book,
+    bans: Bans,
+    closes: Closes,
+    pings: Pings,
     sealing: Sealing,
     // The outside.
     conns: Conns,
     requests: Requests,
     promises: Promises,
     revocations: Revocations,
+    reaching: Reaching,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
     /// Facts of strangers that became known, for the next input.
     released: Vec<Verified<EncodedFact>>,
-    verifying: BTreeMap<JobId, (ConnId, usize)>,
+    verifying: BTreeMap<JobId, (ConnId, Option<NodeId>, usize)>,
     verifying_facts: usize,
     last_job: u64,
     last_nonce: u64,
@@ -135,11 +154,12 @@ pub struct Engine {
     wake: bool,
     announces_received: u64,
     duplicates_dropped: u64,
-    peers_stale: bool,
     members_stale: bool,
     /// Whether other addresses may be worth dialling than at `next_dial`.
     dials_stale: bool,
     next_dial: Option<Instant>,
+    /// From when on what changed in the book is written.
+    next_save: Instant,
     /// Whether anybody else belongs to the mesh.
     has_others: bool,
     status: Status,
@@ -157,8 +177,9 @@ impl Engine {
         let (set, fingerprints) = boot::load_set(view, &chain.mesh())?;
         let mut mempool = Mempool::new(&limits);
         mempool.refill(view, REFILL)?;
-        let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
-        let book = boot::load_book(&config, view, jitter)?;
+        let book = boot::load_book(&config, view)?;
+        let bans = Bans::load(view.ban_rows(BANS_MAX)?, limits.bans, now);
+        let closes = Closes::load(view.close_rows(CLOSES_MAX)?);
         let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
@@ -178,10 +199,14 @@ impl Engine {
             schedule: Schedule::new(limits.reconcile_interval),
             session: None,
             book,
+            bans,
+            closes,
+            pings: Pings::default(),
             conns: Conns::default(),
             requests: Requests::default(),
             promises: Promises::default(),
             revocations: Revocations::load(&config.key.node_id(), view)?,
+            reaching: Reaching::default(),
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -199,10 +224,10 @@ impl Engine {
             wake: true,
             announces_received: 0,
             duplicates_dropped: 0,
-            peers_stale: true,
             members_stale: true,
             dials_stale: true,
             next_dial: None,
+            next_save: now.instant.after(SAVE_DELAY),
             has_others: false,
             status,
             config,
@@ -234,6 +259,7 @@ impl Engine {
                 self.book.dial_failed(now.instant, dial);
                 self.touch_peers();
             }
+            Input::CalledBack(call, reached) => self.on_call_over(call, reached),
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
             Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,
@@ -257,6 +283,10 @@ impl Engine {
             self.wake = true;
         }
         self.pump(view)?;
+        if !self.read_only {
+            self.bans.save(&mut batch);
+            self.closes.save(&mut batch);
+        }
         self.commit(batch);
         self.refresh_status(view)
     }
@@ -284,6 +314,7 @@ impl Engine {
             self.gossip.timeout(),
             session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
             self.next_dial,
+            self.save_due().filter(|_| writes),
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
@@ -291,6 +322,7 @@ impl Engine {
             stuck.filter(|_| writes),
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
             self.revocations.timeout(),
+            self.pings.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -314,8 +346,8 @@ impl Engine {
             conn.silent = false;
         }
         match input {
-            ConnInput::Opened { node, address, dial } => {
-                self.on_opened(conn, node, address, dial, view)
+            ConnInput::Opened { node, address, dial, key_exchange } => {
+                self.on_opened(conn, node, address, dial, key_exchange, view)
             }
             ConnInput::Control(bytes) => self.on_control(conn, bytes, view, batch),
             ConnInput::Announce(bytes) => self.on_announce(conn, bytes, view),
@@ -329,8 +361,8 @@ impl Engine {
                 }
                 Ok(())
             }
-            ConnInput::Closed { code, by_peer } => {
-                self.on_closed(conn, code, by_peer);
+            ConnInput::Closed { code, by_peer, reason } => {
+                self.on_closed(conn, code, by_peer, reason);
                 Ok(())
             }
         }
@@ -353,6 +385,7 @@ impl Engine {
             self.wake |= self.mempool.refill(view, REFILL)?;
             let last = crate::ledger::rows::Seq(self.set.summary.count);
             self.fingerprints.save(last, self.stopping, batch);
+            self.save_book(batch);
             self.spill_bodies(batch);
         }
         self.wake |= !batch.is_empty();
@@ -366,6 +399,7 @@ impl Engine {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
         self.end_farewells();
+        self.expire_pings();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
             let wait = now.since(self.progress) / RETRY_PART;
@@ -398,6 +432,30 @@ impl Engine {
         self.dial_due(view)
     }
 
+    fn save_due(&self) -> Option<Instant> {
+        self.book.is_unsaved().then_some(self.next_save)
+    }
+
+    /// Writes what is to be remembered of addresses, rarely.
+    fn save_book(&mut self, batch: &mut Batch) {
+        let now = self.now;
+        if self.save_due().is_none_or(|at| at > now.instant) {
+            return;
+        }
+        self.next_save = now.instant.after(self.config.limits.book_save_interval);
+        for (address, entry) in self.book.take_unsaved(now.wall) {
+            let key = address.0.as_bytes();
+            match entry.and_then(|entry| Some((entry.node, entry.last_seen?, entry.last_close))) {
+                Some((node, last_seen, close)) => {
+                    let last_close = close.map(|(code, by_peer)| (code as u8, by_peer));
+                    let row = PeerRow { node, last_seen, last_close };
+                    batch.put(Table::Peer, key, &crate::codec::encode(&row));
+                }
+                None => batch.delete(Table::Peer, key),
+            }
+        }
+    }
+
     /// Dials what is due, and notes when the next address will be.
     fn dial_due(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         let now = self.now.instant;
@@ -407,6 +465,7 @@ impl Engine {
         self.dials_stale = false;
         self.next_dial = None;
         let connected = self.conns.nodes();
+        let mut skipped = 0;
         loop {
             // Those under way count: else one pass would dial the whole book.
             let outbound =
@@ -425,6 +484,15 @@ impl Engine {
                 Some(pin) => Some(line::current(view, &pin)?),
                 None => None,
             };
+            if self.is_kept_out(&address, pin) {
+                // Looked at again when it would be dialled again.
+                self.book.dial_failed(now, dial);
+                skipped += 1;
+                if skipped > limits.addresses_in_all() {
+                    return Ok(());
+                }
+                continue;
+            }
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
     }

@@ -1,11 +1,12 @@
 //! Connections: opening, hello, ping, closing. Membership is judged here, before anything else is
 //! said: a peer whose key is not known is told nothing until it has shown the facts that admit it.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_bytes::ByteBuf;
 
-use super::conns::Phase;
+use super::conns::{Conn, Phase};
 use super::{Engine, Frame, Output};
 use crate::codec;
 use crate::conn::{ConnId, DialId, PeerAddr};
@@ -15,12 +16,17 @@ use crate::id::NodeId;
 use crate::ledger::arrival::Arrival;
 use crate::ledger::line;
 use crate::ledger::read::Read;
-use crate::ledger::rows::{Known, PeerRow};
-use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
-use crate::params::RULES_VERSION;
-use crate::store::{Batch, StoreFault, Table, View};
+use crate::ledger::rows::Known;
+use crate::limits::{ADDRESSES_WHEN_FULL, CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
+use crate::params::{Admission, RULES_VERSION};
+use crate::peer::{Group, Introducer, Misbehavior};
+use crate::store::{Batch, StoreFault, View};
+use crate::text::printable;
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
+
+/// Most characters that are kept of what was said at the end of a connection.
+const REASON_CHARS_MAX: usize = 200;
 
 impl Engine {
     pub(super) fn on_opened(
@@ -29,16 +35,23 @@ impl Engine {
         node: NodeId,
         address: PeerAddr,
         dial: Option<DialId>,
+        key_exchange: &'static str,
         view: &dyn View,
     ) -> Result<(), StoreFault> {
         if let Some(dial) = dial {
             self.book.opened(dial, conn, node);
         }
         let timeout = self.config.limits.hello_timeout;
-        self.conns.open(self.now.instant, conn, node, address, dial, timeout);
+        let now = self.now.instant;
+        let opened = Conn::opened(now, node, address, dial, key_exchange, timeout);
+        self.conns.open(conn, opened);
         if node == self.me || self.stopping {
             let code = if self.stopping { CloseCode::ShuttingDown } else { CloseCode::Myself };
             self.close(conn, code);
+            return Ok(());
+        }
+        if let Some(until) = self.kept_out(conn) {
+            self.close_saying(conn, CloseCode::Misbehavior, until);
             return Ok(());
         }
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
@@ -80,19 +93,26 @@ impl Engine {
         let Some(phase) = self.conns.get(conn).map(|conn| conn.phase) else {
             return Ok(());
         };
-        if phase == Phase::Closing
-            || (phase == Phase::Accepted && !self.may(conn, Class::Control, 1))
-        {
+        let deaf = phase == Phase::Closing && !self.revocations.hears_once_more(conn);
+        if deaf || (phase == Phase::Accepted && !self.may(conn, Class::Control, 1)) {
             return Ok(());
         }
         match (phase, codec::decode::<Control>(bytes, CONTROL_FRAME_BYTES)) {
-            (Phase::Closing, _) => {}
             (_, Ok(Control::Revoked { proof })) => {
                 self.on_told_revoked(conn, &proof, view, batch)?;
             }
+            (Phase::Closing, _) => {}
+            (_, Ok(Control::Full { peers })) if peers.len() <= ADDRESSES_WHEN_FULL => {
+                self.hear_addresses(conn, peers);
+            }
             (Phase::Opened(_), Ok(Control::Hello(hello))) => {
                 match self.judge_hello(conn, &hello, view, batch)? {
-                    Ok(()) => self.accept(conn, hello, view, batch)?,
+                    Ok(()) => self.accept(conn, hello, view)?,
+                    Err(CloseCode::Full) if !self.read_only => self.send_on(conn),
+                    Err(CloseCode::Protocol) => {
+                        let range = alloc::format!("{PROTOCOL_VERSION} to {PROTOCOL_VERSION}");
+                        self.close_saying(conn, CloseCode::Protocol, range);
+                    }
                     Err(code) => self.close(conn, code),
                 }
             }
@@ -102,7 +122,11 @@ impl Engine {
                 self.hear_state(conn, tip, facts);
             }
             (Phase::Accepted, Ok(Control::Pong { nonce })) => self.on_pong(conn, nonce),
-            (Phase::Accepted, _) => self.close(conn, CloseCode::Misbehavior),
+            (Phase::Accepted, Ok(Control::CallBack { nonce })) => self.on_call_back(conn, nonce),
+            (Phase::Accepted, Ok(Control::CalledBack { nonce, outcome })) => {
+                self.on_called_back(conn, nonce, outcome);
+            }
+            (Phase::Accepted, _) => self.accuse(conn, Misbehavior::Message(Class::Control)),
         }
         Ok(())
     }
@@ -140,10 +164,11 @@ impl Engine {
         {
             return Ok(Err(code));
         }
-        if !dialled && self.conns.count(false) >= self.config.limits.inbound_max {
-            return Ok(Err(CloseCode::Full));
+        if let Err(code) = self.prefer_link(conn, node, dialled) {
+            return Ok(Err(code));
         }
-        Ok(self.prefer_link(conn, node, dialled))
+        let room = dialled || self.has_room_inbound() || self.make_room();
+        Ok(if room { Ok(()) } else { Err(CloseCode::Full) })
     }
 
     /// Keeps one link to a node: the one that the node with the lower id dialled. Of two in the
@@ -157,6 +182,7 @@ impl Engine {
         if dialled != old_dialled && dialled != preferred {
             return Err(CloseCode::Duplicate);
         }
+        self.book.keep(new);
         self.close(old, CloseCode::Duplicate);
         Ok(())
     }
@@ -228,44 +254,48 @@ impl Engine {
         Ok(trial.finish().risen.contains(node))
     }
 
-    fn accept(
-        &mut self,
-        id: ConnId,
-        hello: Hello,
-        view: &dyn View,
-        batch: &mut Batch,
-    ) -> Result<(), StoreFault> {
+    fn accept(&mut self, id: ConnId, hello: Hello, view: &dyn View) -> Result<(), StoreFault> {
         let now = self.now;
         let interval = self.config.limits.ping_interval;
         let Some(conn) = self.conns.get_mut(id) else {
             return Ok(());
         };
         conn.phase = Phase::Accepted;
+        conn.welcome = true;
         conn.port = hello.port;
         conn.clock = (hello.clock, now.instant);
         conn.next_ping = now.instant.after(interval);
         let (node, greeted, inbound) = (conn.node, conn.greeted, conn.dial.is_none());
         let address = conn.address.clone();
+        self.book.accepted(id, now);
+        if self.book.is_feeler(id) && self.conns.count(true) > self.config.limits.outbound_wanted {
+            // Somebody is there, which was the question.
+            self.close(id, CloseCode::Full);
+            return Ok(());
+        }
+        self.book.keep(id);
         if !greeted {
             self.greet(id, view)?;
         }
         self.gossip.add_conn(id);
         self.wanted.add_conn(id);
         self.hear_state(id, hello.tip, hello.facts);
-        for address in self.book.take_forgotten() {
-            batch.delete(Table::Peer, address.0.as_bytes());
-        }
-        if let Some(address) = self.book.accepted(id, now.wall) {
-            let row = PeerRow { node: Some(node), last_seen: now.wall, last_close: None };
-            batch.put(Table::Peer, address.0.as_bytes(), &codec::encode(&row));
-        } else if inbound && let Some(listens) = with_port(&address, hello.port) {
-            self.book.hear(listens, node);
+        if inbound && let Some(listens) = with_port(&address, hello.port) {
+            self.book.hear(&listens, Some(node), self.introducer(node, &address));
         }
         self.ask_for_peers(id);
         let connected = Event::PeerConnected { node, outbound: !inbound };
         self.outbox.push_back(Output::Event(connected));
         self.touch_peers();
         Ok(())
+    }
+
+    /// Whom to count for what a peer tells of other places.
+    pub(super) fn introducer(&self, node: NodeId, address: &PeerAddr) -> Introducer {
+        match self.config.params.admission {
+            Admission::Invite => Introducer::Member(node),
+            Admission::Open => Introducer::Place(Group::of(address)),
+        }
     }
 
     /// A peer told its tip and set.
@@ -285,8 +315,9 @@ impl Engine {
         {
             conn.ping = None;
             conn.rtt = Some(now.since(sent));
-            self.touch_peers();
+            self.status.peers_version += 1;
         }
+        self.answer_ping(id, nonce);
     }
 
     /// Pings whoever is due. Our state in a ping is what finds a lost announcement.
@@ -333,24 +364,42 @@ impl Engine {
 
     /// Ends a connection; nothing more is heard from it.
     pub(super) fn close(&mut self, id: ConnId, code: CloseCode) {
+        self.close_saying(id, code, String::new());
+    }
+
+    /// The same, with more to say than the number does.
+    pub(super) fn close_saying(&mut self, id: ConnId, code: CloseCode, detail: String) {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
         if conn.phase != Phase::Closing {
             conn.phase = Phase::Closing;
             self.forget_conn(id);
-            self.outbox.push_back(Output::Close(id, code));
+            self.outbox.push_back(Output::Close(id, code, detail));
         }
     }
 
-    pub(super) fn on_closed(&mut self, id: ConnId, code: Option<CloseCode>, by_peer: bool) {
+    pub(super) fn on_closed(
+        &mut self,
+        id: ConnId,
+        code: Option<CloseCode>,
+        by_peer: bool,
+        reason: &str,
+    ) {
         self.forget_conn(id);
         self.revocations.forget(id);
+        self.reaching.forget(id);
         let Some(conn) = self.conns.remove(id) else {
             return;
         };
-        self.book.closed(self.now.instant, id, code.map(|code| (code, by_peer)));
-        let event = Event::PeerClosed { node: conn.node, code, by_peer };
+        self.book.closed(self.now, id, code.map(|code| (code, by_peer)));
+        // The transport found what no correct program sends, before it came to us.
+        if code == Some(CloseCode::Misbehavior) && !by_peer && conn.phase != Phase::Closing {
+            self.accuse_of(id, Some(conn.node), Misbehavior::Frame);
+        }
+        let reason = printable(reason, REASON_CHARS_MAX);
+        self.note_close(&conn, code, by_peer, &reason);
+        let event = Event::PeerClosed { node: conn.node, code, by_peer, reason };
         self.outbox.push_back(Output::Event(event));
         self.touch_peers();
     }
@@ -361,6 +410,7 @@ impl Engine {
             self.wanted.failed(tag);
             self.bodies.failed(tag);
         }
+        self.fail_pings(id);
         self.gossip.remove_conn(id);
         self.wanted.remove_conn(id);
         self.bodies.remove_conn(id);

@@ -7,7 +7,7 @@ use super::{Engine, Frame, Output};
 use crate::block::BodyReject;
 use crate::chain::locator;
 use crate::codec;
-use crate::conn::{ConnId, PeerAddr, RequestTag};
+use crate::conn::{ConnId, RequestTag};
 use crate::event::Event;
 use crate::id::{BlockId, FactId};
 use crate::ledger::read::Read;
@@ -15,13 +15,14 @@ use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
     PEERS_PER_ANSWER,
 };
+use crate::peer::Misbehavior;
 use crate::reconcile::{Purpose, Session, Step, holds};
 use crate::store::{StoreFault, View};
 use crate::sync::Turn;
 use crate::time::{Instant, Millis};
 use crate::wire::{
-    Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
-    HeadersRequest, PeersAnswer, PeersRequest, ReconcileAnswer,
+    Announce, BlocksAnswer, BlocksRequest, Class, FactsRequest, HeadersAnswer, HeadersRequest,
+    PeersAnswer, PeersRequest, ReconcileAnswer,
 };
 
 /// What an announcement costs of its rate besides its ids, in ids.
@@ -37,7 +38,7 @@ const STUCK: Millis = 30_000;
 const PATIENCE: Millis = 10_000;
 
 /// Bodies fetched towards the tip of each peer while those of the best chain are withheld.
-const BODIES_BESIDE: usize = 8;
+pub(super) const BODIES_BESIDE: usize = 8;
 
 impl Engine {
     pub(super) fn on_announce(
@@ -63,7 +64,7 @@ impl Engine {
                     self.want_missing(conn, &ids, view)?;
                 }
             }
-            _ => self.close(conn, CloseCode::Misbehavior),
+            _ => self.accuse(conn, Misbehavior::Message(Class::Announce)),
         }
         Ok(())
     }
@@ -130,7 +131,7 @@ impl Engine {
         };
         if !understood {
             self.no_answer(conn, tag, class);
-            self.close(conn, CloseCode::Misbehavior);
+            self.accuse(conn, Misbehavior::Answer(class));
         }
         Ok(())
     }
@@ -274,12 +275,7 @@ impl Engine {
             let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
             self.outbox.push_back(Output::Event(heard));
         }
-        for (address, node) in answer.peers {
-            if node != self.me {
-                self.book.hear(PeerAddr(address), node);
-            }
-        }
-        self.touch_peers();
+        self.hear_addresses(conn, answer.peers);
         true
     }
 
@@ -413,8 +409,7 @@ impl Engine {
     /// Begins a reconciliation if one is due, and goes on with the one that runs.
     fn reconcile(&mut self) {
         if self.quiet_from() <= self.now.instant
-            && let Some((conn, purpose)) =
-                self.schedule.begin(self.now.instant, &self.fingerprints.set_of(&self.set.summary))
+            && let Some((conn, purpose)) = self.schedule.begin(self.now.instant, &self.shared_set())
         {
             let session = match purpose {
                 Purpose::Differ => Session::default(),

@@ -64,16 +64,18 @@ impl Branch {
     }
 
     /// Follows headers on top of what was followed, each the parent of the next, up to the first
-    /// that is too early. Returns how many.
+    /// that is too early.
+    ///
+    /// # Errors
+    /// `BadHeaders` if one is wrong; what was followed is then of no use.
     pub(super) fn follow(
         &mut self,
         params: &Params,
         headers: &[NewHeader],
         (now, ahead_max, tip_time): Earliness<'_>,
         seed: &[u8; 32],
-    ) -> Result<usize, BadHeaders> {
+    ) -> Result<(), BadHeaders> {
         let mut claims = Vec::new();
-        let mut followed = 0;
         for NewHeader { header: Unverified(header), sealers } in headers {
             if is_early(header.time, now, ahead_max, tip_time) {
                 break;
@@ -89,10 +91,9 @@ impl Branch {
             if let Some(next) = sealers.as_ref().filter(|_| changed) {
                 self.sealers = next.clone();
             }
-            followed += 1;
         }
         let signed = check_batch(&claims, seed).into_iter().all(|signed| signed);
-        if signed { Ok(followed) } else { Err(BadHeaders) }
+        if signed { Ok(()) } else { Err(BadHeaders) }
     }
 
     /// Whether what was followed would win against our chain up to `tip`, as far as chains alone

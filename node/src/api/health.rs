@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use cairn_core::engine::{Refusal, State as EngineState, Status};
+use cairn_core::engine::{PeerStatus, Refusal, State as EngineState};
 use cairn_core::ledger::read::Read as _;
 use cairn_core::time::UnixTime;
 use cairn_core::wire::CloseCode;
@@ -19,7 +19,8 @@ use crate::problem::{Code, Problem};
 
 pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
     let node = context.node();
-    let mut document = dto::status(&node.status());
+    let (status, peers) = (node.status(), node.peers());
+    let mut document = dto::status(&status, &peers);
     document["node_id"] = node.node_id().to_string().into();
     document["mesh"] = dto::mesh(&node.mesh(), &node.params().name);
     document["listen"] = context.0.listen.to_string().into();
@@ -32,23 +33,43 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
         Err(_) => Value::Null,
     };
     document["quarantined"] = store.quarantined().into();
-    if let Some(problem) = turned_away(&node.status(), node.invite_expires()) {
+    if let Some(problem) = turned_away(status.state, &peers, node.invite_expires()) {
         document["refused"] = json!({
             "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
         });
     }
+    if let Some((message, hint)) = alone(status.state, peers.len()) {
+        document["isolated"] = json!({"message": message, "hint": hint});
+    }
     Json(document)
 }
 
+/// Why a node of a mesh that has others has no peer, and what to type.
+fn alone(state: EngineState, known: usize) -> Option<(String, &'static str)> {
+    match (state, known) {
+        (EngineState::Isolated, 0) => {
+            Some(("no address of another node is known".into(), "run: cairn peer add HOST:PORT"))
+        }
+        (EngineState::Isolated, known) => {
+            Some((format!("nobody answers at {known} known addresses"), "run: cairn doctor peers"))
+        }
+        _ => None,
+    }
+}
+
 /// Why nobody lets this node in, as the peers said that closed its connections.
-fn turned_away(status: &Status, invite_expires: Option<UnixTime>) -> Option<Problem> {
-    if status.state == EngineState::Revoked {
+fn turned_away(
+    state: EngineState,
+    peers: &[PeerStatus],
+    invite_expires: Option<UnixTime>,
+) -> Option<Problem> {
+    if state == EngineState::Revoked {
         return Some(Problem::from(Refusal::Revoked));
     }
-    if status.peers.iter().any(|peer| peer.connected) {
+    if peers.iter().any(|peer| peer.connected) {
         return None;
     }
-    let closes = status.peers.iter().filter_map(|peer| peer.last_close);
+    let closes = peers.iter().filter_map(|peer| peer.last_close);
     let mut codes = closes.filter(|(_, by_peer)| *by_peer).map(|(code, _)| code);
     let another = "ask for another with `cairn invite create`, and join in a new --data-dir";
     codes.find_map(|code| {
@@ -85,7 +106,7 @@ fn metric(out: &mut String, name: &str, kind: &str, help: &str, value: u64) {
 }
 
 pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoResponse, Problem> {
-    let status = context.node().status();
+    let (status, peers) = (context.node().status(), context.node().peers());
     let (bytes, reorgs, sealed) = context
         .read(|view| {
             let tip = view.tip_row()?;
@@ -93,7 +114,7 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoR
             Ok((view.set_row()?.bytes, reorgs, sealed))
         })
         .await?;
-    let connected = status.peers.iter().filter(|peer| peer.connected).count() as u64;
+    let connected = peers.iter().filter(|peer| peer.connected).count() as u64;
     let mut out = String::new();
     let mut gauge = |name, help, value| metric(&mut out, name, "gauge", help, value);
     gauge("cairn_tip_height", "Height of the best chain.", status.tip.height.0);
@@ -104,7 +125,8 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoR
     gauge("cairn_facts_conflict", "Facts that lost against others.", status.conflict);
     gauge("cairn_facts_wanted", "Facts known to be missing.", status.wanted);
     gauge("cairn_peers_connected", "Peers connected.", connected);
-    gauge("cairn_peers_known", "Peers remembered.", status.peers.len() as u64);
+    let known = peers.iter().filter(|peer| peer.listed).count() as u64;
+    gauge("cairn_peers_known", "Peers remembered.", known);
     gauge("cairn_uptime_seconds", "Since the start.", context.0.started.elapsed().as_secs());
     let synced = u64::from(status.state == EngineState::Synced);
     gauge("cairn_synced", "1 if nothing is known to be missing.", synced);

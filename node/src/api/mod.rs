@@ -10,6 +10,7 @@
 pub mod addresses;
 mod batch;
 mod blocks;
+mod doctor;
 pub mod dto;
 mod events;
 mod export;
@@ -53,6 +54,7 @@ struct Inner {
     listen: SocketAddr,
     reads: Semaphore,
     checks: Semaphore,
+    doctor: Semaphore,
     importing: Mutex<HashSet<ContentHash>>,
     stop: watch::Receiver<bool>,
     started: std::time::Instant,
@@ -83,6 +85,7 @@ impl Context {
             listen: setup.listen,
             reads: Semaphore::new(READS_MAX),
             checks: Semaphore::new(1),
+            doctor: Semaphore::new(1),
             importing: Mutex::new(HashSet::new()),
             stop: setup.stop,
             started: std::time::Instant::now(),
@@ -156,6 +159,10 @@ fn routes() -> Router<Context> {
         .route("/v1/chain/reorgs", get(blocks::reorgs))
         .route("/v1/chain/verify", get(blocks::verify))
         .route("/v1/peers", get(peers::list).post(peers::add))
+        .route("/v1/peers/{peer}/remove", post(peers::remove))
+        .route("/v1/peers/{peer}/ping", post(peers::ping))
+        .route("/v1/peers/{peer}/ban", post(peers::ban))
+        .route("/v1/peers/{peer}/unban", post(peers::unban))
         .route("/v1/sync", post(peers::sync))
         .route("/v1/members", get(members::list))
         .route("/v1/members/{node}/revoke", post(members::revoke))
@@ -163,6 +170,8 @@ fn routes() -> Router<Context> {
         .route("/v1/key/rotate", post(members::rotate))
         .route("/v1/invites", get(invites::list).post(invites::create))
         .route("/v1/invites/{invite}/revoke", post(invites::revoke))
+        .route("/v1/doctor", get(doctor::look).post(doctor::examine))
+        .route("/v1/doctor/peer", post(doctor::peer))
         .route("/v1/events", get(events::follow))
         .route("/v1/export", get(export::export))
         .merge(seed_routes::routes())
@@ -170,15 +179,24 @@ fn routes() -> Router<Context> {
         .method_not_allowed_fallback(no_method)
 }
 
+/// The whole API, asked at the address `bound`.
+pub fn router(setup: Setup, bound: SocketAddr) -> Router {
+    let context = Context::new(setup, bound);
+    let guard = axum::middleware::from_fn_with_state(context.clone(), guard::guard);
+    routes().layer(guard).with_state(context)
+}
+
 /// Serves the API until the node stops.
 ///
 /// # Errors
 /// If the listener fails.
 pub async fn serve(listener: TcpListener, setup: Setup) -> std::io::Result<()> {
-    let context = Context::new(setup, listener.local_addr()?);
-    let guard = axum::middleware::from_fn_with_state(context.clone(), guard::guard);
-    let router = routes().layer(guard).with_state(context.clone());
-    let stopped = async move { context.stopped().await };
+    let mut stop = setup.stop.clone();
+    let router = router(setup, listener.local_addr()?);
+    let stopped = async move {
+        // An error means that whoever would say so has ended already.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
     axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
 

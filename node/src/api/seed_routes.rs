@@ -40,13 +40,13 @@ pub(super) fn routes() -> Router<Context> {
 }
 
 fn addresses(context: &Context, wanted: impl Fn(&PeerStatus) -> bool) -> Vec<String> {
-    let status = context.node().status();
-    let peers = status.peers.iter().filter(|peer| wanted(peer));
-    peers.map(|peer| peer.address.0.clone()).collect()
+    let peers = context.node().peers();
+    let wanted = peers.iter().filter(|peer| wanted(peer));
+    wanted.map(|peer| peer.address.0.clone()).collect()
 }
 
 async fn peers(State(context): State<Context>) -> Json<Value> {
-    let known = addresses(&context, |_| true);
+    let known = addresses(&context, |peer| peer.listed);
     let active = addresses(&context, |peer| peer.connected);
     let count = known.len();
     Json(json!({"peers": known, "active_peers": active, "peer_count": count}))
@@ -59,7 +59,7 @@ async fn live_peers(State(context): State<Context>) -> Json<Value> {
 }
 
 async fn known_peers(State(context): State<Context>) -> Json<Value> {
-    Json(json!({"peers": addresses(&context, |_| true)}))
+    Json(json!({"peers": addresses(&context, |peer| peer.listed)}))
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,8 @@
 //! What the driver drives and acts on, as traits, so that tests can hold the loop to its contract.
 
-use cairn_core::engine::{ConnId, DialId, Engine, Frame, Input, Output, PeerAddr, Status};
+use cairn_core::engine::{
+    CallId, ConnId, DialId, Engine, Frame, Input, Output, PeerAddr, PeerStatus, Status,
+};
 use cairn_core::id::NodeId;
 use cairn_core::store::{StoreFault, View};
 use cairn_core::time::{Instant, Now};
@@ -11,21 +13,26 @@ use cairn_transport_quic::Endpoint;
 pub trait Transport: Send {
     /// Connects, with a key to nobody else.
     fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>);
+    /// Finds out whether a node can be reached, from another socket.
+    fn call_back(&self, call: CallId, address: &PeerAddr, node: NodeId);
     /// Sends a frame.
     fn send(&self, conn: ConnId, frame: Frame);
-    /// Ends a connection.
-    fn close(&self, conn: ConnId, code: CloseCode);
+    /// Ends a connection with a number and what there is to say besides.
+    fn close(&self, conn: ConnId, code: CloseCode, detail: &str);
 }
 
 impl Transport for Endpoint {
     fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>) {
         Self::dial(self, dial, address, expected);
     }
+    fn call_back(&self, call: CallId, address: &PeerAddr, node: NodeId) {
+        Self::call_back(self, call, address, node);
+    }
     fn send(&self, conn: ConnId, frame: Frame) {
         Self::send(self, conn, frame);
     }
-    fn close(&self, conn: ConnId, code: CloseCode) {
-        Self::close(self, conn, code);
+    fn close(&self, conn: ConnId, code: CloseCode, detail: &str) {
+        Self::close(self, conn, code, detail);
     }
 }
 
@@ -47,6 +54,8 @@ pub trait Machine: Send {
     fn poll_timeout(&self) -> Option<Instant>;
     /// See `Engine::status`.
     fn status(&self) -> &Status;
+    /// See `Engine::peers`.
+    fn peers(&self) -> Vec<PeerStatus>;
 }
 
 impl Machine for Engine {
@@ -66,5 +75,8 @@ impl Machine for Engine {
     }
     fn status(&self) -> &Status {
         Self::status(self)
+    }
+    fn peers(&self) -> Vec<PeerStatus> {
+        Self::peers(self)
     }
 }

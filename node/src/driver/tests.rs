@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use cairn_core::engine::{BatchId, ConnId, DialId, Frame, Job, State};
+use cairn_core::engine::{BatchId, CallId, ConnId, DialId, Frame, Job, State};
 use cairn_core::event::Event;
 use cairn_core::id::{BlockId, FactId, NodeId};
 use cairn_core::store::{StoreFault, Table, View};
@@ -39,7 +39,8 @@ fn status() -> Status {
         announces_received: 0,
         duplicates_dropped: 0,
         clock_ahead: 0,
-        peers: Vec::new(),
+        clock_behind: 0,
+        reach: cairn_core::engine::Reach::default(),
         peers_version: 0,
     }
 }
@@ -69,6 +70,7 @@ impl Machine for Fake {
                 let event = Event::FactAdded(FactId::ZERO);
                 self.outputs.push_back(Output::Event(event));
                 self.status.pending += 1;
+                self.status.peers_version += 1;
                 format!("command {} after {batches}", id.0)
             }
             Input::Durable(batch) => {
@@ -82,7 +84,7 @@ impl Machine for Fake {
             Input::Conn(conn, ConnInput::Control(bytes)) => {
                 let frame = Frame::Control(bytes.to_vec());
                 self.outputs.push_back(Output::Send(conn, frame));
-                self.outputs.push_back(Output::Close(conn, CloseCode::Full));
+                self.outputs.push_back(Output::Close(conn, CloseCode::Full, String::new()));
                 let job = Output::Work(cairn_core::engine::JobId(4), Job::Verify(Vec::new()));
                 self.outputs.push_back(job);
                 "control".into()
@@ -108,6 +110,24 @@ impl Machine for Fake {
     fn status(&self) -> &Status {
         &self.status
     }
+    /// As many as the version says.
+    fn peers(&self) -> Vec<PeerStatus> {
+        let one = PeerStatus {
+            node: None,
+            address: PeerAddr("a:1".into()),
+            outbound: true,
+            connected: false,
+            rtt: None,
+            score: 0,
+            last_seen: None,
+            last_close: None,
+            tip: None,
+            key_exchange: None,
+            listed: true,
+            closes: Vec::new(),
+        };
+        vec![one; self.status.peers_version as usize]
+    }
 }
 
 #[derive(Default)]
@@ -117,10 +137,13 @@ impl Transport for Wire {
     fn dial(&self, dial: DialId, address: &PeerAddr, _: Option<NodeId>) {
         self.0.lock().unwrap().push(format!("dial {} {address}", dial.0));
     }
+    fn call_back(&self, call: CallId, address: &PeerAddr, _: NodeId) {
+        self.0.lock().unwrap().push(format!("call {} {address}", call.0));
+    }
     fn send(&self, conn: ConnId, frame: Frame) {
         self.0.lock().unwrap().push(format!("send {} {frame:?}", conn.0));
     }
-    fn close(&self, conn: ConnId, code: CloseCode) {
+    fn close(&self, conn: ConnId, code: CloseCode, _: &str) {
         self.0.lock().unwrap().push(format!("close {} {code:?}", conn.0));
     }
 }
@@ -132,6 +155,7 @@ struct Rig {
     seen: Arc<Mutex<Vec<String>>>,
     sent: Arc<Mutex<Vec<String>>>,
     status: watch::Receiver<Arc<Status>>,
+    peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
 }
 
 fn rig() -> Rig {
@@ -143,6 +167,7 @@ fn rig() -> Rig {
     let to_driver = sender.clone();
     let done = Box::new(move |done| drop(to_driver.send(Told::Done(done))));
     let (status_sender, status_seen) = watch::channel(Arc::new(status()));
+    let (peers_sender, peers_seen) = watch::channel(Arc::default());
     let (seen, sent) = (Arc::default(), Arc::default());
     let machine = Fake {
         outputs: VecDeque::from([Output::Dial(DialId(1), PeerAddr("a:1".into()), None)]),
@@ -163,11 +188,12 @@ fn rig() -> Rig {
         durability: Durability::start(store.clone(), Box::new(|| Ok(())), durable).unwrap(),
         store,
         pool: Arc::new(VerifyPool::start(1, cairn_core::id::MeshId::ZERO, [1; 32], done).unwrap()),
-        clock: Clock::new(true),
+        clock: Clock::new(crate::clock::wall, true),
         events: Arc::new(EventLog::new(crate::clock::wall())),
         status: status_sender,
+        peers: peers_sender,
     };
-    Rig { _dir: dir, driver, sender, seen, sent, status: status_seen }
+    Rig { _dir: dir, driver, sender, seen, sent, status: status_seen, peers: peers_seen }
 }
 
 impl Rig {
@@ -252,6 +278,7 @@ fn the_published_state_follows_the_engine() {
     while rig.status.borrow_and_update().pending != 1 {
         std::thread::yield_now();
     }
+    assert_eq!(rig.peers.borrow().len(), 1);
     rig.sender.send(Told::Quit).unwrap();
     driver.join().unwrap().unwrap();
 }

@@ -25,6 +25,8 @@ const EPOCH: u64 = 1_767_225_600_000;
 pub(crate) struct End {
     pub(crate) to: usize,
     pub(crate) peer: ConnId,
+    /// When both ends know of it.
+    pub(crate) opened_at: u64,
     /// When the last frame of the control stream arrives; what follows does not overtake it.
     pub(crate) control_at: u64,
     /// The same for the announce stream.
@@ -79,6 +81,8 @@ pub struct Node {
     pub(crate) wake_at: Option<u64>,
     /// Ticks in a row at one instant that brought nothing.
     pub(crate) idle_ticks: u32,
+    /// It was told to write nothing.
+    pub(crate) read_only: bool,
     /// Its clocks.
     pub clocks: Clocks,
     /// Until then it sleeps, and what is meant for it waits.
@@ -117,6 +121,7 @@ impl Node {
             streams: BTreeMap::new(),
             wake_at: None,
             idle_ticks: 0,
+            read_only: false,
             clocks: Clocks::default(),
             asleep_until: 0,
             evil: None,
@@ -142,6 +147,11 @@ impl Node {
     /// Who it is.
     pub fn id(&self) -> NodeId {
         self.key.node_id()
+    }
+
+    /// When it hears that it was told to stop; 0 if it was not.
+    pub(crate) fn stops_at(&self) -> u64 {
+        if self.stops.is_empty() { 0 } else { self.asleep_until }
     }
 
     /// Whether it keeps the rules.

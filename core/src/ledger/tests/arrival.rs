@@ -4,12 +4,17 @@ use super::*;
 use crate::ledger::arrival::Arrived;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{Known, Seq, half};
+use crate::params::Admission;
 use crate::store::Table;
 use crate::wire::SetSummary;
 use proptest::prelude::*;
 
 fn fresh() -> (TestLedger, TestNode, impl Fn(u64) -> TestNode) {
-    let params = rules(ReleaseRule::Member);
+    fresh_in(Admission::Invite)
+}
+
+fn fresh_in(admission: Admission) -> (TestLedger, TestNode, impl Fn(u64) -> TestNode) {
+    let params = Params { admission, ..rules(ReleaseRule::Member) };
     let mesh = TestLedger::mesh(&params);
     let node = move |number| TestNode::new(number, mesh);
     (TestLedger::new(params), node(0), node)
@@ -69,17 +74,19 @@ fn a_stranger_waits_until_somebody_admits_it() {
 
 #[test]
 fn an_admission_by_who_may_not_admit_waits_until_it_may() {
-    let (mut ledger, root, node) = fresh();
-    let (member, other) = (node(1), node(2));
-    let admit = member.admit(other.id(), Role::Member);
-    ledger.arrive(&[root.admit(member.id(), Role::Member)]);
-    let waits = Arrived::Stranger(member.id());
-    assert_eq!(ledger.arrive(core::slice::from_ref(&admit)).0, [waits]);
-    let (_, risen) = ledger.arrive(&[root.admit(member.id(), Role::Admin)]);
-    assert_eq!(risen, [member.id()]);
-    let (arrived, risen) = ledger.arrive(&[admit]);
-    assert_eq!(arrived, [Arrived::Entered(Seq(3))]);
-    assert_eq!(risen, [other.id()]);
+    for admission in [Admission::Invite, Admission::Open] {
+        let (mut ledger, root, node) = fresh_in(admission);
+        let (member, other) = (node(1), node(2));
+        let admit = member.admit(other.id(), Role::Member);
+        ledger.arrive(&[root.admit(member.id(), Role::Member)]);
+        let waits = Arrived::Stranger(member.id());
+        assert_eq!(ledger.arrive(core::slice::from_ref(&admit)).0, [waits], "{admission:?}");
+        let (_, risen) = ledger.arrive(&[root.admit(member.id(), Role::Admin)]);
+        assert_eq!(risen, [member.id()]);
+        let (arrived, risen) = ledger.arrive(&[admit]);
+        assert_eq!(arrived, [Arrived::Entered(Seq(3))]);
+        assert_eq!(risen, [other.id()]);
+    }
 }
 
 #[test]
@@ -112,8 +119,8 @@ fn powers(ledger: &TestLedger, node: &TestNode) -> Powers {
 
 /// The set, and what it makes of each key, once all facts were offered again and again in this
 /// order.
-fn closure(facts: &[Verified<EncodedFact>]) -> (SetSummary, Vec<Powers>) {
-    let (mut ledger, _, node) = fresh();
+fn closure(admission: Admission, facts: &[Verified<EncodedFact>]) -> (SetSummary, Vec<Powers>) {
+    let (mut ledger, _, node) = fresh_in(admission);
     loop {
         let before = ledger.store.set_row().unwrap();
         for fact in facts {
@@ -133,8 +140,10 @@ proptest! {
     fn the_set_does_not_depend_on_the_order_of_arrival(
         plan in prop::collection::vec((0..6u64, 1..4u64, 0..4u8, 0..6u8), 4..16)
             .prop_flat_map(|plan| (Just(plan.clone()), Just(plan).prop_shuffle())),
+        open in any::<bool>(),
     ) {
-        let (_, _, node) = fresh();
+        let admission = if open { Admission::Open } else { Admission::Invite };
+        let (_, _, node) = fresh_in(admission);
         let make = |plan: &[(u64, u64, u8, u8)]| -> Vec<_> {
             plan.iter().map(|(author, subject, role, kind)| {
                 // The founder makes half of them.
@@ -149,6 +158,7 @@ proptest! {
                 }
             }).collect()
         };
-        prop_assert_eq!(closure(&make(&plan.0)), closure(&make(&plan.1)));
+        let [one, another] = [plan.0, plan.1].map(|plan| closure(admission, &make(&plan)));
+        prop_assert_eq!(one, another);
     }
 }
