@@ -9,6 +9,7 @@
 //! complete now) is done with the next input, which `poll_timeout` asks for at once. So every step
 //! reads a store in which the step before is visible.
 
+mod addresses;
 mod boot;
 mod chain;
 mod config;
@@ -63,9 +64,8 @@ use strangers::Strangers;
 use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
 use crate::id::{MeshId, NodeId};
-use crate::ledger::line;
 use crate::ledger::read::Read;
-use crate::ledger::rows::{PeerRow, SetRow};
+use crate::ledger::rows::SetRow;
 use crate::mempool::Mempool;
 use crate::peer::{BANS_MAX, Bans, Book, CLOSES_MAX, Closes};
 use crate::reconcile::{Fingerprints, Schedule, Session};
@@ -80,9 +80,6 @@ use crate::verified::Verified;
 const RETRY_INTERVAL: core::ops::RangeInclusive<Millis> = 1_000..=60_000;
 /// Part of the time that was spent in vain after which a further try is made.
 const RETRY_PART: u64 = 8;
-
-/// What a node learns of peers when it starts is written after this long.
-const SAVE_DELAY: Millis = 30_000;
 
 /// Facts read from disk by one input when the mempool has room again.
 const REFILL: usize = 4_096;
@@ -158,6 +155,9 @@ pub struct Engine {
     /// Whether other addresses may be worth dialling than at `next_dial`.
     dials_stale: bool,
     next_dial: Option<Instant>,
+    /// When some peer is asked for addresses, and who was asked last.
+    next_ask: Instant,
+    last_asked: ConnId,
     /// From when on what changed in the book is written.
     next_save: Instant,
     /// Whether anybody else belongs to the mesh.
@@ -227,7 +227,9 @@ impl Engine {
             members_stale: true,
             dials_stale: true,
             next_dial: None,
-            next_save: now.instant.after(SAVE_DELAY),
+            next_ask: now.instant.after(addresses::ASK_INTERVAL),
+            last_asked: ConnId(0),
+            next_save: now.instant.after(addresses::SAVE_DELAY),
             has_others: false,
             status,
             config,
@@ -315,6 +317,7 @@ impl Engine {
             session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
             self.next_dial,
             self.save_due().filter(|_| writes),
+            self.conns.accepted().next().map(|_| self.next_ask),
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
@@ -429,72 +432,8 @@ impl Engine {
             self.outbox.push_back(Output::Send(conn, frame));
         }
         self.ping_due(view)?;
+        self.ask_around();
         self.dial_due(view)
-    }
-
-    fn save_due(&self) -> Option<Instant> {
-        self.book.is_unsaved().then_some(self.next_save)
-    }
-
-    /// Writes what is to be remembered of addresses, rarely.
-    fn save_book(&mut self, batch: &mut Batch) {
-        let now = self.now;
-        if self.save_due().is_none_or(|at| at > now.instant) {
-            return;
-        }
-        self.next_save = now.instant.after(self.config.limits.book_save_interval);
-        for (address, entry) in self.book.take_unsaved(now.wall) {
-            let key = address.0.as_bytes();
-            match entry.and_then(|entry| Some((entry.node, entry.last_seen?, entry.last_close))) {
-                Some((node, last_seen, close)) => {
-                    let last_close = close.map(|(code, by_peer)| (code as u8, by_peer));
-                    let row = PeerRow { node, last_seen, last_close };
-                    batch.put(Table::Peer, key, &crate::codec::encode(&row));
-                }
-                None => batch.delete(Table::Peer, key),
-            }
-        }
-    }
-
-    /// Dials what is due, and notes when the next address will be.
-    fn dial_due(&mut self, view: &dyn View) -> Result<(), StoreFault> {
-        let now = self.now.instant;
-        if !self.dials_stale && self.next_dial.is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        self.dials_stale = false;
-        self.next_dial = None;
-        let connected = self.conns.nodes();
-        let mut skipped = 0;
-        loop {
-            // Those under way count: else one pass would dial the whole book.
-            let outbound =
-                self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
-            let limits = &self.config.limits;
-            if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
-                return Ok(());
-            }
-            let wanted = limits.outbound_wanted.saturating_sub(outbound);
-            let Some((dial, address, pin)) = self.book.next_dial(now, wanted, &connected) else {
-                self.next_dial = self.book.timeout(wanted, &connected);
-                return Ok(());
-            };
-            // Who is expected there may have another key by now.
-            let pin = match pin {
-                Some(pin) => Some(line::current(view, &pin)?),
-                None => None,
-            };
-            if self.is_kept_out(&address, pin) {
-                // Looked at again when it would be dialled again.
-                self.book.dial_failed(now, dial);
-                skipped += 1;
-                if skipped > limits.addresses_in_all() {
-                    return Ok(());
-                }
-                continue;
-            }
-            self.outbox.push_back(Output::Dial(dial, address, pin));
-        }
     }
 
     /// The set as it is compared with others'.

@@ -18,8 +18,8 @@ use crate::ledger::line;
 use crate::ledger::read::Read;
 use crate::ledger::rows::Known;
 use crate::limits::{ADDRESSES_WHEN_FULL, CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
-use crate::params::{Admission, RULES_VERSION};
-use crate::peer::{Group, Introducer, Misbehavior};
+use crate::params::RULES_VERSION;
+use crate::peer::Misbehavior;
 use crate::store::{Batch, StoreFault, View};
 use crate::text::printable;
 use crate::verified::Verified;
@@ -50,18 +50,19 @@ impl Engine {
             self.close(conn, code);
             return Ok(());
         }
-        if let Some(until) = self.kept_out(conn) {
-            self.close_saying(conn, CloseCode::Misbehavior, until);
-            return Ok(());
-        }
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
         // it knows the key, or for the facts that introduce it.
-        match self.standing(&node, view)? {
-            Err(CloseCode::Revoked) => self.dismiss(conn, &node, view)?,
-            Err(_) if dial.is_none() => {}
+        match (self.standing(&node, view)?, self.kept_out(conn)) {
+            (Err(CloseCode::Revoked), _) => self.dismiss(conn, &node, view)?,
+            (_, Some(until)) => self.close_saying(conn, CloseCode::Misbehavior, until),
+            (Err(_), None) if dial.is_none() => {}
             _ => self.greet(conn, view)?,
         }
         Ok(())
+    }
+
+    fn is_dialled(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_some_and(|conn| conn.dial.is_some())
     }
 
     fn greet(&mut self, conn: ConnId, view: &dyn View) -> Result<(), StoreFault> {
@@ -102,7 +103,9 @@ impl Engine {
                 self.on_told_revoked(conn, &proof, view, batch)?;
             }
             (Phase::Closing, _) => {}
-            (_, Ok(Control::Full { peers })) if peers.len() <= ADDRESSES_WHEN_FULL => {
+            (_, Ok(Control::Full { peers }))
+                if peers.len() <= ADDRESSES_WHEN_FULL && self.is_dialled(conn) =>
+            {
                 self.hear_addresses(conn, peers);
             }
             (Phase::Opened(_), Ok(Control::Hello(hello))) => {
@@ -288,14 +291,6 @@ impl Engine {
         self.outbox.push_back(Output::Event(connected));
         self.touch_peers();
         Ok(())
-    }
-
-    /// Whom to count for what a peer tells of other places.
-    pub(super) fn introducer(&self, node: NodeId, address: &PeerAddr) -> Introducer {
-        match self.config.params.admission {
-            Admission::Invite => Introducer::Member(node),
-            Admission::Open => Introducer::Place(Group::of(address)),
-        }
     }
 
     /// A peer told its tip and set.

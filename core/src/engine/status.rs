@@ -207,7 +207,9 @@ impl Engine {
             .filter(|(_, entry)| !entry.node.is_some_and(|node| linked.contains(&node)));
         let remembered = known.map(|(address, entry)| {
             let peer = self.not_connected(entry.node, address.clone());
-            let last_close = peer.last_close.or(entry.last_close);
+            // What ended before the last link came about explains nothing any more.
+            let ended = peer.closes.first().filter(|close| Some(close.at) >= entry.last_seen);
+            let last_close = ended.map(|close| (close.code, close.by_peer)).or(entry.last_close);
             PeerStatus { last_seen: entry.last_seen, last_close, ..peer }
         });
         live.chain(remembered).chain(self.turned_away(&linked)).collect()

@@ -357,10 +357,9 @@ impl Book {
         self.index.hopeful > 0
     }
 
-    /// All addresses, in their order.
+    /// All addresses, those first that were learned first.
     pub fn iter(&self) -> impl Iterator<Item = (&PeerAddr, &Entry)> {
-        let all = self.index.by_address.iter();
-        all.filter_map(|(address, id)| Some((address, self.entries.get(id)?)))
+        self.entries.values().map(|entry| (&entry.address, entry))
     }
 
     /// Addresses where a node was reached, for peer exchange: others at every call, at most `max`,
