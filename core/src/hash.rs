@@ -28,6 +28,10 @@ pub enum Tag {
     Rotation,
     /// What that key's signature covers.
     RotationSignature,
+    /// The key of the knock before a handshake, from the mesh id.
+    Knock,
+    /// What a node tells of its mesh on the local network.
+    Lan,
     /// Deriving the seed of batch verification.
     BatchSeed,
     /// The secret of the address book: our signature over zeros, and what follows from it.
@@ -47,6 +51,8 @@ impl Tag {
             Self::Span => b"cairn/span/1",
             Self::Rotation => b"cairn/rotate/1",
             Self::RotationSignature => b"cairn/rotate-sig/1",
+            Self::Knock => b"cairn/knock/1",
+            Self::Lan => b"cairn/lan/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
             Self::Book => b"cairn/book/1",
         }

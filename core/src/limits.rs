@@ -147,7 +147,8 @@ impl Default for Limits {
             request_timeout: 10_000,
             hello_timeout: 10_000,
             announce_delay: 50,
-            ping_interval: 60_000,
+            // An idle link is to cost less than a megabyte a day.
+            ping_interval: 120_000,
             ping_after_change: 2_000,
             reconcile_interval: 60_000,
             outbound_wanted: 8,

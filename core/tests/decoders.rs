@@ -56,9 +56,10 @@ macro_rules! decoder {
     };
 }
 
-// Pong is short, variant 2 and a number of up to two bytes, minimal; and a proof of revocation that
-// holds nothing, or one fact of no bytes; and no addresses of others.
-decoder!(control, Control, [0, 0, 128 + 2, 128 * 127 + 1]);
+// Pong and a call back are short, a variant and a number of up to two bytes, minimal; a proof of
+// revocation that holds nothing, or one fact of no bytes; no addresses of others; and a number of one
+// byte with each of three outcomes.
+decoder!(control, Control, [0, 0, 2 * 128 + 2, 2 * 128 * 127 + 1 + 128 * 3]);
 // Facts, none of them.
 decoder!(announce, Announce, [0, 0, 1, 0]);
 // No locator, and a u16 of one or two bytes.

@@ -198,6 +198,10 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 tracing::debug!(dial = dial.0, %error, "dial failed");
                 return self.input(state, Input::DialFailed(*dial));
             }
+            Event::CalledBack { call, result } => {
+                tracing::debug!(call = call.0, ?result, "called back");
+                return self.input(state, Input::CalledBack(*call, result.is_ok()));
+            }
             Event::Opened { conn, node, address, dial, key_exchange } => {
                 let (node, dial) = (*node, *dial);
                 let address = PeerAddr(address.to_string());
@@ -249,6 +253,9 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 Output::Dial(dial, address, node) => {
                     journal::dialing(&address.0);
                     self.transport.dial(dial, &address, node);
+                }
+                Output::CallBack(call, address, node) => {
+                    self.transport.call_back(call, &address, node);
                 }
                 Output::Send(conn, frame) => self.transport.send(conn, frame),
                 Output::Close(conn, code, detail) => self.transport.close(conn, code, &detail),

@@ -4,12 +4,16 @@
 
 mod bans;
 mod behind;
+mod capture;
 mod crash;
 mod custody;
 mod damage;
 mod demo;
 mod disk_full;
+mod doctor;
 mod import;
+mod initial;
+mod lan;
 mod members;
 mod mesh;
 mod power;

@@ -4,8 +4,8 @@ use std::fmt;
 
 use cairn_core::codec;
 use cairn_core::engine::{
-    BatchId, Command, CommandId, ConnId, ConnInput, DialId, Input, JobId, PeerAddr, RequestTag,
-    StreamTag,
+    BatchId, CallId, Command, CommandId, ConnId, ConnInput, DialId, Input, JobId, PeerAddr,
+    RequestTag, StreamTag,
 };
 use cairn_core::fact::FactVerdict;
 use cairn_core::id::NodeId;
@@ -22,6 +22,7 @@ pub(crate) enum Happening {
         dial: Option<DialId>,
     },
     DialFailed(DialId),
+    CalledBack(CallId),
     Control(ConnId, Vec<u8>),
     Announce(ConnId, Vec<u8>),
     Request(ConnId, StreamTag, Class, Vec<u8>),
@@ -86,6 +87,7 @@ impl Happening {
                 },
             ),
             Self::DialFailed(dial) => Input::DialFailed(*dial),
+            Self::CalledBack(call) => Input::CalledBack(*call, true),
             Self::Control(conn, bytes) => Input::Conn(*conn, ConnInput::Control(bytes)),
             Self::Announce(conn, bytes) => Input::Conn(*conn, ConnInput::Announce(bytes)),
             Self::Request(conn, stream, class, bytes) => {
@@ -127,6 +129,7 @@ impl Happening {
             Self::Tick => (1, 0, 0),
             Self::Opened { conn, dial, .. } => (2, conn.0, dial.map_or(0, |dial| dial.0)),
             Self::DialFailed(dial) => (3, dial.0, 0),
+            Self::CalledBack(call) => (16, call.0, 0),
             Self::Control(conn, _) => (4, conn.0, 0),
             Self::Announce(conn, _) => (5, conn.0, 0),
             Self::Request(conn, stream, class, _) => (6 + *class as u64 * 32, conn.0, stream.0),

@@ -103,6 +103,8 @@ pub(super) struct Conn {
     pub(super) ping: Option<(u64, Instant)>,
     /// When the next ping goes out.
     pub(super) next_ping: Instant,
+    /// When it may be called back next.
+    pub(super) next_call: Instant,
     /// Round trip of the last ping.
     pub(super) rtt: Option<Millis>,
     /// A request to it was in vain and nothing has come from it since: it may be gone without our
@@ -143,6 +145,7 @@ impl Conn {
             tip: None,
             ping: None,
             next_ping: now,
+            next_call: now,
             rtt: None,
             silent: false,
             useful: 0,

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::block::Header;
-use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
@@ -123,6 +123,10 @@ pub enum Command {
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
     AddPeer(PeerAddr, Option<NodeId>),
+    /// A node of this mesh may be at this address; it was heard on the local network.
+    Hear(PeerAddr),
+    /// Asks some peers to call back; what they find is in `Status::reach`.
+    CheckReach,
     /// Forgets an address; a link to it stays up.
     RemovePeer(PeerAddr),
     /// Asks a connected node for a sign of life, now.
@@ -153,6 +157,8 @@ impl Command {
             | Self::Rotate { .. }
             | Self::Name { .. } => true,
             Self::Sync
+            | Self::CheckReach
+            | Self::Hear(_)
             | Self::AddPeer(..)
             | Self::RemovePeer(_)
             | Self::PingPeer(_)
@@ -172,6 +178,8 @@ pub enum Input<'a> {
     Conn(ConnId, ConnInput<'a>),
     /// An attempt to connect failed before `Opened`.
     DialFailed(DialId),
+    /// What became of a call back: whether the node that asked for it was reached.
+    CalledBack(CallId, bool),
     /// The user asks.
     Command(CommandId, Command),
     /// Verdicts on the facts of a job, in their order.

@@ -26,6 +26,7 @@ mod output;
 mod pings;
 mod presync;
 mod promises;
+mod reach;
 mod read_only;
 mod requests;
 mod revoked;
@@ -35,10 +36,11 @@ mod serve;
 mod status;
 mod strangers;
 
-pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
+pub use reach::Reach;
 pub use status::{PeerStatus, State, Status};
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -49,6 +51,7 @@ use conns::Conns;
 use orphans::Orphans;
 use pings::Pings;
 use promises::{Promise, Promises};
+use reach::Reaching;
 use requests::Requests;
 use revoked::Revocations;
 use sealing::Sealing;
@@ -122,6 +125,7 @@ pub struct Engine {
     requests: Requests,
     promises: Promises,
     revocations: Revocations,
+    reaching: Reaching,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
@@ -198,6 +202,7 @@ impl Engine {
             requests: Requests::default(),
             promises: Promises::default(),
             revocations: Revocations::load(&config.key.node_id(), view)?,
+            reaching: Reaching::default(),
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -250,6 +255,7 @@ impl Engine {
                 self.book.dial_failed(now.instant, dial);
                 self.touch_peers();
             }
+            Input::CalledBack(call, reached) => self.on_call_over(call, reached),
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
             Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,

@@ -78,6 +78,16 @@ impl Engine {
                 self.ping_soon();
                 Ok(Ok(Receipt::Done))
             }
+            Command::Hear(address) => {
+                if self.book.learn(&address, Source::Lan, None) {
+                    self.touch_peers();
+                }
+                Ok(Ok(Receipt::Done))
+            }
+            Command::CheckReach => {
+                self.check_reach();
+                Ok(Ok(Receipt::Done))
+            }
             Command::AddPeer(address, pin) => {
                 if !self.book.learn(&address, Source::Given, pin) {
                     let most = self.config.limits.addresses_given;

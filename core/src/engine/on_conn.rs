@@ -120,6 +120,10 @@ impl Engine {
                 self.hear_state(conn, tip, facts);
             }
             (Phase::Accepted, Ok(Control::Pong { nonce })) => self.on_pong(conn, nonce),
+            (Phase::Accepted, Ok(Control::CallBack { nonce })) => self.on_call_back(conn, nonce),
+            (Phase::Accepted, Ok(Control::CalledBack { nonce, outcome })) => {
+                self.on_called_back(conn, nonce, outcome);
+            }
             (Phase::Accepted, _) => self.accuse(conn, Misbehavior::Message(Class::Control)),
         }
         Ok(())
@@ -382,6 +386,7 @@ impl Engine {
     ) {
         self.forget_conn(id);
         self.revocations.forget(id);
+        self.reaching.forget(id);
         let Some(conn) = self.conns.remove(id) else {
             return;
         };

@@ -14,7 +14,7 @@ use crate::verified::Unverified;
 use crate::wire::{Class, CloseCode};
 
 use super::input::{BatchId, CommandId, JobId};
-use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 
 /// A frame for one connection. A full queue drops announcements and fails requests
 /// (`ConnInput::NoAnswer`). A peer that leaves too much unread loses the answers that do not fit, and
@@ -149,6 +149,9 @@ pub enum Output {
     Work(JobId, Job),
     /// Connect; `ConnInput::Opened` or `Input::DialFailed` follows. With a key, to nobody else.
     Dial(DialId, PeerAddr, Option<NodeId>),
+    /// Find out whether this node can be reached there, from another port than the usual one, and
+    /// hang up; `Input::CalledBack` follows within a few seconds.
+    CallBack(CallId, PeerAddr, NodeId),
     /// Send a frame.
     Send(ConnId, Frame),
     /// End a connection and say why: the number and what there is to say besides (see

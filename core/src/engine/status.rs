@@ -8,7 +8,7 @@ use crate::peer::{Deeds, score};
 use crate::time::{Millis, UnixTime};
 use crate::wire::{CloseCode, SetSummary, Tip};
 
-use super::{Engine, Output};
+use super::{Engine, Output, Reach};
 use crate::conn::PeerAddr;
 use crate::event::Event;
 use crate::store::{StoreFault, Table, View};
@@ -87,6 +87,10 @@ pub struct Status {
     pub duplicates_dropped: u64,
     /// How far our wall clock is ahead of the peers', if that is too far; else 0.
     pub clock_ahead: Millis,
+    /// How far it is behind them, if that is too far; else 0.
+    pub clock_behind: Millis,
+    /// Whether peers could connect to us when they were last asked to try.
+    pub reach: Reach,
     /// Grows with every change of what `Engine::peers` returns.
     pub peers_version: u64,
 }
@@ -104,6 +108,8 @@ pub(super) const fn initial(tip: Tip, facts: SetSummary) -> Status {
         announces_received: 0,
         duplicates_dropped: 0,
         clock_ahead: 0,
+        clock_behind: 0,
+        reach: Reach { round: 0, waiting: 0, outcomes: Vec::new() },
         peers_version: 0,
     }
 }
@@ -126,7 +132,8 @@ impl Engine {
             let two = view.scan(Table::Member, &[], &[0xff; 33], 2)?;
             self.has_others = two.iter().any(|(key, _)| key[..] != self.me.0);
         }
-        let (clock_ahead, facts) = (self.clock_ahead(), self.shared_set());
+        let (clock_ahead, clock_behind) = (self.clock_ahead(), self.clock_behind());
+        let (reach, facts) = (self.reaching.shown(), self.shared_set());
         let row = &self.chain.row;
         let status = &mut self.status;
         status.tip = row.tip;
@@ -138,6 +145,8 @@ impl Engine {
         status.announces_received = self.announces_received;
         status.duplicates_dropped = self.duplicates_dropped;
         status.clock_ahead = clock_ahead;
+        status.clock_behind = clock_behind;
+        status.reach = reach;
         let state = self.state();
         if state == State::Synced && self.status.state != State::Synced {
             self.outbox.push_back(Output::Event(Event::Synced(self.status.tip)));

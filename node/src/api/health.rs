@@ -38,7 +38,23 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
             "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
         });
     }
+    if let Some((message, hint)) = alone(status.state, peers.len()) {
+        document["isolated"] = json!({"message": message, "hint": hint});
+    }
     Json(document)
+}
+
+/// Why a node of a mesh that has others has no peer, and what to type.
+fn alone(state: EngineState, known: usize) -> Option<(String, &'static str)> {
+    match (state, known) {
+        (EngineState::Isolated, 0) => {
+            Some(("no address of another node is known".into(), "run: cairn peer add HOST:PORT"))
+        }
+        (EngineState::Isolated, known) => {
+            Some((format!("nobody answers at {known} known addresses"), "run: cairn doctor peers"))
+        }
+        _ => None,
+    }
 }
 
 /// Why nobody lets this node in, as the peers said that closed its connections.

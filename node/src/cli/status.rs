@@ -124,9 +124,11 @@ fn screen(status: &Value, context: &Context) -> String {
     ];
     let mut lines: Vec<String> =
         rows.iter().map(|(name, value)| format!("{name:<8} {value}")).collect();
-    if status["refused"].is_object() {
-        let (why, hint) = (field(status, "/refused/message"), field(status, "/refused/hint"));
-        lines.push(format!("{:<8} {why}; {hint}", "refused"));
+    for trouble in ["refused", "isolated"] {
+        if let Some(told) = status.get(trouble).filter(|told| told.is_object()) {
+            let (why, hint) = (field(told, "/message"), field(told, "/hint"));
+            lines.push(format!("{trouble:<8} {why}; {hint}"));
+        }
     }
     lines.join("\n")
 }

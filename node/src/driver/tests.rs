@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use cairn_core::engine::{BatchId, ConnId, DialId, Frame, Job, State};
+use cairn_core::engine::{BatchId, CallId, ConnId, DialId, Frame, Job, State};
 use cairn_core::event::Event;
 use cairn_core::id::{BlockId, FactId, NodeId};
 use cairn_core::store::{StoreFault, Table, View};
@@ -39,6 +39,8 @@ fn status() -> Status {
         announces_received: 0,
         duplicates_dropped: 0,
         clock_ahead: 0,
+        clock_behind: 0,
+        reach: cairn_core::engine::Reach::default(),
         peers_version: 0,
     }
 }
@@ -135,6 +137,9 @@ impl Transport for Wire {
     fn dial(&self, dial: DialId, address: &PeerAddr, _: Option<NodeId>) {
         self.0.lock().unwrap().push(format!("dial {} {address}", dial.0));
     }
+    fn call_back(&self, call: CallId, address: &PeerAddr, _: NodeId) {
+        self.0.lock().unwrap().push(format!("call {} {address}", call.0));
+    }
     fn send(&self, conn: ConnId, frame: Frame) {
         self.0.lock().unwrap().push(format!("send {} {frame:?}", conn.0));
     }
@@ -183,7 +188,7 @@ fn rig() -> Rig {
         durability: Durability::start(store.clone(), Box::new(|| Ok(())), durable).unwrap(),
         store,
         pool: Arc::new(VerifyPool::start(1, cairn_core::id::MeshId::ZERO, [1; 32], done).unwrap()),
-        clock: Clock::new(true),
+        clock: Clock::new(crate::clock::wall, true),
         events: Arc::new(EventLog::new(crate::clock::wall())),
         status: status_sender,
         peers: peers_sender,

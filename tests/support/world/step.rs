@@ -200,6 +200,9 @@ impl World {
             }
             Output::Work(_, Job::StopGrinding) => {}
             Output::Dial(dial, to, pin) => self.dial(n, dial, &to, pin),
+            Output::CallBack(call, ..) => {
+                self.schedule(self.now + 1, n, Happening::CalledBack(call));
+            }
             Output::Send(conn, frame) => self.send_from(n, conn, frame),
             Output::Close(conn, code, detail) => self.close(n, conn, code, &detail),
             Output::Reply(id, result) => {

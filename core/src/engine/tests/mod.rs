@@ -9,6 +9,7 @@ mod order;
 mod orphans;
 mod peers;
 mod rates;
+mod reach;
 mod read_only;
 mod revoked;
 mod slow;

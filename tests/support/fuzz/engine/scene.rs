@@ -209,7 +209,7 @@ impl Scene {
             Output::Event(Event::Reorged(reorg)) => {
                 assert_eq!(reorg.lost, 0, "a reorg lost facts");
             }
-            Output::Dial(..) | Output::Event(_) => {}
+            Output::Dial(..) | Output::CallBack(..) | Output::Event(_) => {}
         }
     }
 
@@ -247,7 +247,11 @@ impl Scene {
                         self.pings.push((conn, nonce));
                         self.show(tip);
                     }
-                    Control::Pong { .. } | Control::Revoked { .. } | Control::Full { .. } => {}
+                    Control::Pong { .. }
+                    | Control::Revoked { .. }
+                    | Control::Full { .. }
+                    | Control::CallBack { .. }
+                    | Control::CalledBack { .. } => {}
                 }
             }
             Frame::Announce(bytes) => {
