@@ -63,6 +63,7 @@ fn who_misbehaves_is_kept_out_by_all_it_wronged_for_the_time_and_across_restarts
         (0..4).any(|n| linked(world, n, 4))
             && of_the_liar.iter().all(|id| (0..4).all(|n| state_of(world, n, id).is_some()))
     }));
+    assert!(world.run_until(10 * MINUTE, settled));
     same_ledger(&world);
     nobody_blamed(&world);
 }
