@@ -15,7 +15,7 @@ use crate::limits::IDS_PER_ANNOUNCE;
 use crate::time::{Instant, Millis};
 
 /// Ids waiting for one peer at most.
-const QUEUE_MAX: usize = 16 * IDS_PER_ANNOUNCE;
+pub const QUEUE_MAX: usize = 16 * IDS_PER_ANNOUNCE;
 
 /// Ids to be announced, per connection.
 #[derive(Debug)]
@@ -70,6 +70,13 @@ impl Gossip {
         };
         let count = queue.len().min(IDS_PER_ANNOUNCE);
         Some((*conn, queue.drain(..count).collect()))
+    }
+
+    /// How many queues there are, and how many ids the longest has.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sizes(&self) -> (usize, usize) {
+        let longest = self.queues.values().map(VecDeque::len).max();
+        (self.queues.len(), longest.unwrap_or_default())
     }
 
     /// When `poll` should be called at the latest.

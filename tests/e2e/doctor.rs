@@ -78,6 +78,8 @@ fn all_is_well_with_and_without_a_running_node() {
     for area in ["config", "keys", "port", "clock", "store", "membership", "peers", "reach"] {
         assert_eq!(of(&checks, area)["level"], "ok", "{checks:#?}");
     }
+    let seen = b.get("/v1/doctor?area=clock");
+    assert_eq!((&seen["schema"], &seen["level"]), (&"cairn.doctor/1".into(), &"ok".into()));
     let address = a.listen().to_string();
     let ladder = |node: &Cairn| {
         let (code, checks) = doctor(node, &["peer", &address]);

@@ -11,6 +11,7 @@ mod damage;
 mod demo;
 mod disk_full;
 mod doctor;
+mod idle;
 mod import;
 mod initial;
 mod lan;

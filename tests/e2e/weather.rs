@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
-use support::process::{Cairn, eventually};
+use support::process::{Cairn, count, eventually};
 use support::relay::{Relay, Weather};
 
 use crate::mesh::{agree, facts, founder, invite, joined, sound};
@@ -219,11 +219,16 @@ fn a_machine_that_slept_comes_back_without_a_restart() {
     });
     agree(&all, 60);
     b.signal(Signal::STOP);
+    let asleep = Instant::now();
     let mut promised: Vec<String> = (0..NOTES)
         .map(|number| a.client().note(&format!("while b sleeps, {number}")).unwrap())
         .collect();
     eventually("the others gave b up", 120, || (links(&a) + links(&c) == 2).then_some(()));
     agree(&[&a, &c], 60);
+    let sleep = count("CAIRN_SLEEP", 0) as u64;
+    eventually("it slept enough", sleep + 30, || {
+        (asleep.elapsed().as_secs() >= sleep).then_some(())
+    });
     b.signal(Signal::CONT);
     let woken = Instant::now();
     promised.push(b.client().note("awake").unwrap());

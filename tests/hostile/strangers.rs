@@ -1,11 +1,13 @@
 //! Somebody who does not belong: with and without the knock, a certificate, a key that a member has.
 //! He is refused, learns nothing about the mesh but that it is not his, and disturbs nobody.
 
+use std::future::Future;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cairn_core::codec;
+use cairn_core::id::MeshId;
 use cairn_core::params::{Admission, Params};
 use cairn_core::wire::{Class, CloseCode, Control};
 use quinn::crypto::rustls::QuicClientConfig;
@@ -65,27 +67,34 @@ fn everybody() -> Vec<Somebody> {
     ]
 }
 
-/// Dials the victim with a knock at a mesh, or none.
-fn dial(
+type Dialed = Result<(Endpoint, Connection), ConnectionError>;
+
+/// Dials the victim with a knock at a mesh, or none; gives up after a while without an answer.
+fn dialing(
     scene: &Scene,
     tls: &rustls::ClientConfig,
-    mesh: Option<cairn_core::id::MeshId>,
-) -> Result<(Endpoint, Connection), ConnectionError> {
-    let mut config =
-        quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls.clone()).unwrap()));
+    mesh: Option<MeshId>,
+    patience: Duration,
+) -> impl Future<Output = Dialed> + use<> {
+    let tls = Arc::new(QuicClientConfig::try_from(tls.clone()).unwrap());
+    let mut config = quinn::ClientConfig::new(tls);
     if let Some(mesh) = mesh {
         config.initial_dst_cid_provider(Arc::new(move || knock(mesh)));
     }
     let mut transport = TransportConfig::default();
-    let patience = if mesh == Some(scene.mesh()) { 30_000u32 } else { 400 };
-    transport.max_idle_timeout(Some(quinn::VarInt::from_u32(patience).into()));
+    transport.max_idle_timeout(Some(patience.try_into().unwrap()));
     config.transport_config(Arc::new(transport));
     let address = scene.victim().mesh_address();
-    scene.runtime.block_on(async {
+    async move {
         let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
         let connection = endpoint.connect_with(config, address, NAME).unwrap().await?;
         Ok((endpoint, connection))
-    })
+    }
+}
+
+/// Dials the victim with the right knock.
+fn dial(scene: &Scene, tls: &rustls::ClientConfig) -> Dialed {
+    scene.runtime.block_on(dialing(scene, tls, Some(scene.mesh()), PATIENCE))
 }
 
 /// Everything that the victim ever sends on a connection, once the handshake is done: its reasons
@@ -114,12 +123,17 @@ fn whoever_does_not_knock_is_not_answered_whatever_he_could_show() {
     let scene = Scene::new();
     let mut cases = everybody();
     cases.push(("a member", showing(certified(&MEMBERS[0], &MEMBERS[0])), None));
-    let another = cairn_core::id::MeshId([7; 32]);
-    for (who, tls, _) in cases {
-        for mesh in [None, Some(another)] {
-            let end = dial(&scene, &tls, mesh).err();
-            assert_eq!(end, Some(ConnectionError::TimedOut), "{who} {mesh:?}");
+    // All at a time: quinn waits three seconds for a first answer.
+    let mut dials = Vec::new();
+    for (who, tls, _) in &cases {
+        for mesh in [None, Some(MeshId([7; 32]))] {
+            let dial = dialing(&scene, tls, mesh, Duration::from_millis(400));
+            dials.push((*who, mesh, scene.runtime.spawn(dial)));
         }
+    }
+    for (who, mesh, dial) in dials {
+        let end = scene.runtime.block_on(dial).unwrap().err();
+        assert_eq!(end, Some(ConnectionError::TimedOut), "{who} {mesh:?}");
     }
     scene.unharmed();
 }
@@ -129,7 +143,7 @@ fn whoever_knocks_and_is_no_member_gets_an_alert_or_a_code_and_not_a_byte_more()
     let scene = Scene::with(|_| {}, |limits| limits.hello_timeout = 1_000);
     let honest = scene.honest().handle().node_id();
     for (who, tls, alert) in everybody() {
-        let (end, heard, certificate) = match dial(&scene, &tls, Some(scene.mesh())) {
+        let (end, heard, certificate) = match dial(&scene, &tls) {
             Ok((_endpoint, connection)) => {
                 let shown = connection.peer_identity().unwrap();
                 let shown = shown.downcast::<Vec<rustls::pki_types::CertificateDer>>().unwrap();
@@ -150,8 +164,9 @@ fn whoever_knocks_and_is_no_member_gets_an_alert_or_a_code_and_not_a_byte_more()
             }
             _ => panic!("{who}: {end}"),
         };
-        assert!(heard.is_empty(), "{who} heard {heard:02x?}");
-        let told = [reason, certificate].concat();
+        // The listener's answer to the knock, which says something only to who knows the mesh.
+        assert_eq!(heard.len(), if alert.is_some() { 0 } else { 16 }, "{who} heard {heard:02x?}");
+        let told = [reason, certificate, heard].concat();
         let mesh = scene.mesh();
         for secret in
             [&mesh.as_bytes()[..], mesh.to_string().as_bytes(), b"hostile", honest.as_bytes()]
@@ -166,7 +181,7 @@ fn whoever_knocks_and_is_no_member_gets_an_alert_or_a_code_and_not_a_byte_more()
 fn a_stranger_who_says_hello_is_told_that_he_is_no_member_and_nothing_else() {
     let scene = Scene::new();
     let tls = showing(certified(&STRANGER, &STRANGER));
-    let (_endpoint, connection) = dial(&scene, &tls, Some(scene.mesh())).unwrap();
+    let (_endpoint, connection) = dial(&scene, &tls).unwrap();
     let bytes = codec::encode(&Control::Hello(hello(&scene.chain())));
     let bytes = stream(Class::Control as u8, bytes.len() as u32, &bytes);
     let mut control = scene.runtime.block_on(async {
@@ -178,7 +193,7 @@ fn a_stranger_who_says_hello_is_told_that_he_is_no_member_and_nothing_else() {
     let ConnectionError::ApplicationClosed(close) = end else { panic!("{end}") };
     assert_eq!(close.error_code.into_inner(), CloseCode::NotMember as u64);
     assert_eq!(close.reason, CloseCode::NotMember.to_string().as_bytes());
-    assert!(heard.is_empty(), "{heard:02x?}");
+    assert_eq!(heard.len(), 16, "the answer to the knock alone: {heard:02x?}");
     let answer = scene.runtime.block_on(control.1.read_to_end(9_999));
     assert!(answer.is_err(), "nothing on the control stream but its end: {answer:?}");
     scene.unharmed();
@@ -204,7 +219,7 @@ fn a_crowd_of_strangers_costs_no_memory_and_disturbs_no_member() {
     // The first of each kind pays for what is made only once.
     let knocking = |round: usize| {
         let (_, tls, _) = &everybody[round % everybody.len()];
-        drop(dial(&scene, tls, Some(scene.mesh())));
+        drop(dial(&scene, tls));
     };
     (0..everybody.len()).for_each(knocking);
     scene.unharmed();
@@ -225,7 +240,8 @@ fn a_crowd_of_strangers_costs_no_memory_and_disturbs_no_member() {
     scene.unharmed();
     let grown = memory().saturating_sub(before);
     eprintln!("10,200 strangers in {:?}: {} KiB more", start.elapsed(), grown >> 10);
-    assert!(grown < 32 << 20, "{grown} bytes");
+    // The strangers themselves are in this process.
+    assert!(grown < 64 << 20, "{grown} bytes");
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     assert!(socket.recv(&mut [0; 9]).is_err(), "no answer at all");
 }

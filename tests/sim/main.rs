@@ -6,6 +6,7 @@ mod bans;
 mod clocks;
 mod converge;
 mod custody;
+mod eclipse;
 mod links;
 mod majority;
 mod membership;

@@ -149,6 +149,23 @@ fn two_admins_who_revoke_each_other_while_apart_are_both_cut_off() {
 }
 
 #[test]
+fn two_admins_with_nobody_else_who_revoke_each_other_while_apart_both_hear_of_it() {
+    let mut world = World::new(72, private());
+    let admit = TestNode { key: key(0), mesh: world.mesh() }.admit(key(1).node_id(), Role::Admin);
+    world.add_node(key(0), &[], &[]);
+    world.add_node(key(1), &[0], &[admit]);
+    assert!(world.run_until(MINUTE, |world| world.now() > 10_000 && settled(world)));
+    world.split(&[0], &[1]);
+    world.run(2 * MINUTE);
+    revoke(&mut world, 0, 1);
+    revoke(&mut world, 1, 0);
+    world.run(MINUTE);
+    world.heal();
+    let both = |world: &World| (0..2).all(|n| state(world, n) == State::Revoked);
+    assert!(world.run_until(5 * MINUTE, both), "neither hears the other");
+}
+
+#[test]
 fn a_node_that_was_away_while_all_members_changed_finds_back() {
     let mut world = World::new(71, private());
     let mesh = world.mesh();

@@ -8,7 +8,6 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
     (32, "as 0, on a node that was fetching facts"),
     (175, "blocks beside the chain decided for some and were unknown to others: no agreement"),
     (2082, "nobody asked for a tick when a branch of withheld blocks was to be given up"),
-    // The mark.
     (22, "in an open mesh, who admits whom depended on the order in which facts came"),
     (49, "a bad body in an answer froze the bodies beside it: they were never asked for again"),
     (112, "as 49, with one hostile member and nobody else awake"),
@@ -17,4 +16,16 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         "the best branch was withheld: facts were asked for every second for ever, and who does not \
            seal never followed the branch of the others",
     ),
+    // The mark.
+    (
+        55,
+        "in an open mesh, whether a revoked author's fact was refused for good depended on what was \
+           judged beside it: sets stayed different",
+    ),
+    (78, "a check of the verify queue that forgot answers of links which are gone"),
+    (
+        160,
+        "who lost its disk after the founder was revoked got the facts first and then let nobody in",
+    ),
+    (162, "as 55; and the naive ledger did not know that proof of work needs no last sealer"),
 ];

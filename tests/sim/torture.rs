@@ -26,7 +26,8 @@ fn whatever_happens_everything_that_must_hold_holds() {
 #[test]
 fn seeds_that_found_bugs_find_none() {
     for (seed, _) in KEPT {
-        holds(&run(&options(*seed, 1), |_, _| {}));
+        let report = run(&options(*seed, 1), |_, _| {});
+        assert!(report.failed.is_empty(), "{:#?}", report.failed);
     }
 }
 

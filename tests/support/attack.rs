@@ -52,7 +52,7 @@ pub enum Attack {
 }
 
 impl Attack {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Equivocate => "hostile: equivocation",
             Self::Rebase { .. } => "hostile: history rebuilt",

@@ -1,18 +1,19 @@
 //! What must be true, one function each. They panic with what is wrong.
 
+use cairn_core::engine::{Engine, Gauge};
 use cairn_core::event::Event;
 use cairn_core::fact::Body;
 use cairn_core::id::{FactId, NodeId};
-use cairn_core::ledger::line;
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::FactState;
-use cairn_core::peer::CLOSES_MAX;
+use cairn_core::params::Admission;
 use cairn_core::store::{Table, View};
 use cairn_core::testing::MemStore;
 use cairn_core::wire::CloseCode;
 use cairn_core::work::Height;
 
-use crate::world::World;
+use crate::belonging::{anybody_revoked, in_force, is_revoked, lets_in, somebody_seals};
+use crate::world::{End, Tally, World};
 
 fn up(world: &World) -> impl Iterator<Item = usize> + '_ {
     (0..world.nodes.len()).filter(|n| world.nodes[*n].engine().is_some())
@@ -63,14 +64,12 @@ pub fn same_ledger(world: &World) {
     }
 }
 
-/// No node that is up has a link to a key that its set knows to be revoked.
+/// No honest node that is up has a link to a key that its set knows to be revoked.
 pub fn revoked_cut_off(world: &World) -> bool {
-    up(world).all(|n| {
-        let view = world.nodes[n].view();
-        let linked = |node: &NodeId| line::cut_off(view, node).unwrap().is_some();
+    world.honest().all(|n| {
         let peers = world.nodes[n].engine().unwrap().peers();
         let mut live = peers.iter().filter(|peer| peer.connected).filter_map(|peer| peer.node);
-        !live.any(|node| linked(&node))
+        !live.any(|node| is_revoked(world.nodes[n].view(), &node))
     })
 }
 
@@ -93,8 +92,7 @@ pub fn nothing_lost(world: &World) {
 }
 
 /// No honest node accuses another: of all reasons to close a connection, these mean that the other
-/// is wrong. (A hello that is late is closed as one that is bad; on a bad line that is nobody's
-/// fault.) Returns the accusation.
+/// is wrong. (`wrong_close` judges the others when they are made.) Returns the accusation.
 pub fn accusation(world: &World, event: &Event) -> Option<String> {
     let evil = world.evil_keys();
     match event {
@@ -106,9 +104,6 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
                     | CloseCode::RulesVersion
                     | CloseCode::Protocol
             );
-            // Where somebody was revoked, or changed its key, these two are right.
-            let expels = matches!(code, CloseCode::NotMember | CloseCode::Revoked);
-            let blames = blames || (expels && !any_key_ended(world));
             (blames && !evil.contains(node)).then(|| format!("{event:?}"))
         }
         Event::PeerBanned { node, .. } if !evil.contains(node) => Some(format!("{event:?}")),
@@ -117,14 +112,27 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
     }
 }
 
-fn any_key_ended(world: &World) -> bool {
-    let ended = |view: &MemStore| {
-        let mut members = view.scan(Table::Member, &[], &[0xff; 33], usize::MAX).unwrap();
-        let rows = members.drain(..).map(|(key, _)| NodeId(key[..].try_into().unwrap()));
-        let until = |node: NodeId| view.member(&node).unwrap().and_then(|row| row.until);
-        !view.is_empty(Table::Revoked) || rows.map(until).any(|until| until.is_some())
+/// A reason to close a connection that is not true, by an honest node toward another: who is kept
+/// out is revoked in the set of the closer, or nobody who counts there admits it; and a hello was
+/// late.
+pub(crate) fn wrong_close(world: &World, n: usize, end: &End, code: CloseCode) -> Option<String> {
+    let (closer, other) = (&world.nodes[n], &world.nodes[end.to]);
+    if !closer.is_honest() || !other.is_honest() {
+        return None;
+    }
+    let right = match code {
+        CloseCode::BadHello => {
+            world.now().saturating_sub(end.opened_at) >= closer.config.limits.hello_timeout
+        }
+        // The one who is told so closes too, if the other leaves it open.
+        CloseCode::Revoked => {
+            is_revoked(closer.view(), &other.id()) || is_revoked(other.view(), &closer.id())
+        }
+        CloseCode::NotMember | CloseCode::InviteRevoked => !lets_in(world, n, end.to),
+        CloseCode::InviteSpent => false,
+        _ => true,
     };
-    world.nodes.iter().any(|node| ended(node.view()))
+    (!right).then(|| format!("node {n} closes its link to {} wrongly: {code}", end.to))
 }
 
 /// No honest node ever accused another.
@@ -135,39 +143,46 @@ pub fn nobody_blamed(world: &World) {
     }
 }
 
-/// No queue is longer than its limit.
-pub fn within_limits(world: &World) {
-    for n in world.honest() {
-        let limits = &world.nodes[n].config.limits;
-        let engine = world.nodes[n].engine().unwrap();
-        let (status, shown) = (engine.status(), engine.peers());
-        assert!(status.wanted <= limits.wants as u64, "node {n} wants {} facts", status.wanted);
-        let live = limits.inbound_max + limits.outbound_max;
-        let (peers, most) = (shown.len(), limits.addresses_in_all() + live + CLOSES_MAX);
-        assert!(peers <= most, "node {n} shows {peers} peers");
-        let connected = shown.iter().filter(|peer| peer.connected).count();
-        assert!(connected <= live, "node {n} has {connected} peers");
-    }
+/// No queue of an engine is longer than its limit.
+pub(crate) fn within_limits(n: usize, engine: &Engine, tally: &mut Tally) {
+    engine.gauges(|gauge| {
+        let Gauge { name, held, most } = gauge;
+        assert!(held <= most, "node {n}: {held} {name}, more than {most}");
+        tally.saw(name, held, most);
+    });
 }
 
 /// What a node acknowledged is on every honest node that is up.
 pub fn nothing_acknowledged_lost(world: &World) {
     for owner in world.honest() {
         for id in &world.nodes[owner].acknowledged {
+            // What a revoked author wrote and no block seals stays with those who have it.
+            let view = world.nodes[owner].view();
+            let fact = view.fact(id).unwrap();
+            let ended = fact.is_some_and(|(row, fact)| {
+                let sealed = matches!(row.state, FactState::Sealed(..));
+                !sealed && is_revoked(view, &fact.fact().author)
+            });
+            if ended {
+                continue;
+            }
             for n in world.honest() {
                 let there = state_of(world, n, id).is_some();
-                assert!(there, "node {n} lacks {id}, which node {owner} acknowledged");
+                let state = state_of(world, owner, id);
+                assert!(there, "node {n} lacks {id} ({state:?}), acknowledged by node {owner}");
             }
         }
     }
 }
 
 /// Whether all that still waits to be sealed waits for something that will never come: it is by
-/// somebody hostile, or follows a fact that was lost with a disk or never existed.
+/// somebody hostile or who does not belong any more, or follows a fact that was lost with a disk or
+/// never existed; or all who might seal are gone.
 pub fn only_stuck_pending(world: &World) -> bool {
     let evil = world.evil_keys();
     let may_be_stuck =
         !evil.is_empty() || world.nodes.iter().any(|node| node.wiped || node.engine().is_none());
+    let is_open = world.params.admission == Admission::Open;
     let stuck = |view: &MemStore, key: &[u8]| {
         let id = FactId::from_slice(key).unwrap();
         let (_, encoded) = view.fact(&id).unwrap().unwrap();
@@ -176,13 +191,23 @@ pub fn only_stuck_pending(world: &World) -> bool {
             fact.body,
             Body::Request { .. } | Body::Release { .. } | Body::Transfer { .. }
         );
-        evil.contains(&fact.author) || is_custody
+        // In an open mesh too, an invite whose maker is revoked admits nobody.
+        let needs_admission = !is_open || fact.body.is_membership();
+        let gone = anybody_revoked(view)
+            && (is_revoked(view, &fact.author)
+                || (needs_admission && !in_force(view, &fact.author)));
+        evil.contains(&fact.author) || is_custody || gone
     };
+    if !somebody_seals(world) {
+        return true;
+    }
     world.honest().all(|n| {
         let pending = world.nodes[n].engine().unwrap().status().pending;
         let view = world.nodes[n].view();
         let rows = || view.scan(Table::Pending, &[], &[0xff; 9], usize::MAX).unwrap();
-        pending == 0 || (may_be_stuck && rows().iter().all(|(_, id)| stuck(view, id)))
+        pending == 0
+            || ((may_be_stuck || anybody_revoked(view))
+                && rows().iter().all(|(_, id)| stuck(view, id)))
     })
 }
 

@@ -23,8 +23,10 @@ pub struct Disk {
     visible: MemStore,
     /// What is not durable yet, oldest first, with how to take it back.
     unsynced: VecDeque<(BatchId, Before)>,
-    /// There is no room for another batch.
+    /// There is no room for another batch, and nobody noticed.
     pub full: bool,
+    /// There is little room left, which was noticed in time: the node is told to be read-only.
+    pub scarce: bool,
     /// Reads of this table until one fails.
     rotten: Cell<Option<(Table, u32)>>,
     /// Bytes of all batches written.
@@ -96,7 +98,7 @@ impl Disk {
 
     /// There is room, and nothing rots.
     pub fn mend(&mut self) {
-        self.full = false;
+        (self.full, self.scarce) = (false, false);
         self.rotten.set(None);
     }
 

@@ -65,7 +65,7 @@ impl Habit {
         Self::Withholding,
     ];
 
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Silent => "hostile: no answer",
             Self::Refusing => "hostile: refusal",

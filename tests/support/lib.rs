@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 pub mod attack;
+pub mod belonging;
 pub mod checkers;
 pub mod disk;
 pub mod evil;

@@ -35,7 +35,8 @@ impl Model {
             model.time = header.time;
             for fact in view.body(&id).unwrap().unwrap() {
                 let (_, encoded) = view.fact(&fact).unwrap().unwrap();
-                assert!(model.take(&encoded), "{fact} at {height:?} is against the rules");
+                let said = encoded.fact();
+                assert!(model.take(&encoded), "against the rules at {height:?}: {said:?}");
                 assert!(model.sealed.insert(fact, height).is_none(), "{fact} is sealed twice");
             }
             model.state.next_block();

@@ -5,6 +5,7 @@ use cairn_core::id::NodeId;
 use cairn_core::time::Millis;
 use cairn_core::wire::{Announce, Class, CloseCode};
 
+use crate::checkers;
 use crate::schedule::Happening;
 use crate::world::{End, IDLE_TIMEOUT, World, address};
 
@@ -67,7 +68,7 @@ impl World {
         let end = |to, peer| End {
             to,
             peer,
-            opens_at: at,
+            opened_at: at,
             control_at: at,
             announce_at: at,
             line_free: at,
@@ -169,6 +170,8 @@ impl World {
         let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
             return;
         };
+        let wrong = checkers::wrong_close(self, n, &end, code);
+        assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
         let text = code.text(detail);
         let closed = Happening::Closed(conn, Some(code), false, text.clone());
         self.schedule(self.now, n, closed);

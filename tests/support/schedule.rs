@@ -35,6 +35,7 @@ pub(crate) enum Happening {
     Verified(JobId, Vec<FactVerdict>),
     Sealed(JobId, Option<Box<cairn_core::block::Header>>),
     Durable(BatchId),
+    ReadOnly(bool),
     /// The process ends after it has said goodbye.
     Halt,
 }
@@ -107,6 +108,7 @@ impl Happening {
             Self::Verified(job, verdicts) => Input::Verified(*job, verdicts.clone()),
             Self::Sealed(job, header) => Input::Sealed(*job, header.clone()),
             Self::Durable(id) => Input::Durable(*id),
+            Self::ReadOnly(on) => Input::ReadOnly(*on),
             Self::Halt => Input::Tick,
         }
     }
@@ -144,6 +146,7 @@ impl Happening {
             Self::Sealed(job, header) => (13, job.0, u64::from(header.is_some())),
             Self::Durable(id) => (14, id.0, 0),
             Self::Halt => (15, 0, 0),
+            Self::ReadOnly(on) => (16, u64::from(*on), 0),
         }
     }
 

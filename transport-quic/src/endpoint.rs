@@ -206,6 +206,10 @@ impl Shared {
     fn answer(self: &Arc<Self>, incoming: Incoming, slot: OwnedSemaphorePermit) {
         let from = incoming.remote_address();
         let proven = incoming.remote_address_validated();
+        if proven {
+            // At once: who fails or is displaced has cost as much as who gets through.
+            lock(&self.gate).charge(from.ip(), Instant::now());
+        }
         let connecting = match incoming.accept() {
             Ok(connecting) => connecting,
             Err(error) => return tracing::debug!(%from, %error, "handshake refused"),
@@ -215,8 +219,15 @@ impl Shared {
         // Held, so that the task cannot end before it is in the list.
         let mut half_open = lock(&self.half_open);
         let task = self.runtime.spawn(async move {
-            let outcome = timeout(shared.limits.handshake_timeout, connecting).await;
-            if proven || matches!(outcome, Ok(Ok(_))) {
+            let knock = shared.knock;
+            let handshake = async {
+                let connection = connecting.await?;
+                // Fails only if the connection does.
+                knock.answer(&connection).await;
+                Ok::<_, ConnectionError>(connection)
+            };
+            let outcome = timeout(shared.limits.handshake_timeout, handshake).await;
+            if !proven && matches!(outcome, Ok(Ok(_))) {
                 lock(&shared.gate).charge(from.ip(), Instant::now());
             }
             lock(&shared.half_open).remove(&number);
@@ -325,6 +336,10 @@ impl Shared {
             (_, other) => failed(other.to_string()),
         })?;
         let node = identity_of(&connection).ok_or_else(|| failed("no identity".to_owned()))?;
+        if !self.knock.is_answered(&connection).await {
+            connection.close(VarInt::from_u32(0), b"");
+            return Err(failed("who answers there does not know the mesh".to_owned()));
+        }
         Ok((connection, node))
     }
 }

@@ -5,18 +5,25 @@
 //! and leaves the rest free, so the knock costs no byte and no round trip; the id is kept in the
 //! token of a Retry, so it survives one.
 //!
-//! It proves nothing about who knocks: somebody on the path can send a knock again, and somebody who
+//! The listener answers it once the handshake is done, before anything else is said, or a dialler would
+//! tell the mesh's id to whoever happens to listen at an address that it was given.
+//!
+//! A knock proves nothing about who knocks: somebody on the path can send a knock again, and somebody who
 //! was shown the mesh id can make one. Both get as far as the handshake and no further.
 
 use std::fmt;
 
 use cairn_core::hash::{Tag, sha256};
 use cairn_core::id::MeshId;
-use quinn::{ConnectionId, ConnectionIdGenerator};
+use quinn::{Connection, ConnectionId, ConnectionIdGenerator};
 use quinn_proto::RandomConnectionIdGenerator;
 
 /// Random bytes of a knock.
 const NONCE_BYTES: usize = 8;
+/// Bytes of a listener's answer to it.
+const ANSWER_BYTES: usize = 16;
+/// What the answer is exported from a TLS session as (RFC 8446, section 7.5).
+const ANSWER_LABEL: &[u8] = b"EXPORTER-cairn-knock";
 /// Bytes of a knock: the longest connection id that there is.
 pub(crate) const KNOCK_BYTES: usize = 20;
 
@@ -46,6 +53,33 @@ impl Knock {
         wrong == 0
     }
 
+    /// Says, as the listener of a connection, that this end knows the mesh too: a value of this TLS
+    /// session and the mesh, so that nobody can pass on what somebody else said. It is a stream of its
+    /// own, the first one.
+    pub(crate) async fn answer(&self, connection: &Connection) -> Option<()> {
+        let answer = self.answer_in(connection)?;
+        let mut send = connection.open_uni().await.ok()?;
+        send.write_all(&answer).await.ok()?;
+        send.finish().ok()
+    }
+
+    /// Whether the listener of a connection knows the mesh; waits for it to say so.
+    pub(crate) async fn is_answered(&self, connection: &Connection) -> bool {
+        let heard = async {
+            let mut recv = connection.accept_uni().await.ok()?;
+            recv.read_to_end(ANSWER_BYTES).await.ok()
+        };
+        let (heard, expected) = (heard.await, self.answer_in(connection));
+        // Whoever is there is no member or is one: how long this takes tells him nothing else.
+        expected.is_some_and(|expected| heard.as_deref() == Some(&expected[..]))
+    }
+
+    fn answer_in(&self, connection: &Connection) -> Option<[u8; ANSWER_BYTES]> {
+        let mut answer = [0; ANSWER_BYTES];
+        connection.export_keying_material(&mut answer, ANSWER_LABEL, &self.0).ok()?;
+        Some(answer)
+    }
+
     fn tag(&self, nonce: &[u8]) -> [u8; KNOCK_BYTES - NONCE_BYTES] {
         let hash = sha256(&[&self.0, nonce]).0;
         std::array::from_fn(|at| hash[at])
@@ -56,6 +90,13 @@ impl fmt::Debug for Knock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The key of a private mesh has no place in a log.
         f.write_str("Knock")
+    }
+}
+
+#[cfg(test)]
+impl Knock {
+    pub(crate) fn key(&self) -> [u8; 32] {
+        self.0
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::process::{self, Failure, cargo, works};
 use crate::steps::Steps;
-use crate::{bare, dist, fuzz, install, miri, purity, sim, test, tidy};
+use crate::{bare, dist, fuzz, install, miri, purity, sim, strangers, test, tidy};
 
 /// Feature sets that compile different code; each is linted apart.
 const LINTED: [&[&str]; 4] = [
@@ -43,13 +43,14 @@ const fn step(name: &'static str, when: When, run: fn() -> Result<(), Failure>) 
 }
 
 /// What fails soonest comes first.
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     step("fmt", When::Always, format_is_fixed),
     step("tidy", When::Always, || tidy::run(&[])),
     step("clippy", When::Always, clippy),
     step("purity", When::Always, || purity::run(&[])),
     step("test", When::Short, || test::run(&["--no-fail-fast".into()])),
     step("thorough", When::Full, || test::thorough(&["--no-fail-fast".into()])),
+    step("strangers", When::Full, || strangers::run(&[])),
     step("doc", When::Always, documentation),
     step("bare", When::Always, || bare::run(&[])),
     step("aarch64", When::Short, || dist::quick("aarch64")),

@@ -1,5 +1,5 @@
 //! Gets tools that a step needs: Rust targets through rustup, Debian packages when root, Python
-//! packages into `target/zig`. Versions of what builds a release are pinned here.
+//! packages under `target`. Versions of what builds a release are pinned here.
 //!
 //! A download that fails is tried once more: registries hiccup.
 
@@ -11,6 +11,8 @@ use crate::process::{Failure, run, target_dir, works};
 
 /// zig is linker and C compiler for every Linux target; it needs no sysroot, CMake or clang.
 const ZIG: [&str; 2] = ["ziglang==0.17.0", "cargo-zigbuild==0.24.0"];
+/// A QUIC that shares no line with ours.
+const AIOQUIC: [&str; 1] = ["aioquic==1.7.2"];
 
 fn twice(command: impl Fn() -> Command) -> Result<(), Failure> {
     run(&mut command()).or_else(|_| run(&mut command()))
@@ -67,26 +69,40 @@ pub(crate) fn debian(what: &str, is_there: bool, packages: &[&str]) -> Result<()
     })
 }
 
-/// Directory of programs with `cargo-zigbuild` and the Python that has zig, made if missing.
-pub(crate) fn zig() -> Result<PathBuf, Failure> {
-    let venv = target_dir().join("zig");
+/// The Python of a virtual environment under the target directory, with these packages; `probe` is
+/// what works there once they are installed.
+fn venv(name: &str, packages: &[&str], probe: (&str, &[&str])) -> Result<PathBuf, Failure> {
+    let venv = target_dir().join(name);
     let bin = venv.join("bin");
-    let zigbuild = bin.join("cargo-zigbuild");
-    if !works(&zigbuild.to_string_lossy(), &["--version"]) {
-        let venv = venv.to_string_lossy().into_owned();
-        run(&mut sh("python3", &["-m", "venv", &venv])).map_err(|_| {
+    if !works(&bin.join(probe.0).to_string_lossy(), probe.1) {
+        let list = packages.join(" ");
+        run(&mut sh("python3", &["-m", "venv", &venv.to_string_lossy()])).map_err(|_| {
             Failure::new(
                 "python3 -m venv",
-                "Python 3 with venv is needed to install zig and cargo-zigbuild",
+                format!("Python 3 with venv is needed to install {list}"),
                 "sudo apt-get install python3-venv",
             )
         })?;
-        twice(|| {
-            let mut pip = Command::new(bin.join("pip"));
-            pip.args(["install", "--quiet", "--disable-pip-version-check"]);
-            pip.args(ZIG);
-            pip
+        let pip = bin.join("pip").to_string_lossy().into_owned();
+        let quiet = ["install", "--quiet", "--disable-pip-version-check"];
+        twice(|| sh(&pip, &[&quiet, packages].concat())).map_err(|_| {
+            Failure::new(
+                format!("pip install {list}"),
+                "the Python package index cannot be reached, and pip has them in no cache; nothing \
+                 was checked",
+                format!("{pip} install {list}"),
+            )
         })?;
     }
     Ok(bin)
+}
+
+/// Directory of programs with `cargo-zigbuild` and the Python that has zig, made if missing.
+pub(crate) fn zig() -> Result<PathBuf, Failure> {
+    venv("zig", &ZIG, ("cargo-zigbuild", &["--version"]))
+}
+
+/// A Python that has aioquic, made if missing.
+pub(crate) fn aioquic() -> Result<PathBuf, Failure> {
+    Ok(venv("aioquic", &AIOQUIC, ("python", &["-c", "import aioquic"]))?.join("python"))
 }

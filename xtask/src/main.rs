@@ -19,6 +19,7 @@ mod process;
 mod purity;
 mod sim;
 mod steps;
+mod strangers;
 mod test;
 mod tidy;
 
@@ -40,6 +41,7 @@ cargo xtask VERB [ARGS]
   bench [ARGS]        runs the benchmarks
   fuzz [--seconds N] [TARGET...]  fuzzes each target (or these) for N seconds, with libFuzzer
   miri                runs tests of core under Miri: 64 bit, 32 bit, big-endian
+  strangers [--attempts N]  knocks at real nodes with another QUIC (Python), as who does not belong
   demo [ARGS]         cairn demo
   ci [--full | STEP]  everything above that must pass before a merge; --full before a release
 
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         "purity" => purity::run(rest),
         "sim" => sim::run(rest),
         "test" => test::run(rest),
+        "strangers" => strangers::run(rest),
         "tidy" => tidy::run(rest),
         "--help" | "-h" | "help" => {
             let printed = std::io::stdout().write_all(HELP.as_bytes());

@@ -1,8 +1,9 @@
-//! `cargo xtask mutants [NAME] [--seeds N]`: plants faults in a copy of the tree, one at a time, and
-//! demands that the simulation finds each.
+//! `cargo xtask mutants [NAME] [--seeds N]`: plants faults in a copy of the tree and demands that the
+//! simulation finds each.
 //!
 //! A simulation that never fails proves nothing until it is seen to fail. Each fault of
-//! `planted.rs` is a change of a few words that compiles; the simulation then runs seed after seed
+//! `planted.rs` is a change of a few words. All are planted at once, each behind a switch, so that
+//! the copy is built once; then the simulation runs with one of them switched on, seed after seed,
 //! until a checker speaks. What is told is how many seeds that took.
 
 use std::fs;
@@ -10,7 +11,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::planted::{Fault, PLANTED};
+use crate::planted::PLANTED;
 use crate::process::{Failure, cargo, output, root, target_dir};
 use crate::sim::SIMULATOR;
 
@@ -29,14 +30,16 @@ enum Verdict {
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     let (only, seeds) = read(args)?;
-    let chosen = PLANTED.iter().filter(|fault| only.is_none_or(|name| name == fault.name));
+    let numbered = PLANTED.iter().enumerate();
+    let chosen = numbered.filter(|(_, fault)| only.is_none_or(|name| name == fault.name));
     let tree = target_dir().join("mutants").join("tree");
     copy_tree(&tree)?;
+    plant(&tree)?;
+    build(&tree)?;
     let mut rows = Vec::new();
     let mut missed = Vec::new();
-    for fault in chosen {
-        let verdict = plant(&tree, fault, seeds)?;
-        let row = match verdict {
+    for (number, fault) in chosen {
+        let row = match simulate(&tree, number, seeds)? {
             Verdict::Caught { seeds, words } => format!("| {} | {seeds} | {words} |", fault.name),
             Verdict::Missed => {
                 missed.push(fault.name);
@@ -87,39 +90,83 @@ fn read(args: &[String]) -> Result<(Option<&str>, u32), Failure> {
     Ok((only, seeds))
 }
 
-/// Puts the fault into the copy, simulates, and takes it out again.
-fn plant(tree: &Path, fault: &Fault, seeds: u32) -> Result<Verdict, Failure> {
-    let file = tree.join(fault.file);
-    let sound = fs::read_to_string(&file).map_err(|error| cannot("read", &file, &error))?;
-    if sound.matches(fault.from).count() != 1 {
+/// Which fault is switched on; a module of core in the copy.
+const SWITCH: &str = "
+//! Which fault is planted.
+
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+static ON: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Switches a fault on.
+pub fn switch_on(number: usize) {
+    ON.store(number, Ordering::Relaxed);
+}
+
+/// Whether a fault is on.
+pub fn is_on(number: usize) -> bool {
+    ON.load(Ordering::Relaxed) == number
+}
+";
+
+/// How the simulator learns which.
+const VARIABLE: &str = "CAIRN_PLANTED";
+
+/// Puts all faults into the copy, each behind its switch.
+fn plant(tree: &Path) -> Result<(), Failure> {
+    for (number, fault) in PLANTED.iter().enumerate() {
+        let to = fault.to.replace("PLANTED", &format!("crate::planted::is_on({number})"));
+        change(tree, fault.name, fault.file, fault.from, &to)?;
+    }
+    let file = tree.join("core/src/planted.rs");
+    fs::write(&file, SWITCH).map_err(|error| cannot("write", &file, &error))?;
+    change(
+        tree,
+        "switch",
+        "core/src/lib.rs",
+        "pub mod params;",
+        "pub mod params;\npub mod planted;",
+    )?;
+    let main = "fn main() -> ExitCode {\n";
+    let switch = format!(
+        "{main}if let Some(Ok(on)) = std::env::var(\"{VARIABLE}\").ok().map(|on| on.parse()) \
+         {{ cairn_core::planted::switch_on(on); }}\n"
+    );
+    change(tree, "switch", "tests/sim/run.rs", main, &switch)
+}
+
+/// Changes words of a file that are there exactly once.
+fn change(tree: &Path, name: &str, file: &str, from: &str, to: &str) -> Result<(), Failure> {
+    let path = tree.join(file);
+    let sound = fs::read_to_string(&path).map_err(|error| cannot("read", &path, &error))?;
+    if sound.matches(from).count() != 1 {
         return Err(Failure::new(
-            format!("the fault `{}` does not fit {}", fault.name, fault.file),
+            format!("the fault `{name}` does not fit {file}"),
             "the words it changes are not there exactly once: the code has moved on",
             "bring xtask/src/planted.rs up to date",
         ));
     }
-    let write = |text: &str| fs::write(&file, text).map_err(|error| cannot("write", &file, &error));
-    write(&sound.replacen(fault.from, fault.to, 1))?;
-    let verdict = simulate(tree, fault, seeds);
-    write(&sound)?;
-    verdict
+    fs::write(&path, sound.replacen(from, to, 1)).map_err(|error| cannot("write", &path, &error))
 }
 
-fn simulate(tree: &Path, fault: &Fault, seeds: u32) -> Result<Verdict, Failure> {
-    let in_copy = |command: &mut Command| {
-        command
-            .current_dir(tree)
-            .env("CARGO_TARGET_DIR", target_dir().join("mutants").join("build"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    };
-    let mut build = cargo([&["build"], &SIMULATOR[..]].concat());
-    in_copy(&mut build);
-    output(&mut build).map_err(|_| {
-        let why = "it must compile to prove anything";
-        Failure::new(format!("the fault `{}` does not compile", fault.name), why, "mend its words")
-    })?;
-    let mut run = cargo([&["run"], &SIMULATOR[..]].concat());
-    in_copy(&mut run);
+/// The cargo that builds in the copy.
+fn in_copy(tree: &Path, verb: &str) -> Command {
+    let mut command = cargo([&[verb], &SIMULATOR[..]].concat());
+    command
+        .current_dir(tree)
+        .env("CARGO_TARGET_DIR", target_dir().join("mutants").join("build"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    command
+}
+
+fn build(tree: &Path) -> Result<(), Failure> {
+    output(&mut in_copy(tree, "build")).map(drop)
+}
+
+fn simulate(tree: &Path, number: usize, seeds: u32) -> Result<Verdict, Failure> {
+    let mut run = in_copy(tree, "run");
+    run.env(VARIABLE, number.to_string()).stderr(Stdio::piped());
     run.args(["--", "--threads", "1", "--from", "1", "--first-failure", "--seeds"]);
     let ran = run.arg(seeds.to_string()).output().map_err(|error| cannot("run", tree, &error))?;
     if ran.status.success() {

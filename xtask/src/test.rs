@@ -11,12 +11,15 @@ use crate::install;
 use crate::process::{self, Failure, cargo, has_nextest, target_dir, works};
 
 /// What makes the end-to-end tests try harder: times that all nodes are killed, blocks to be behind,
-/// system calls of each kind that strike a node (all), and moments at which the power is cut.
-const THOROUGH: [(&str, &str); 4] = [
+/// system calls of each kind that strike a node (all), moments at which the power is cut, seconds
+/// that a machine sleeps, and that an idle link is measured.
+const THOROUGH: [(&str, &str); 6] = [
     ("CAIRN_KILLS", "20"),
     ("CAIRN_BEHIND", "10000"),
     ("CAIRN_SYSCALLS", "1000000"),
     ("CAIRN_CUTS", "200"),
+    ("CAIRN_SLEEP", "180"),
+    ("CAIRN_IDLE", "600"),
 ];
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {

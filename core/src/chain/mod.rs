@@ -9,6 +9,6 @@ mod tree;
 pub use fork_choice::{Candidate, ForkChoice};
 pub use locator::{find_fork, locator};
 pub use tree::{
-    Entry, Evidence, ExtendError, HeaderTree, InsertError, Inserted, NewHeader, Root, Status,
-    Stopped,
+    EVIDENCE_MAX, Entry, Evidence, ExtendError, HeaderTree, InsertError, Inserted, NewHeader, Root,
+    Status, Stopped,
 };

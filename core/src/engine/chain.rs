@@ -310,6 +310,12 @@ impl Chain {
         self.tree.set_body_held(id);
     }
 
+    /// Branches from below the window that are followed.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn branches(&self) -> usize {
+        self.branches.len()
+    }
+
     /// A connection is gone, and what its peer showed.
     pub(super) fn forget_branch(&mut self, conn: ConnId) {
         self.branches.remove(&conn);

@@ -201,6 +201,12 @@ impl Conns {
         self.all.iter().map(|(id, conn)| (*id, conn))
     }
 
+    /// How many there are, in any phase.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// The accepted connections, in order of their number.
     pub(super) fn accepted(&self) -> impl Iterator<Item = (ConnId, &Conn)> {
         self.iter().filter(|(_, conn)| conn.phase == Phase::Accepted)

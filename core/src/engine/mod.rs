@@ -9,11 +9,13 @@
 //! complete now) is done with the next input, which `poll_timeout` asks for at once. So every step
 //! reads a store in which the step before is visible.
 
+mod addresses;
 mod boot;
 mod chain;
 mod config;
 mod conns;
-mod dialing;
+#[cfg(any(test, feature = "testing"))]
+mod gauges;
 mod input;
 mod keep_out;
 mod on_chain;
@@ -38,6 +40,8 @@ mod strangers;
 
 pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
+#[cfg(any(test, feature = "testing"))]
+pub use gauges::Gauge;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
 pub use reach::Reach;
@@ -76,9 +80,6 @@ use crate::verified::Verified;
 const RETRY_INTERVAL: core::ops::RangeInclusive<Millis> = 1_000..=60_000;
 /// Part of the time that was spent in vain after which a further try is made.
 const RETRY_PART: u64 = 8;
-
-/// What a node learns of peers when it starts is written after this long.
-const SAVE_DELAY: Millis = 30_000;
 
 /// Facts read from disk by one input when the mempool has room again.
 const REFILL: usize = 4_096;
@@ -154,6 +155,9 @@ pub struct Engine {
     /// Whether other addresses may be worth dialling than at `next_dial`.
     dials_stale: bool,
     next_dial: Option<Instant>,
+    /// When some peer is asked for addresses, and who was asked last.
+    next_ask: Instant,
+    last_asked: ConnId,
     /// From when on what changed in the book is written.
     next_save: Instant,
     /// Whether anybody else belongs to the mesh.
@@ -223,7 +227,9 @@ impl Engine {
             members_stale: true,
             dials_stale: true,
             next_dial: None,
-            next_save: now.instant.after(SAVE_DELAY),
+            next_ask: now.instant.after(addresses::ASK_INTERVAL),
+            last_asked: ConnId(0),
+            next_save: now.instant.after(addresses::SAVE_DELAY),
             has_others: false,
             status,
             config,
@@ -311,6 +317,7 @@ impl Engine {
             session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
             self.next_dial,
             self.save_due().filter(|_| writes),
+            self.conns.accepted().next().map(|_| self.next_ask),
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
@@ -425,6 +432,7 @@ impl Engine {
             self.outbox.push_back(Output::Send(conn, frame));
         }
         self.ping_due(view)?;
+        self.ask_around();
         self.dial_due(view)
     }
 

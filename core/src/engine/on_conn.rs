@@ -18,8 +18,8 @@ use crate::ledger::line;
 use crate::ledger::read::Read;
 use crate::ledger::rows::Known;
 use crate::limits::{ADDRESSES_WHEN_FULL, CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
-use crate::params::{Admission, RULES_VERSION};
-use crate::peer::{Group, Introducer, Misbehavior};
+use crate::params::RULES_VERSION;
+use crate::peer::Misbehavior;
 use crate::store::{Batch, StoreFault, View};
 use crate::text::printable;
 use crate::verified::Verified;
@@ -61,6 +61,10 @@ impl Engine {
         Ok(())
     }
 
+    fn is_dialled(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_some_and(|conn| conn.dial.is_some())
+    }
+
     fn greet(&mut self, conn: ConnId, view: &dyn View) -> Result<(), StoreFault> {
         let hello = Hello {
             protocol: (PROTOCOL_VERSION, PROTOCOL_VERSION),
@@ -90,17 +94,18 @@ impl Engine {
         let Some(phase) = self.conns.get(conn).map(|conn| conn.phase) else {
             return Ok(());
         };
-        if phase == Phase::Closing
-            || (phase == Phase::Accepted && !self.may(conn, Class::Control, 1))
-        {
+        let deaf = phase == Phase::Closing && !self.revocations.hears_once_more(conn);
+        if deaf || (phase == Phase::Accepted && !self.may(conn, Class::Control, 1)) {
             return Ok(());
         }
         match (phase, codec::decode::<Control>(bytes, CONTROL_FRAME_BYTES)) {
-            (Phase::Closing, _) => {}
             (_, Ok(Control::Revoked { proof })) => {
                 self.on_told_revoked(conn, &proof, view, batch)?;
             }
-            (_, Ok(Control::Full { peers })) if peers.len() <= ADDRESSES_WHEN_FULL => {
+            (Phase::Closing, _) => {}
+            (_, Ok(Control::Full { peers }))
+                if peers.len() <= ADDRESSES_WHEN_FULL && self.is_dialled(conn) =>
+            {
                 self.hear_addresses(conn, peers);
             }
             (Phase::Opened(_), Ok(Control::Hello(hello))) => {
@@ -286,14 +291,6 @@ impl Engine {
         self.outbox.push_back(Output::Event(connected));
         self.touch_peers();
         Ok(())
-    }
-
-    /// Whom to count for what a peer tells of other places.
-    pub(super) fn introducer(&self, node: NodeId, address: &PeerAddr) -> Introducer {
-        match self.config.params.admission {
-            Admission::Invite => Introducer::Member(node),
-            Admission::Open => Introducer::Place(Group::of(address)),
-        }
     }
 
     /// A peer told its tip and set.

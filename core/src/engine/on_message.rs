@@ -8,12 +8,10 @@ use crate::block::BodyReject;
 use crate::chain::locator;
 use crate::codec;
 use crate::conn::{ConnId, RequestTag};
-use crate::event::Event;
 use crate::id::{BlockId, FactId};
 use crate::ledger::read::Read;
 use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
-    PEERS_PER_ANSWER,
 };
 use crate::peer::Misbehavior;
 use crate::reconcile::{Purpose, Session, Step, holds};
@@ -22,7 +20,7 @@ use crate::sync::Turn;
 use crate::time::{Instant, Millis};
 use crate::wire::{
     Announce, BlocksAnswer, BlocksRequest, Class, FactsRequest, HeadersAnswer, HeadersRequest,
-    PeersAnswer, PeersRequest, ReconcileAnswer,
+    PeersAnswer, ReconcileAnswer,
 };
 
 /// What an announcement costs of its rate besides its ids, in ids.
@@ -38,7 +36,7 @@ const STUCK: Millis = 30_000;
 const PATIENCE: Millis = 10_000;
 
 /// Bodies fetched towards the tip of each peer while those of the best chain are withheld.
-const BODIES_BESIDE: usize = 8;
+pub(super) const BODIES_BESIDE: usize = 8;
 
 impl Engine {
     pub(super) fn on_announce(
@@ -267,25 +265,8 @@ impl Engine {
         }
     }
 
-    fn on_peers(&mut self, conn: ConnId, answer: PeersAnswer) -> bool {
-        if answer.peers.len() > PEERS_PER_ANSWER {
-            return false;
-        }
-        if let Some(node) = self.conns.get(conn).map(|conn| conn.node) {
-            let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
-            self.outbox.push_back(Output::Event(heard));
-        }
-        self.hear_addresses(conn, answer.peers);
-        true
-    }
-
-    pub(super) fn ask_for_peers(&mut self, conn: ConnId) {
-        let max = PEERS_PER_ANSWER as u16;
-        self.ask(conn, Class::Peers, codec::encode(&PeersRequest { max }));
-    }
-
     /// Sends a request; what came of it is told by its tag.
-    fn ask(&mut self, conn: ConnId, class: Class, bytes: Vec<u8>) {
+    pub(super) fn ask(&mut self, conn: ConnId, class: Class, bytes: Vec<u8>) {
         let (tag, now) = (self.requests.next_tag(), self.now.instant);
         let longest = self.config.limits.request_timeout;
         let patience = self.conns.get(conn).map_or(longest, |peer| peer.patience(class, longest));

@@ -23,9 +23,9 @@ use crate::time::{Instant, Millis};
 /// that can be reached.
 const PATIENCE: Millis = 600_000;
 /// Orphans that wait at a time; of more the oldest are given up at once.
-const WAITING_MAX: usize = 1_024;
+pub(super) const WAITING_MAX: usize = 1_024;
 /// Orphans given up that are remembered, and conflicts looked at when starting.
-const GIVEN_UP_MAX: usize = 1_024;
+pub(super) const GIVEN_UP_MAX: usize = 1_024;
 
 /// The orphans.
 #[derive(Debug, Default)]
@@ -73,6 +73,13 @@ impl Orphans {
         let due = self.waiting.front().map(|(due, _)| *due);
         let at_once = !self.reopened.is_empty() || self.waiting.len() > WAITING_MAX;
         if at_once { Some(Instant(0)) } else { due }
+    }
+
+    /// How many wait, were given up (the longer of two lists), and are to be judged again.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        let given_up: usize = self.given_up.values().map(Vec::len).sum();
+        (self.waiting.len(), given_up.max(self.order.len()), self.reopened.len())
     }
 
     fn next_due(&mut self, now: Instant) -> Option<FactId> {

@@ -49,6 +49,13 @@ impl Requests {
         self.open.values().filter(|open| open.conn == conn && open.class == class).count()
     }
 
+    /// Requests of a class in flight to the peer that has most of them.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn most_open(&self, class: Class) -> usize {
+        let conns = self.open.values().map(|open| self.count(open.conn, class));
+        conns.max().unwrap_or_default()
+    }
+
     /// A request whose time is up.
     pub(super) fn expired(&self, now: Instant) -> Option<(ConnId, RequestTag)> {
         let late = self.open.iter().find(|(_, open)| open.deadline <= now);

@@ -43,8 +43,17 @@ pub(super) struct Revocations {
     enforce: bool,
     /// Facts in conflict are to be looked through.
     sweep: bool,
-    /// Connections that end at these instants.
-    farewells: Vec<(Instant, ConnId, CloseCode)>,
+    /// Connections that end in a moment.
+    farewells: Vec<Farewell>,
+}
+
+#[derive(Debug)]
+struct Farewell {
+    at: Instant,
+    conn: ConnId,
+    code: CloseCode,
+    /// The peer had its say.
+    heard: bool,
 }
 
 impl Revocations {
@@ -54,13 +63,26 @@ impl Revocations {
         Ok(Self { me: line::cut_off(view, me)?.is_some(), sweep, ..Self::default() })
     }
 
+    /// Whether one more frame of a connection that ends in a moment is read: of two that dismiss
+    /// each other, each has to hear why.
+    pub(super) fn hears_once_more(&mut self, conn: ConnId) -> bool {
+        let farewell = self.farewells.iter_mut().find(|farewell| farewell.conn == conn);
+        farewell.is_some_and(|farewell| !core::mem::replace(&mut farewell.heard, true))
+    }
+
     /// When the next farewell is over.
     pub(super) fn timeout(&self) -> Option<Instant> {
-        self.farewells.iter().map(|(at, ..)| *at).min()
+        self.farewells.iter().map(|farewell| farewell.at).min()
+    }
+
+    /// Connections that end in a moment.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn farewells(&self) -> usize {
+        self.farewells.len()
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
-        self.farewells.retain(|(_, other, _)| *other != conn);
+        self.farewells.retain(|farewell| farewell.conn != conn);
     }
 }
 
@@ -236,19 +258,20 @@ impl Engine {
             conn.phase = Phase::Closing;
             self.forget_conn(id);
             self.touch_peers();
-            self.revocations.farewells.push((self.now.instant.after(after), id, code));
+            let at = self.now.instant.after(after);
+            self.revocations.farewells.push(Farewell { at, conn: id, code, heard: false });
         }
     }
 
     /// Ends the connections whose farewell is over.
     pub(super) fn end_farewells(&mut self) {
         let now = self.now.instant;
-        let farewells = core::mem::take(&mut self.revocations.farewells);
-        for (at, conn, code) in farewells {
-            if at <= now {
+        for farewell in core::mem::take(&mut self.revocations.farewells) {
+            if farewell.at <= now {
+                let Farewell { conn, code, .. } = farewell;
                 self.outbox.push_back(Output::Close(conn, code, String::new()));
             } else {
-                self.revocations.farewells.push((at, conn, code));
+                self.revocations.farewells.push(farewell);
             }
         }
     }

@@ -9,7 +9,7 @@ use super::revoked::FAREWELL;
 use crate::conn::{ConnId, PeerAddr};
 use crate::id::NodeId;
 use crate::limits::ADDRESSES_WHEN_FULL;
-use crate::peer::{Candidate, Group, evict, may_be_told};
+use crate::peer::{Candidate, Group, Introducer, evict, may_be_told};
 use crate::time::{Instant, Millis};
 use crate::wire::{CloseCode, Control};
 
@@ -79,7 +79,12 @@ impl Engine {
         else {
             return;
         };
-        let introducer = self.introducer(by, &from);
+        // Before it is accepted its key may be one of as many as it likes.
+        let introducer = if self.conns.is_accepted(conn) {
+            self.introducer(by, &from)
+        } else {
+            Introducer::Place(Group::of(&from))
+        };
         for (address, node) in peers {
             let address = PeerAddr(address);
             if node != self.me && may_be_told(&address, &from) {

@@ -28,6 +28,12 @@ impl Strangers {
         self.facts.contains_key(id)
     }
 
+    /// Facts and bytes that wait.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.facts.len().max(self.order.len()), self.bytes)
+    }
+
     /// Keeps a fact; the oldest make room and are returned.
     pub(super) fn keep(&mut self, author: NodeId, fact: Verified<EncodedFact>) -> Vec<FactId> {
         let (id, len) = (fact.id(), fact.bytes().len());

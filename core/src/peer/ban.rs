@@ -87,6 +87,12 @@ pub struct Bans {
 }
 
 impl Bans {
+    /// How many are kept.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// As the store tells. `spans`: the first and the longest ban for misbehavior; none if they are
     /// 0. Rows of which the name cannot be read are dropped.
     pub fn load(rows: Vec<(Vec<u8>, BanRow)>, spans: (Millis, Millis), now: Now) -> Self {

@@ -38,6 +38,12 @@ fn row_key((outbound, node): &Key) -> [u8; 33] {
 }
 
 impl Closes {
+    /// How many are kept.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// As the store tells; rows of which the name cannot be read are dropped.
     pub fn load(rows: Vec<(Vec<u8>, Close)>) -> Self {
         let read = |(key, close): (Vec<u8>, Close)| {

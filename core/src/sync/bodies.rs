@@ -187,6 +187,12 @@ impl BodySync {
         lists.filter_map(|(id, body)| Some((*id, body.ids.take()?))).collect()
     }
 
+    /// Bodies on their way, complete ones, and ids in memory of the latter.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sizes(&self) -> (usize, usize, usize) {
+        (self.bodies.len(), self.complete.len(), self.complete_ids)
+    }
+
     /// Forgets complete bodies of blocks that are not known any more; returns those on disk.
     pub fn retain(&mut self, known: impl Fn(&BlockId) -> bool) -> Vec<BlockId> {
         let gone: Vec<BlockId> = self.complete.keys().filter(|id| !known(id)).copied().collect();

@@ -128,6 +128,20 @@ impl FactSync {
         self.wants.len()
     }
 
+    /// Facts wanted in any way, and ids that the longest list of one peer has.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sizes(&self) -> (usize, usize) {
+        let wanted = self.wants.len().max(self.stuck.len());
+        let longest = self.sources.values().map(|source| source.queue.len()).max();
+        (wanted, longest.unwrap_or_default())
+    }
+
+    /// Peers that can be asked.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sources(&self) -> usize {
+        self.sources.len()
+    }
+
     /// Whether nothing is wanted.
     pub fn is_empty(&self) -> bool {
         self.wants.is_empty()

@@ -60,6 +60,13 @@ impl HeaderSync {
         }
     }
 
+    /// Peers that claimed a tip.
+    #[cfg(any(test, feature = "testing"))]
+    #[allow(clippy::len_without_is_empty, reason = "for a gauge only")]
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
     /// A peer is gone.
     pub fn remove_conn(&mut self, conn: ConnId) {
         self.peers.remove(&conn);

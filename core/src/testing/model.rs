@@ -10,7 +10,7 @@ use crate::fact::{Body, EncodedFact, Role};
 use crate::id::{FactId, NodeId};
 use crate::ledger::line;
 use crate::ledger::read::Read;
-use crate::params::{Admission, Params, ReleaseRule};
+use crate::params::{Admission, Params, ReleaseRule, SealRule};
 use crate::store::Table;
 use crate::time::UnixTime;
 
@@ -19,6 +19,8 @@ use crate::time::UnixTime;
 pub struct Model {
     by_holder_only: bool,
     open: bool,
+    /// The last sealer stays.
+    by_authority: bool,
     /// Every custody fact of an item and who held it then.
     items: BTreeMap<String, Vec<(FactId, Option<NodeId>)>>,
     roles: BTreeMap<NodeId, Role>,
@@ -39,6 +41,7 @@ impl Model {
         Self {
             by_holder_only: params.release == ReleaseRule::Holder,
             open: params.admission == Admission::Open,
+            by_authority: params.seal == SealRule::Authority,
             items: BTreeMap::new(),
             roles: params.roots.iter().map(|root| (*root, Role::Admin)).collect(),
             names: BTreeMap::new(),
@@ -133,7 +136,8 @@ impl Model {
             Body::Revoke { node } => {
                 let may = admin || (role.is_some() && author == node);
                 let newest = self.line(&node).last().copied();
-                let ok = may && !gone(&node) && self.sealers().as_slice() != newest.as_slice();
+                let last = self.by_authority && self.sealers().as_slice() == newest.as_slice();
+                let ok = may && !gone(&node) && !last;
                 if ok {
                     self.revoked.insert(node);
                 }

@@ -1,5 +1,5 @@
 //! One short conversation with a peer over the real transport, on a socket of its own: handshake,
-//! hello, one ping. A pong means that the peer takes this node in; a close code says why it does not.
+//! hello, one ping. A pong means that the peer takes this node in; a close code says why not.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -85,7 +85,8 @@ impl Speaker<'_> {
             room = room.saturating_sub(bytes.len() + 4);
             room > 0
         };
-        let own = self.enrollment.facts.iter().map(|fact| fact.0.bytes());
+        let lasting = self.enrollment.facts.iter().filter(|fact| fact.0.fact().body.is_lasting());
+        let own = lasting.map(|fact| fact.0.bytes());
         let introduction = own.take_while(fits).map(|bytes| bytes.to_vec().into()).collect();
         Hello {
             protocol: (PROTOCOL_VERSION, PROTOCOL_VERSION),

@@ -1,42 +1,56 @@
-//! A close code from the side that got it: at which step of the ladder it ends the way, the likely
-//! cause, and what to type.
+//! Where on the ladder a close code ends the way.
 
 use cairn_core::wire::CloseCode;
 
 use super::Check;
+use crate::explain;
 
-const ANOTHER: &str =
-    "ask an admin for `cairn invite create`, then: cairn --data-dir NEW join INVITE";
-
-/// What a peer meant that closed with this code.
+/// The step that a peer refused with this code, and in these words.
 pub(super) fn check(code: CloseCode, detail: &str) -> Check {
-    let (step, why, next) = match code {
-        CloseCode::WrongMesh => ("mesh", "one of you joined by an invite of another mesh", ANOTHER),
-        CloseCode::RulesVersion => ("rules", "one side needs an update", "cairn version"),
-        CloseCode::Protocol => ("protocol", "one side needs an update", "cairn version"),
-        CloseCode::NotMember => {
-            ("membership", "this node was never admitted, or the peer has not heard of it", ANOTHER)
-        }
-        CloseCode::Revoked => ("membership", "an admin ended this node's membership", ANOTHER),
-        CloseCode::InviteSpent => ("membership", "the invite has expired or was used up", ANOTHER),
-        CloseCode::InviteRevoked => ("membership", "the invite was taken back", ANOTHER),
-        CloseCode::Full => ("capacity", "it has as many peers as it may have", "cairn peers"),
-        CloseCode::Myself => ("identity", "the address is this node's own", "cairn peers --all"),
-        CloseCode::Misbehavior => {
-            ("capacity", "this node broke a rule, or was far over a limit", "cairn version")
-        }
-        CloseCode::BadHello => {
-            ("protocol", "one side is too slow, or no Cairn node", "cairn version")
-        }
-        CloseCode::ShuttingDown => ("capacity", "it is stopping", "cairn status --wait peers"),
-        CloseCode::Duplicate => ("capacity", "there is a link to it already", "cairn peers"),
-    };
-    let what = if detail.is_empty() { code.to_string() } else { detail.to_owned() };
-    let what = format!("the peer closed with {:#04x}: {what}", code as u8);
+    let told = explain::close(code, true);
+    let said = if detail.is_empty() || detail == code.to_string() { "" } else { detail };
+    let sep = if said.is_empty() { "" } else { ": " };
+    let what = format!("{} ({:#04x}{sep}{said})", told.meaning, code as u8);
+    let step = step(code);
     let check = match code {
-        CloseCode::Duplicate => Check::ok(step, what),
-        CloseCode::ShuttingDown | CloseCode::Full => Check::warn(step, what),
-        _ => Check::fail(step, what),
+        CloseCode::Duplicate => return Check::ok(step, what),
+        _ if told.needs_somebody => Check::fail(step, what),
+        _ => Check::warn(step, what),
     };
-    check.why(why).next(next)
+    let next = if told.next.is_empty() { "cairn status --wait peers" } else { told.next };
+    check.why(told.cause).next(next)
+}
+
+const fn step(code: CloseCode) -> &'static str {
+    match code {
+        CloseCode::Myself => "identity",
+        CloseCode::WrongMesh => "mesh",
+        CloseCode::RulesVersion => "rules",
+        CloseCode::Protocol | CloseCode::BadHello => "protocol",
+        CloseCode::NotMember
+        | CloseCode::Revoked
+        | CloseCode::InviteSpent
+        | CloseCode::InviteRevoked => "membership",
+        CloseCode::Full
+        | CloseCode::Misbehavior
+        | CloseCode::ShuttingDown
+        | CloseCode::Duplicate => "capacity",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Level;
+
+    #[test]
+    fn every_code_ends_the_way_somewhere_and_says_why_and_what_to_type() {
+        for code in CloseCode::ALL {
+            let check = check(code, "");
+            let well = check.level == Level::Ok;
+            assert_eq!(well, code == CloseCode::Duplicate);
+            assert!(!check.what.is_empty() && (well || !check.why.is_empty()), "{check:?}");
+            assert!(well || !check.next.is_empty(), "{check:?}");
+        }
+    }
 }

@@ -6,8 +6,8 @@
 //! answers there. What an onlooker learns: that a node runs, its port, and a hash of the mesh's id,
 //! which says something only to who knows the id.
 //!
-//! Cost: questions grow rare (1 s, 2 s, … up to an hour; a minute while nobody is connected), and are
-//! left out when another node asked in the meantime.
+//! Cost: questions grow rare (1 s, 2 s, … up to an hour; a minute while nobody is connected), and
+//! are left out when another node asked in the meantime.
 //!
 //! Why not a library: docs/adr/0029-lan-discovery.md.
 

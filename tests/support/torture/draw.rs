@@ -13,12 +13,22 @@ use crate::world::Weather;
 const HOUR: i64 = 3_600_000;
 const MINUTE: u64 = 60_000;
 /// Kinds of trouble that a seed can have.
-const TROUBLES: usize = 20;
+const TROUBLES: usize = 24;
+
+/// The place of attacks among them.
+const ATTACK: usize = 17;
+/// The place of quarrels between admins.
+const FEUD: usize = 22;
 
 struct Draw {
     random: Random,
     nodes: Vec<NodePlan>,
     evil: Vec<usize>,
+    /// Who may revoke, the founder first.
+    admins: Vec<usize>,
+    /// Authors and serials of records, and serials of invites.
+    notes: Vec<(usize, u64)>,
+    invites: Vec<u64>,
     serial: u64,
     /// How likely each kind of trouble is.
     weights: [u64; TROUBLES],
@@ -34,8 +44,20 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Scenario {
         _ => 1 + random.below(5),
     });
     let count = nodes.unwrap_or_else(|| 2 + random.below(6) as usize).max(1);
-    let mut draw = Draw { random, nodes: Vec::new(), evil: Vec::new(), serial: 0, weights };
+    let mut draw = Draw {
+        random,
+        nodes: Vec::new(),
+        evil: Vec::new(),
+        admins: Vec::new(),
+        notes: Vec::new(),
+        invites: Vec::new(),
+        serial: 0,
+        weights,
+    };
     let hostile = draw.random.chance(50);
+    if hostile {
+        draw.weights[ATTACK] = 6 + draw.random.below(12);
+    }
     for n in 0..count {
         let plan = draw.node(n, &rules, hostile);
         draw.nodes.push(plan);
@@ -58,6 +80,7 @@ fn rules(random: &mut Random) -> Rules {
         },
         open: random.chance(25),
         holder_only: random.chance(25),
+        small: random.chance(30),
     }
 }
 
@@ -77,19 +100,24 @@ impl Draw {
         let random = &mut self.random;
         let mut dial: Vec<usize> = (1..n).filter(|_| random.chance(30)).collect();
         dial.extend((n > 0).then_some(0));
-        let evil = n > 0 && hostile && random.chance(35);
+        // At least the second of a hostile mesh is.
+        let evil = n > 0 && hostile && (n == 1 || random.chance(30));
         let habits = |random: &mut Random| {
-            Habit::ALL.into_iter().filter(|_| random.chance(25)).collect::<Vec<_>>()
+            let often = [10, 25, 50][random.below(3) as usize];
+            Habit::ALL.into_iter().filter(|_| random.chance(often)).collect::<Vec<_>>()
         };
         if evil {
             self.evil.push(n);
         }
-        let roles = [Role::Sealer, Role::Sealer, Role::Sealer, Role::Member];
+        let roles = [Role::Sealer, Role::Sealer, Role::Sealer, Role::Admin, Role::Member];
         let role = match n {
             0 => Some(Role::Admin),
             _ if rules.open && random.chance(60) => None,
-            _ => Some(roles[random.below(4) as usize]),
+            _ => Some(roles[random.below(5) as usize]),
         };
+        if role == Some(Role::Admin) {
+            self.admins.push(n);
+        }
         NodePlan {
             role,
             by_invite: random.chance(30),
@@ -112,9 +140,12 @@ impl Draw {
     fn steps(&mut self) -> Vec<Step> {
         let mut steps = Vec::new();
         for _ in 0..10 + self.random.below(40) {
-            let trouble = self.random.chance(45);
-            let step = if trouble { self.trouble() } else { Some(self.act()) };
-            steps.extend(step);
+            if self.random.chance(45) {
+                self.trouble(&mut steps);
+            } else {
+                let act = self.act();
+                steps.push(act);
+            }
             let spans = [1, 50, 700, 5_000, 40_000, 40_000, 200_000];
             let span = spans[self.random.below(7) as usize];
             steps.push(Step::Wait(1 + self.random.below(span)));
@@ -125,37 +156,102 @@ impl Draw {
     fn act(&mut self) -> Step {
         let n = self.any();
         let item = self.random.below(2) as usize;
-        match self.random.below(14) {
+        match self.random.below(17) {
             0..6 => {
                 self.serial += 1;
                 let author = if self.random.chance(10) { self.any() } else { n };
                 let most = [6, 6, 6, 60, 400][self.random.below(5) as usize];
                 let count = 1 + self.random.below(most);
+                self.notes.push((author, self.serial));
                 Step::Note { n, author, serial: self.serial, count }
             }
-            6 => Step::Relate { n, serial: self.random.below(self.serial + 1) },
+            6 | 14 => Step::Relate { n, from: self.note(), to: self.note() },
+            15 => {
+                self.serial += 1;
+                Step::Name { n, whom: self.any(), serial: self.serial }
+            }
+            16 => {
+                let who = (0..self.nodes.len()).filter(|_| self.random.chance(60)).collect();
+                Step::Race { who, item }
+            }
             7..10 => Step::Request { n, item },
             10 => Step::Release { n, item },
             11 => Step::Transfer { n, item, to: self.any() },
             12 => Step::Sync { n },
             _ => {
                 self.serial += 1;
+                self.invites.push(self.serial);
                 Step::Invite { n, serial: self.serial }
             }
         }
     }
 
-    fn trouble(&mut self) -> Option<Step> {
+    /// A record that somebody wrote, or now and then one that nobody did.
+    fn note(&mut self) -> (usize, u64) {
+        let at = self.random.below(self.notes.len() as u64 + 1) as usize;
+        self.notes.get(at).copied().unwrap_or((0, 0))
+    }
+
+    /// Who revokes, and whom: mostly the founder somebody else; nearly never him.
+    fn revocation(&mut self) -> Step {
+        let at = self.random.below(2 * self.admins.len() as u64) as usize;
+        let n = self.admins.get(at).copied().unwrap_or(0);
+        let whom = if self.random.chance(90) {
+            1 + self.random.below(self.nodes.len() as u64) as usize
+        } else {
+            0
+        };
+        let whom = whom.min(self.nodes.len() - 1);
+        // Others may only leave.
+        if self.random.chance(25) {
+            Step::Revoke { n: whom, whom }
+        } else {
+            Step::Revoke { n, whom }
+        }
+    }
+
+    /// Two admins revoke each other, on different sides of a split or not.
+    fn feud(&mut self, steps: &mut Vec<Step>) {
+        let at = 1 + self.random.below(self.admins.len() as u64) as usize;
+        let Some(a) = self.admins.get(at).copied() else {
+            return;
+        };
+        let b = self.admins[at - 1];
+        if self.random.chance(60) {
+            let mut left: Vec<usize> =
+                (0..self.nodes.len()).filter(|_| self.random.chance(50)).collect();
+            left.retain(|n| *n != b && *n != a);
+            left.push(a);
+            steps.push(Step::Split { left });
+            steps.push(Step::Wait(self.random.below(100_000)));
+        }
+        steps.push(Step::Feud { a, b });
+    }
+
+    /// Adds what goes wrong.
+    fn trouble(&mut self, steps: &mut Vec<Step>) {
         let total: u64 = self.weights.iter().sum();
         let mut at = self.random.below(total);
         let kind = self.weights.iter().position(|weight| {
             let here = at < *weight;
             at = at.saturating_sub(*weight);
             here
-        })?;
+        });
+        if kind == Some(FEUD) {
+            return self.feud(steps);
+        }
+        let step = kind.and_then(|kind| self.trouble_of(kind));
+        steps.extend(step);
+    }
+
+    fn trouble_of(&mut self, kind: usize) -> Option<Step> {
         let n = self.any();
         Some(match kind {
-            0 => Step::Crash { n, kept: self.random.below(4) as usize },
+            0 => {
+                let writing = self.random.chance(70);
+                let kept = [0, 0, 1, 3][self.random.below(4) as usize];
+                Step::Crash { n, kept, writing }
+            }
             1 => Step::Kill { n },
             2 => Step::Stop { n },
             3 if n > 0 => Step::Leave { n },
@@ -185,13 +281,19 @@ impl Draw {
             }
             13 => Step::Weather(weather(&mut self.random)),
             14 => Step::DiskFull { n, full: self.random.chance(60) },
-            15 => Step::Rot {
-                n,
-                table: Table::ALL[self.random.below(Table::ALL.len() as u64) as usize],
-                reads: self.random.below(200) as u32,
-            },
+            15 => {
+                let table = Table::ALL[self.random.below(Table::ALL.len() as u64) as usize];
+                let most = [2, 30, 200][self.random.below(3) as usize];
+                Step::Rot { n, table, reads: self.random.below(most) as u32 }
+            }
             16 => Step::Join { n },
-            17..19 => Step::Attack { n: self.attacker()?, attack: self.attack() },
+            ATTACK => Step::Attack { n: self.attacker()?, attack: self.attack() },
+            18 | 19 => Step::ReadOnly { n, on: self.random.chance(60) },
+            20 => self.revocation(),
+            21 => {
+                let at = self.random.below(self.invites.len() as u64) as usize;
+                Step::RevokeInvite { n: 0, serial: *self.invites.get(at)? }
+            }
             _ => Step::Start { n },
         })
     }

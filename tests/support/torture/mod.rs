@@ -6,10 +6,12 @@
 
 mod demand;
 mod draw;
+mod outcasts;
 mod play;
 mod run;
 mod shrink;
 mod step;
+mod tally;
 
 pub use draw::draw;
 pub use play::{Played, play, try_play};
@@ -18,6 +20,7 @@ pub use shrink::shrink;
 pub use step::Step;
 
 use cairn_core::fact::Role;
+use cairn_core::limits::Limits;
 use cairn_core::params::{Admission, Params, ReleaseRule, SealRule};
 use cairn_core::time::Millis;
 use cairn_core::work::Target;
@@ -39,9 +42,24 @@ pub struct Rules {
     pub open: bool,
     /// Only the holder may release.
     pub holder_only: bool,
+    /// Nodes keep and send so little that their limits are reached.
+    pub small: bool,
 }
 
 impl Rules {
+    /// Changes the limits of a node.
+    pub fn limit(&self, limits: &mut Limits) {
+        if !self.small {
+            return;
+        }
+        (limits.mempool_facts, limits.mempool_bytes) = (24, 8 * 1024);
+        (limits.strangers_facts, limits.strangers_bytes) = (8, 2 * 1024);
+        (limits.wants, limits.verifying_facts) = (64, 16);
+        (limits.headers_kept, limits.headers_in_memory) = (200, 4_000);
+        (limits.bodies_ahead, limits.body_ids_in_memory) = (4, 64);
+        (limits.requests_per_peer, limits.addresses) = (1, 16);
+    }
+
     /// As rules of a mesh that node 0 founds.
     pub fn params(&self) -> Params {
         let mut params = mesh::private();

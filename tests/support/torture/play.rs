@@ -6,14 +6,13 @@ use std::sync::Once;
 
 use cairn_core::engine::{Command, CustodyAction};
 use cairn_core::fact::{EncodedFact, Role};
-use cairn_core::id::FactId;
+use cairn_core::id::NodeId;
 use cairn_core::signature::SigningKey;
 use cairn_core::testing::TestNode;
 use cairn_core::time::UnixTime;
 use cairn_core::verified::Verified;
 
-use super::{Scenario, Step, demand};
-use crate::checkers;
+use super::{Scenario, Step, demand, tally};
 use crate::evil::Evil;
 use crate::mesh::key;
 use crate::world::{Tally, World};
@@ -21,6 +20,9 @@ use crate::world::{Tally, World};
 const ITEMS: [&str; 2] = ["drill", "laptop-001"];
 /// Keys of invites, away from those of nodes.
 const INVITE_KEYS: usize = 1_000;
+
+/// A power cut while a node writes waits so long for it to write.
+const WRITES_WITHIN: u64 = 10_000;
 
 /// What came of a scenario.
 #[derive(Debug, Clone)]
@@ -69,10 +71,12 @@ impl<'a> Play<'a> {
                 None => Vec::new(),
             };
             world.add_sleeper(key(n), &plan.dial, &facts);
+            world.configure(n, |config| scenario.rules.limit(&mut config.limits));
             if let Some((habits, rate)) = &plan.evil {
                 world.corrupt(n, Evil::new(habits, *rate, scenario.seed ^ n as u64));
             }
         }
+        tally::scenario(&mut world.tally, scenario);
         let count = scenario.nodes.len();
         let (joined, left) = (vec![false; count], vec![false; count]);
         let mut play = Self { scenario, world, joined, left, ahead: 0 };
@@ -105,6 +109,7 @@ impl<'a> Play<'a> {
     fn act(&mut self, step: &Step) {
         let mesh = self.world.mesh();
         let author = |n: usize| TestNode { key: key(n), mesh };
+        let id = |n: usize| key(n).node_id();
         let custody = |item: usize, action| Command::Custody {
             item: ITEMS[item].into(),
             action,
@@ -115,20 +120,34 @@ impl<'a> Play<'a> {
                 let note = |i| author(by).record("note", &text(serial, i));
                 (n, Command::Publish((0..count).map(note).collect()))
             }
-            Step::Relate { n, serial } => {
-                let about: FactId = author(n).record("note", &text(serial, 0)).id();
-                (n, Command::Publish(vec![author(n).relate(about, about)]))
+            Step::Relate { n, from, to } => {
+                let first = |(by, serial)| author(by).record("note", &text(serial, 0)).id();
+                (n, Command::Publish(vec![author(n).relate(first(from), first(to))]))
             }
             Step::Request { n, item } => (n, custody(item, CustodyAction::Request)),
+            Step::Race { ref who, item } => {
+                for n in who.iter().filter(|n| self.is_up(**n)).copied().collect::<Vec<_>>() {
+                    self.world.command(n, custody(item, CustodyAction::Request));
+                }
+                return;
+            }
             Step::Release { n, item } => (n, custody(item, CustodyAction::Release)),
-            Step::Transfer { n, item, to } => {
-                (n, custody(item, CustodyAction::Transfer(key(to).node_id())))
-            }
+            Step::Transfer { n, item, to } => (n, custody(item, CustodyAction::Transfer(id(to)))),
             Step::Invite { n, serial } => {
-                let secret = SigningKey::from_seed([serial as u8; 32]);
                 let (role, uses, expires) = (Role::Sealer, 2, UnixTime(u64::MAX / 2));
-                (n, Command::Invite { key: secret.node_id(), role, uses, expires })
+                (n, Command::Invite { key: invite_key(serial), role, uses, expires })
             }
+            Step::Name { n, whom, serial } => {
+                (n, Command::Name { node: id(whom), name: format!("name {serial}") })
+            }
+            Step::Revoke { n, whom } => (n, Command::Revoke { key: id(whom) }),
+            Step::Feud { a, b } => {
+                if self.is_up(b) {
+                    self.world.command(b, Command::Revoke { key: id(a) });
+                }
+                (a, Command::Revoke { key: id(b) })
+            }
+            Step::RevokeInvite { n, serial } => (n, Command::Revoke { key: invite_key(serial) }),
             Step::Sync { n } => (n, Command::Sync),
             Step::Stop { n } => (n, Command::Stop),
             _ => return,
@@ -141,8 +160,13 @@ impl<'a> Play<'a> {
     fn trouble(&mut self, step: &Step) {
         let world = &mut self.world;
         match *step {
-            Step::Crash { n, kept } if world.nodes[n].engine().is_some() => {
-                world.crash_keeping(n, kept);
+            Step::Crash { n, kept, writing } if world.nodes[n].engine().is_some() => {
+                if writing {
+                    world.run_until_it_writes(n, WRITES_WITHIN);
+                }
+                if world.nodes[n].engine().is_some() {
+                    world.crash_keeping(n, kept);
+                }
             }
             Step::Kill { n } if world.nodes[n].engine().is_some() => world.kill(n),
             Step::Leave { n } if !self.left[n] => {
@@ -175,6 +199,7 @@ impl<'a> Play<'a> {
             Step::Heal => world.heal(),
             Step::Sever { a, b } => world.sever(a, b),
             Step::Weather(weather) => world.weather = weather,
+            Step::ReadOnly { n, on } => world.set_scarce(n, on),
             Step::DiskFull { n, full } => world.fill_disk(n, full),
             Step::Rot { n, table, reads } if n > 0 => world.rot(n, table, reads),
             Step::Attack { n, attack } => world.attack(n, attack),
@@ -192,13 +217,19 @@ impl<'a> Play<'a> {
             if let Step::Wait(span) = step {
                 self.world.run(*span);
                 (0..self.joined.len()).for_each(|n| self.world.poke(n));
-                checkers::within_limits(&self.world);
             } else {
+                tally::step(&mut self.world.tally, step);
                 self.act(step);
                 self.trouble(step);
             }
         }
     }
+}
+
+fn invite_key(serial: u64) -> NodeId {
+    let mut seed = [0xee; 32];
+    seed[..8].copy_from_slice(&serial.to_be_bytes());
+    SigningKey::from_seed(seed).node_id()
 }
 
 fn text(serial: u64, i: u64) -> String {

@@ -53,8 +53,17 @@ impl fmt::Display for Report {
         writeln!(f, "wall time   {seconds:>14.1} s")?;
         let events = self.tally.events as f64 / seconds;
         writeln!(f, "per second  {events:>14.0} events, {:.0} node-hours", hours / seconds)?;
+        writeln!(f, "drawn")?;
+        for (kind, count) in &self.tally.drawn {
+            writeln!(f, "  {count:>12}  {kind}")?;
+        }
+        writeln!(f, "happened")?;
         for (kind, count) in &self.tally.faults {
             writeln!(f, "  {count:>12}  {kind}")?;
+        }
+        writeln!(f, "fullest, of the bound")?;
+        for (name, (held, most)) in &self.tally.fullest {
+            writeln!(f, "  {held:>12}  of {most:>9}  {name}")?;
         }
         Ok(())
     }

@@ -15,22 +15,33 @@ pub enum Step {
     Wait(Millis),
     /// A node writes records by an author, each with a text made of `serial`.
     Note { n: usize, author: usize, serial: u64, count: u64 },
-    /// A node relates the first record of `serial` to itself.
-    Relate { n: usize, serial: u64 },
+    /// A node relates two facts: the first records of these authors and serials.
+    Relate { n: usize, from: (usize, u64), to: (usize, u64) },
     /// A node asks for an item.
     Request { n: usize, item: usize },
+    /// Several nodes ask for one item at the same moment.
+    Race { who: Vec<usize>, item: usize },
     /// A node releases an item.
     Release { n: usize, item: usize },
     /// A node hands an item to another.
     Transfer { n: usize, item: usize, to: usize },
     /// A node makes an invite.
     Invite { n: usize, serial: u64 },
+    /// A node names another.
+    Name { n: usize, whom: usize, serial: u64 },
+    /// A node revokes another, or itself.
+    Revoke { n: usize, whom: usize },
+    /// Two nodes revoke each other at the same moment.
+    Feud { a: usize, b: usize },
+    /// A node takes back the invite of `serial`.
+    RevokeInvite { n: usize, serial: u64 },
     /// A node pulls now.
     Sync { n: usize },
     /// A late node joins.
     Join { n: usize },
-    /// The power fails; so many batches that were not durable happen to survive.
-    Crash { n: usize, kept: usize },
+    /// The power fails, if `writing` as soon as something is not durable; so many batches that were
+    /// not happen to survive.
+    Crash { n: usize, kept: usize, writing: bool },
     /// The process is killed.
     Kill { n: usize },
     /// The user stops it in good order.
@@ -57,10 +68,59 @@ pub enum Step {
     Sever { a: usize, b: usize },
     /// The network and the disks change.
     Weather(Weather),
-    /// A disk is full, or no longer.
+    /// A node notices that its disk has little room left, or some again: it is read-only.
+    ReadOnly { n: usize, on: bool },
+    /// A disk is full and nobody noticed, or it is no longer.
     DiskFull { n: usize, full: bool },
     /// A bit flips on a disk.
     Rot { n: usize, table: Table, reads: u32 },
     /// A hostile node attacks.
     Attack { n: usize, attack: Attack },
+}
+
+impl Step {
+    /// Its kind, for counting.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Wait(_) => "wait",
+            Self::Note { .. } => "records",
+            Self::Relate { .. } => "relation",
+            Self::Request { .. } => "item asked for",
+            Self::Race { .. } => "item asked for by several at once",
+            Self::Release { .. } => "item released",
+            Self::Transfer { .. } => "item handed over",
+            Self::Invite { .. } => "invite",
+            Self::Name { .. } => "name",
+            Self::Revoke { n, whom } if *n == *whom => "self-revocation",
+            Self::Revoke { .. } => "revocation",
+            Self::Feud { .. } => "two revoke each other",
+            Self::RevokeInvite { .. } => "invite taken back",
+            Self::Sync { .. } => "pull",
+            Self::Join { .. } => "late join",
+            Self::Crash { writing: true, .. } => "power cut while writing",
+            Self::Crash { .. } => "power cut",
+            Self::Kill { .. } => "kill",
+            Self::Stop { .. } => "stop",
+            Self::Start { .. } => "start",
+            Self::Leave { .. } => "leave for ever",
+            Self::Wipe { .. } => "new disk",
+            Self::Sleep { .. } => "sleep",
+            Self::Clock { .. } => "clock set",
+            Self::Cut { .. } => "cut",
+            Self::CutOneWay { .. } => "one-way cut",
+            Self::Split { .. } => "split",
+            Self::Heal => "heal",
+            Self::Sever { .. } => "links broken",
+            Self::Weather(_) => "weather",
+            Self::ReadOnly { .. } => "read-only",
+            Self::DiskFull { .. } => "disk full, unnoticed",
+            Self::Rot { .. } => "flipped bit",
+            Self::Attack { attack, .. } => attack.name(),
+        }
+    }
+
+    /// Whether it is to take somebody's membership away.
+    pub(super) const fn revokes(&self) -> bool {
+        matches!(self, Self::Revoke { .. } | Self::Feud { .. } | Self::RevokeInvite { .. })
+    }
 }

@@ -68,6 +68,10 @@ pub struct Tally {
     pub node_ms: u64,
     /// What went wrong, by kind.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What scenarios had, by kind: rules, habits, steps.
+    pub drawn: BTreeMap<&'static str, u64>,
+    /// The fullest that each bounded structure of an engine was, and its bound.
+    pub fullest: BTreeMap<&'static str, (usize, usize)>,
 }
 
 impl Tally {
@@ -76,6 +80,18 @@ impl Tally {
         self.events += other.events;
         self.node_ms += other.node_ms;
         other.faults.iter().for_each(|(kind, n)| *self.faults.entry(kind).or_default() += n);
+        other.drawn.iter().for_each(|(kind, n)| *self.drawn.entry(kind).or_default() += n);
+        for (name, (held, most)) in &other.fullest {
+            self.saw(name, *held, *most);
+        }
+    }
+
+    /// Notes how full something is, if it was never as near to its bound.
+    pub(crate) fn saw(&mut self, name: &'static str, held: usize, most: usize) {
+        let seen = self.fullest.entry(name).or_insert((held, most));
+        if held * seen.1.max(1) > seen.0 * most.max(1) {
+            *seen = (held, most);
+        }
     }
 }
 
@@ -219,11 +235,15 @@ impl World {
         node.config.seed = seed;
         node.life += 1;
         node.asleep_until = 0;
+        node.read_only = false;
         match Engine::new(node.config.clone(), &node.disk, now) {
             Ok(engine) => {
                 node.engine = Some(engine);
                 self.up += 1;
                 self.check_promises(n);
+                if self.nodes[n].disk.scarce {
+                    self.schedule(self.now, n, Happening::ReadOnly(true));
+                }
                 self.tick_at(n, self.now);
             }
             Err(_) => self.replace_disk(n),

@@ -25,8 +25,8 @@ const EPOCH: u64 = 1_767_225_600_000;
 pub(crate) struct End {
     pub(crate) to: usize,
     pub(crate) peer: ConnId,
-    /// When this end is told that the connection is there.
-    pub(crate) opens_at: u64,
+    /// When both ends know of it.
+    pub(crate) opened_at: u64,
     /// When the last frame of the control stream arrives; what follows does not overtake it.
     pub(crate) control_at: u64,
     /// The same for the announce stream.
@@ -81,6 +81,8 @@ pub struct Node {
     pub(crate) wake_at: Option<u64>,
     /// Ticks in a row at one instant that brought nothing.
     pub(crate) idle_ticks: u32,
+    /// It was told to write nothing.
+    pub(crate) read_only: bool,
     /// Its clocks.
     pub clocks: Clocks,
     /// Until then it sleeps, and what is meant for it waits.
@@ -119,6 +121,7 @@ impl Node {
             streams: BTreeMap::new(),
             wake_at: None,
             idle_ticks: 0,
+            read_only: false,
             clocks: Clocks::default(),
             asleep_until: 0,
             evil: None,

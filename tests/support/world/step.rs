@@ -13,6 +13,9 @@ use crate::schedule::{Happening, Scheduled};
 /// An engine that asks for this many ticks in a row and does nothing with them never stops.
 const IDLE_TICKS_MAX: u32 = 8;
 
+/// One input of so many after which every queue is measured.
+const LOOK_EVERY: u64 = 4;
+
 impl World {
     /// Lets `span` milliseconds pass.
     pub fn run(&mut self, span: Millis) {
@@ -52,7 +55,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        let Some(next) = self.queue.pop() else { return };
+        let Some(mut next) = self.queue.pop() else { return };
         self.pass(next.at);
         let n = next.node;
         let node = &mut self.nodes[n];
@@ -79,13 +82,11 @@ impl World {
                 return self.schedule(self.now, n, what);
             }
             Happening::Halt => return self.halt(n),
-            Happening::Closed(conn, ..) => match node.ends.get(conn).map(|end| end.opens_at) {
+            Happening::Closed(conn, ..) if node.ends.remove(conn).is_none() => return,
+            // It broke before the handshake was done.
+            Happening::Opened { conn, dial, .. } if !node.ends.contains_key(conn) => match dial {
+                Some(dial) => next.what = Happening::DialFailed(*dial),
                 None => return,
-                // It broke on the way: nobody hears of an end before the beginning.
-                Some(opens_at) if opens_at > self.now => {
-                    return self.schedule(opens_at, n, next.what);
-                }
-                Some(_) => _ = node.ends.remove(conn),
             },
             _ => {}
         }
@@ -98,6 +99,16 @@ impl World {
         }
         if !self.intercepts(n, &next.what) {
             self.handle(n, next.what);
+        }
+    }
+
+    /// Lets time pass until a node has written something that is not durable yet, at most `span`.
+    pub fn run_until_it_writes(&mut self, n: usize, span: Millis) {
+        let end = self.now + span;
+        while self.nodes[n].disk.unsynced() == 0
+            && self.queue.peek().is_some_and(|next| next.at <= end)
+        {
+            self.step();
         }
     }
 
@@ -146,6 +157,9 @@ impl World {
         if let Happening::Durable(id) = &what {
             node.disk.sync(*id);
         }
+        if let Happening::ReadOnly(on) = &what {
+            node.read_only = *on;
+        }
         engine.handle_input(now, what.input(), &node.disk)?;
         let mut outputs = Vec::new();
         while let Some(output) = engine.poll_output() {
@@ -153,6 +167,9 @@ impl World {
         }
         let commits = outputs.iter().filter(|o| matches!(o, Output::Commit(..))).count();
         assert!(commits <= 1, "at most one commit per input");
+        if self.tally.events.is_multiple_of(LOOK_EVERY) {
+            checkers::within_limits(n, engine, &mut self.tally);
+        }
         let again = engine.poll_timeout().is_some_and(|at| at <= now.instant);
         let idle = is_tick && again && outputs.is_empty();
         node.idle_ticks = if idle { node.idle_ticks + 1 } else { 0 };
@@ -179,6 +196,9 @@ impl World {
 
     fn carry_out(&mut self, n: usize, output: Output) {
         match output {
+            Output::Commit(..) if self.nodes[n].read_only => {
+                panic!("node {n} writes to a disk that has no room to spare");
+            }
             Output::Commit(..) if self.nodes[n].disk.full => {
                 self.fault("write to a full disk");
                 self.kill(n);

@@ -169,4 +169,18 @@ impl World {
         }
         self.nodes[n].disk.full = full;
     }
+
+    /// A node notices that its disk has little room left, or that it has some again.
+    pub fn set_scarce(&mut self, n: usize, scarce: bool) {
+        if self.nodes[n].disk.scarce == scarce {
+            return;
+        }
+        if scarce {
+            self.fault("read-only");
+        }
+        self.nodes[n].disk.scarce = scarce;
+        if self.nodes[n].engine.is_some() {
+            self.schedule(self.now, n, Happening::ReadOnly(scarce));
+        }
+    }
 }

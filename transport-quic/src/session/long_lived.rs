@@ -76,15 +76,10 @@ impl Session {
         }
     }
 
+    /// The stream is opened by the first announcement: a stranger does not get even its class.
     pub(super) async fn announce_out(self: Arc<Self>, mut announcements: Announcements) {
         use broadcast::error::RecvError;
-        let Ok(send) = self.connection.open_uni().await else {
-            return;
-        };
-        let mut writer = FrameWriter::new(send);
-        if writer.opening(Class::Announce).await.is_err() {
-            return;
-        }
+        let mut open = None;
         loop {
             let bytes = match announcements.recv().await {
                 Ok(bytes) => bytes,
@@ -95,10 +90,24 @@ impl Session {
             let Some(prefix) = framing::prefix(&bytes, max) else {
                 continue;
             };
+            let mut writer = match open.take() {
+                Some(writer) => writer,
+                None => match self.open_announce().await {
+                    Some(writer) => writer,
+                    None => return,
+                },
+            };
             if writer.frame(prefix, bytes).await.is_err() {
                 return;
             }
+            open = Some(writer);
         }
+    }
+
+    async fn open_announce(&self) -> Option<FrameWriter> {
+        let mut writer = FrameWriter::new(self.connection.open_uni().await.ok()?);
+        writer.opening(Class::Announce).await.ok()?;
+        Some(writer)
     }
 
     pub(super) async fn accept_announce(self: Arc<Self>) {

@@ -19,7 +19,7 @@ fn a_call_back_comes_from_another_port_and_is_over_at_once() {
     let address = PeerAddr(a.endpoint.local_addr().to_string());
     b.endpoint.call_back(CallId(7), &address, a.endpoint.node_id());
     assert_eq!(called_back(&b, 7), Ok(()));
-    let TransportEvent::Opened { conn, node, address, dial: None } = a.next() else {
+    let TransportEvent::Opened { conn, node, address, dial: None, .. } = a.next() else {
         panic!("a is called")
     };
     assert_eq!(node, b.endpoint.node_id());

@@ -4,6 +4,7 @@
 use std::net::UdpSocket;
 
 use quinn::ConnectionIdGenerator as _;
+use tokio::task::JoinHandle;
 
 use super::*;
 use crate::DialError;
@@ -120,6 +121,68 @@ fn nodes_of_two_meshes_do_not_hear_each_other() {
     let error = DialError::Timeout;
     assert_eq!(theirs.next(), TransportEvent::DialFailed { dial: DialId(2), error });
     assert_eq!((ours.inbox.try_recv(), theirs.inbox.try_recv()), (None, None));
+}
+
+/// A listener that lets anybody in, knock or not, and then says something or nothing: where it is,
+/// and whether it was told anything.
+fn impostor(
+    runtime: &Runtime,
+    says: impl Fn(&Connection) -> Option<Vec<u8>> + Send + 'static,
+) -> (SocketAddr, JoinHandle<bool>) {
+    let identity = Identity::from_seed(&[9; 32]).unwrap();
+    let crypto = crate::identity::quic_server(&identity).unwrap();
+    let _entered = runtime.enter();
+    let config = quinn::ServerConfig::with_crypto(crypto);
+    let endpoint = quinn::Endpoint::server(config, LOOPBACK).unwrap();
+    let address = endpoint.local_addr().unwrap();
+    let told = runtime.spawn(async move {
+        let connection = endpoint.accept().await.unwrap().await.unwrap();
+        if let Some(bytes) = says(&connection) {
+            let mut send = connection.open_uni().await.unwrap();
+            send.write_all(&bytes).await.unwrap();
+            let _ = send.finish();
+        }
+        // The hello would be on a stream.
+        connection.accept_bi().await.is_ok()
+    });
+    (address, told)
+}
+
+#[test]
+fn a_listener_that_does_not_know_the_mesh_is_told_nothing() {
+    let runtime = runtime();
+    let limits = TransportLimits {
+        handshake_timeout: Duration::from_millis(1_500),
+        ..TransportLimits::default()
+    };
+    let node = Node::start(&runtime, 1, limits);
+    // What a member said in another session; of another mesh; nothing.
+    let member = Node::start(&runtime, 2, TransportLimits::default());
+    let tls = client_tls(&Identity::from_seed(&[3; 32]).unwrap());
+    let (_endpoint, seen) = raw_dial(&runtime, tls, TransportConfig::default(), &member).unwrap();
+    let old =
+        wait(&runtime, async { seen.accept_uni().await.unwrap().read_to_end(16).await.unwrap() });
+    let foreign = |connection: &Connection| {
+        let mut answer = vec![0; 16];
+        let key = Knock::of(&MeshId([6; 32])).key();
+        connection.export_keying_material(&mut answer, b"EXPORTER-cairn-knock", &key).unwrap();
+        Some(answer)
+    };
+    let impostors = [
+        impostor(&runtime, move |_| Some(old.clone())),
+        impostor(&runtime, foreign),
+        impostor(&runtime, |_| None),
+        impostor(&runtime, |_| Some(Vec::new())),
+    ];
+    for (number, (address, told)) in (0..).zip(impostors) {
+        node.endpoint.dial(DialId(number), &PeerAddr(address.to_string()), None);
+        let TransportEvent::DialFailed { error, .. } = node.next() else {
+            panic!("impostor {number} is taken for a member")
+        };
+        let unknown = matches!(error, DialError::Handshake(_) | DialError::Timeout);
+        assert!(unknown, "impostor {number}: {error}");
+        assert!(!wait(&runtime, told).unwrap(), "impostor {number} was told something");
+    }
 }
 
 #[test]

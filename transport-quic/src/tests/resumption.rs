@@ -55,6 +55,7 @@ fn generous(runtime: &Runtime) -> (quinn::Endpoint, Arc<Sessions>) {
         let mut open = Vec::new();
         while let Some(incoming) = accepting.accept().await {
             let connection = incoming.await.unwrap();
+            knock().answer(&connection).await.unwrap();
             // What is sent after the handshake carries the tickets along.
             let mut greeting = connection.open_uni().await.unwrap();
             greeting.write_all(&[Class::Announce as u8, WIRE_VERSION, 0, 0, 0, 0]).await.unwrap();
@@ -72,6 +73,7 @@ fn dial_thrice(runtime: &Runtime, to: SocketAddr, tls: rustls::ClientConfig) {
         for _ in 0..3 {
             let connecting = endpoint.connect_with(config.clone(), to, NAME).unwrap();
             let connection = connecting.await.unwrap();
+            connection.accept_uni().await.unwrap().read_to_end(16).await.unwrap();
             connection.accept_uni().await.unwrap().read_exact(&mut [0; 6]).await.unwrap();
         }
     });
@@ -117,6 +119,7 @@ fn a_node_lets_nobody_resume_however_eager() {
         let (conn, _) = node.opened();
         node.endpoint.send(conn, Frame::Announce(vec![1]));
         wait(&runtime, async {
+            connection.accept_uni().await.unwrap().read_to_end(16).await.unwrap();
             let mut recv = connection.accept_uni().await.unwrap();
             recv.read_exact(&mut [0; 7]).await.unwrap();
         });

@@ -209,6 +209,7 @@ fn no_ticket_is_ever_issued() {
     // A frame that was sent after the handshake has arrived: so would a ticket have.
     node.endpoint.send(conn, Frame::Announce(vec![1]));
     wait(&runtime, async {
+        connection.accept_uni().await.unwrap().read_to_end(16).await.unwrap();
         let mut recv = connection.accept_uni().await.unwrap();
         recv.read_exact(&mut [0; 7]).await.unwrap();
     });

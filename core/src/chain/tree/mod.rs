@@ -37,7 +37,7 @@ pub use window::ExtendError;
 /// anywhere for at most this many leaf hashes.
 const PEAKS_EVERY: u64 = 32;
 /// Most equivocations that are remembered.
-const EVIDENCE_MAX: usize = 64;
+pub const EVIDENCE_MAX: usize = 64;
 
 /// What is known of a block beyond its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! One engine with a store in memory, and peers that are whatever a test makes of them.
 
+mod addresses;
 mod bans;
 mod bytes;
 mod clocks;

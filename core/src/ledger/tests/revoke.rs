@@ -9,6 +9,7 @@ use crate::ledger::reject::BlockReject;
 use crate::ledger::rows::{FOR_GOOD, FactState};
 use crate::ledger::state::State;
 use crate::merkle;
+use crate::params::Admission;
 use crate::store::Table;
 use crate::time::UnixTime;
 
@@ -23,6 +24,26 @@ pub(super) fn ahead(world: &World, fact: &EncodedFact) -> Result<(), FactReject>
     let said: Fact<'_> = fact.fact();
     state.load(&world.ledger.store, &said).unwrap();
     state.judge(fact.id(), &said).map(|_| ())
+}
+
+#[test]
+fn in_an_open_mesh_the_revoked_write_on_whatever_else_is_judged_with_them() {
+    let mut world = world();
+    world.ledger.params.admission = Admission::Open;
+    let revoke = world.root.revoke(world.member.id());
+    world.seal(&[&revoke]);
+    let tip = world.ledger.tip();
+    let mut state = State::ahead(&world.ledger.params, &tip.header, UnixTime(100));
+    let mut judge = |fact: &EncodedFact| {
+        let said: Fact<'_> = fact.fact();
+        state.load(&world.ledger.store, &said).unwrap();
+        state.judge(fact.id(), &said).map(|_| ())
+    };
+    // It loads the row of its author; and is judged again should the revocation be undone.
+    let named = world.member.rename(world.member.id(), "x");
+    assert_eq!(judge(&named), Err(FactReject::Deposed));
+    assert_eq!(judge(&world.member.record("t", "x")), Ok(()));
+    assert_eq!(judge(&world.member.request("saw", None)), Ok(()));
 }
 
 fn admin(world: &mut World) -> TestNode {

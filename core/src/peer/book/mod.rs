@@ -99,6 +99,12 @@ impl Book {
         }
     }
 
+    /// Addresses remembered, and those whose rows are to be written.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.entries.len(), self.unsaved.len())
+    }
+
     /// Learns of an address, and of the only key to accept there if `pin` says one. `Given` and
     /// `Seed` are kept whatever happens; what has any other source is heard on the local network.
     /// False if it is no address or there is no room.
@@ -351,10 +357,9 @@ impl Book {
         self.index.hopeful > 0
     }
 
-    /// All addresses, in their order.
+    /// All addresses, those first that were learned first.
     pub fn iter(&self) -> impl Iterator<Item = (&PeerAddr, &Entry)> {
-        let all = self.index.by_address.iter();
-        all.filter_map(|(address, id)| Some((address, self.entries.get(id)?)))
+        self.entries.values().map(|entry| (&entry.address, entry))
     }
 
     /// Addresses where a node was reached, for peer exchange: others at every call, at most `max`,

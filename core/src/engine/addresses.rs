@@ -1,14 +1,42 @@
-//! The address book at work: whom to dial now, and what of it to write.
+//! The address book's part in the engine: whom to dial, whom to ask for addresses, what is heard of
+//! them, and what of it the store remembers.
 
 use super::{Engine, Output};
 use crate::codec;
+use crate::conn::{ConnId, PeerAddr};
+use crate::event::Event;
+use crate::id::NodeId;
 use crate::ledger::line;
 use crate::ledger::rows::PeerRow;
+use crate::limits::PEERS_PER_ANSWER;
+use crate::params::Admission;
+use crate::peer::{Group, Introducer};
 use crate::store::{Batch, StoreFault, Table, View};
-use crate::time::Instant;
+use crate::time::{Instant, Millis};
+use crate::wire::{Class, PeersAnswer, PeersRequest};
+
+/// Between two questions to peers, each to the next one, for addresses.
+pub(super) const ASK_INTERVAL: Millis = 600_000;
+
+/// What a node learns of peers when it starts is written after this long.
+pub(super) const SAVE_DELAY: Millis = 30_000;
 
 impl Engine {
-    /// When what changed of the addresses is to be written.
+    /// Asks the next peer for addresses, now and then: whoever came after us is heard of, and who
+    /// moved is found again.
+    pub(super) fn ask_around(&mut self) {
+        if self.next_ask > self.now.instant {
+            return;
+        }
+        self.next_ask = self.now.instant.after(ASK_INTERVAL);
+        let peers = self.conns.accepted_ids();
+        let next = peers.iter().find(|id| **id > self.last_asked).or(peers.first());
+        if let Some(next) = next.copied() {
+            self.last_asked = next;
+            self.ask_for_peers(next);
+        }
+    }
+
     pub(super) fn save_due(&self) -> Option<Instant> {
         self.book.is_unsaved().then_some(self.next_save)
     }
@@ -73,5 +101,30 @@ impl Engine {
             }
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }
+    }
+
+    /// Whom to count for what a peer tells of other places.
+    pub(super) fn introducer(&self, node: NodeId, address: &PeerAddr) -> Introducer {
+        match self.config.params.admission {
+            Admission::Invite => Introducer::Member(node),
+            Admission::Open => Introducer::Place(Group::of(address)),
+        }
+    }
+
+    pub(super) fn on_peers(&mut self, conn: ConnId, answer: PeersAnswer) -> bool {
+        if answer.peers.len() > PEERS_PER_ANSWER {
+            return false;
+        }
+        if let Some(node) = self.conns.get(conn).map(|conn| conn.node) {
+            let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
+            self.outbox.push_back(Output::Event(heard));
+        }
+        self.hear_addresses(conn, answer.peers);
+        true
+    }
+
+    pub(super) fn ask_for_peers(&mut self, conn: ConnId) {
+        let max = PEERS_PER_ANSWER as u16;
+        self.ask(conn, Class::Peers, codec::encode(&PeersRequest { max }));
     }
 }

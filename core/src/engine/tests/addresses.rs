@@ -1,0 +1,198 @@
+//! What the engine hears of addresses, dials, and writes down.
+
+use super::peers::{other, pair};
+use super::*;
+use crate::event::Event;
+use crate::wire::PeersAnswer;
+
+const MINUTE: u64 = 60_000;
+
+fn dials(sole: &Sole) -> Vec<(DialId, PeerAddr)> {
+    let dial = |output: &Output| match output {
+        Output::Dial(dial, address, _) => Some((*dial, address.clone())),
+        _ => None,
+    };
+    sole.out.iter().filter_map(dial).collect()
+}
+
+fn address(text: &str) -> PeerAddr {
+    PeerAddr(text.into())
+}
+
+/// The newest dial is answered by a node that says hello.
+fn answer_dial(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain) {
+    let (dial, _) = dials(sole).pop().unwrap();
+    let at = PeerAddr(format!("192.0.2.9:{conn}"));
+    sole.conn(conn, ConnInput::Opened { node, address: at, dial: Some(dial), key_exchange: "test" });
+    sole.control(conn, &Control::Hello(hello(chain)));
+    sole.settle();
+}
+
+/// A peer is asked for addresses, and tells these.
+fn tell(sole: &mut Sole, conn: u64, places: &[&str]) {
+    let is_asked = |(to, _, class, _): &(ConnId, RequestTag, Class, Vec<u8>)| {
+        to.0 == conn && *class == Class::Peers
+    };
+    let at = sole.asked.iter().position(is_asked).expect("it is asked");
+    let (_, tag, ..) = sole.asked.remove(at);
+    let peers = places.iter().map(|place| ((*place).into(), NodeId([7; 32]))).collect();
+    let bytes = codec::encode(&PeersAnswer { peers });
+    sole.conn(conn, ConnInput::Answer { tag, bytes: &bytes });
+    sole.settle();
+}
+
+/// An engine that has all the links it wants: one, to a name that a person gave.
+fn content() -> (Sole, TestChain) {
+    let ([_, b, ..], params) = founders();
+    let chain = TestChain::new(params.clone());
+    let limits = Limits { outbound_wanted: 1, ..Limits::default() };
+    let mut config = Sole::config(&params, b.key.clone(), limits, false);
+    config.dial = alloc::vec![(address("raspi.example:7071"), None)];
+    let mut store = MemStore::new();
+    store.apply(&genesis_batch(&params, &crate::block::genesis(&params)));
+    let mut sole = Sole::start(store, config);
+    sole.pass(0);
+    answer_dial(&mut sole, 1, other(0), &chain);
+    (sole, chain)
+}
+
+/// Remembered addresses in the store.
+fn rows(sole: &Sole) -> usize {
+    sole.store.peer_rows(1_000).unwrap().len()
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_teaches_nothing() {
+    let (mut sole, chain, a, _) = pair(false);
+    sole.join(1, a.id(), &chain);
+    let before = dials(&sole).len();
+    let peers = alloc::vec![("45.1.0.1:7071".into(), other(2))];
+    let bytes = codec::encode(&PeersAnswer { peers });
+    sole.conn(1, ConnInput::Answer { tag: RequestTag(1 << 40), bytes: &bytes });
+    sole.pass(1_000);
+    assert_eq!(dials(&sole).len(), before);
+    tell(&mut sole, 1, &["45.1.0.1:7071"]);
+    assert_eq!(dials(&sole).pop().unwrap().1, address("45.1.0.1:7071"));
+    // The same answer again is one that nobody asked for.
+    assert!(sole.closed().is_empty(), "and no crime");
+}
+
+#[test]
+fn addresses_that_mean_this_machine_are_not_believed_of_others() {
+    let (mut sole, chain, a, _) = pair(false);
+    sole.join(1, a.id(), &chain);
+    let before = dials(&sole).len();
+    tell(&mut sole, 1, &["127.0.0.1:9", "[::1]:9", "0.0.0.0:9", "nonsense", "[fe80::1%1]:9"]);
+    sole.pass(1_000);
+    assert_eq!(dials(&sole).len(), before);
+}
+
+#[test]
+fn who_dialled_us_cannot_send_us_elsewhere() {
+    let (mut sole, chain, a, _) = pair(false);
+    sole.join(1, a.id(), &chain);
+    let before = dials(&sole).len();
+    let full = Control::Full { peers: alloc::vec![("45.1.0.1:7071".into(), other(2))] };
+    let stranger = TestNode::new(9, chain.mesh()).id();
+    let at = address("192.0.2.1:5");
+    sole.conn(5, ConnInput::Opened { node: stranger, address: at, dial: None, key_exchange: "test" });
+    sole.control(5, &full);
+    sole.control(1, &full);
+    sole.pass(1_000);
+    assert_eq!(dials(&sole).len(), before);
+    assert_eq!(sole.closed().get(&5), Some(&CloseCode::BadHello));
+    assert_eq!(sole.closed().get(&1), Some(&CloseCode::Misbehavior));
+}
+
+#[test]
+fn peers_are_asked_again_now_and_then_each_in_turn() {
+    let (mut sole, chain, a, _) = pair(false);
+    sole.join(1, a.id(), &chain);
+    sole.join(2, other(2), &chain);
+    sole.asked.clear();
+    for conn in [1, 2, 1] {
+        sole.pass(10 * MINUTE);
+        let asked = sole.asked.iter().filter(|(_, _, class, _)| *class == Class::Peers);
+        assert_eq!(asked.map(|(to, ..)| to.0).collect::<Vec<_>>(), [conn]);
+        sole.asked.clear();
+    }
+}
+
+#[test]
+fn a_name_is_dialled_by_its_name_every_time() {
+    let (mut sole, _) = content();
+    sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
+    sole.pass(5_000);
+    let places: Vec<_> = dials(&sole).into_iter().map(|(_, place)| place).collect();
+    assert_eq!(places[..2], [address("raspi.example:7071"), address("raspi.example:7071")]);
+}
+
+#[test]
+fn who_is_only_looked_at_is_told_that_there_are_links_enough_and_remembered() {
+    let (mut sole, chain) = content();
+    tell(&mut sole, 1, &["45.1.0.1:7071"]);
+    assert_eq!(dials(&sole).len(), 1, "no further link is wanted");
+    sole.pass(5 * MINUTE);
+    assert_eq!(dials(&sole).pop().unwrap().1, address("45.1.0.1:7071"));
+    answer_dial(&mut sole, 2, other(2), &chain);
+    assert_eq!(sole.closed().get(&2), Some(&CloseCode::Full));
+    sole.conn(2, ConnInput::Closed { code: Some(CloseCode::Full), by_peer: false, reason: "" });
+    let is_news = |output: &&Output| matches!(output, Output::Event(Event::PeerConnected { node, .. }) if *node == other(2));
+    assert_eq!(sole.out.iter().filter(is_news).count(), 0);
+    let known = sole.engine.peers();
+    let met = known.iter().find(|peer| peer.address == address("45.1.0.1:7071")).unwrap();
+    assert!(met.last_seen.is_some() && met.last_close.is_none());
+    // The link is lost: who was looked at takes its place.
+    sole.pass(MINUTE);
+    sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
+    sole.pass(5_000);
+    let places: Vec<_> = dials(&sole).into_iter().skip(2).map(|(_, place)| place).collect();
+    assert!(places.contains(&address("45.1.0.1:7071")), "{places:?}");
+}
+
+#[test]
+fn a_look_becomes_a_link_if_the_last_one_was_lost_meanwhile() {
+    let (mut sole, chain) = content();
+    tell(&mut sole, 1, &["45.1.0.1:7071"]);
+    sole.pass(5 * MINUTE);
+    assert_eq!(dials(&sole).len(), 2);
+    let looked = dials(&sole).pop().unwrap();
+    sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
+    let at = address("192.0.2.9:2");
+    sole.conn(2, ConnInput::Opened { node: other(2), address: at, dial: Some(looked.0), key_exchange: "test" });
+    sole.control(2, &Control::Hello(hello(&chain)));
+    sole.settle();
+    assert!(sole.closed().is_empty());
+}
+
+#[test]
+fn peers_are_written_half_a_minute_after_the_start_then_rarely_and_at_the_end() {
+    let (mut sole, chain) = content();
+    sole.pass(29_000);
+    assert_eq!(rows(&sole), 0);
+    sole.pass(1_000);
+    assert_eq!(rows(&sole), 1);
+    let is_write = |output: &&Output| match output {
+        Output::Commit(_, batch) => batch.iter().any(|op| matches!(op, Op::Put(Table::Peer, ..))),
+        _ => false,
+    };
+    let writes = |sole: &Sole| sole.out.iter().filter(is_write).count();
+    // A link that comes and goes.
+    for conn in 10..17 {
+        sole.conn(conn - 1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
+        sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
+        sole.pass(MINUTE);
+        answer_dial(&mut sole, conn, other(0), &chain);
+    }
+    assert_eq!(writes(&sole), 1);
+    sole.pass(4 * MINUTE);
+    assert_eq!(writes(&sole), 2);
+    sole.pass(60 * MINUTE);
+    assert_eq!(writes(&sole), 2, "nothing has changed");
+    let before = sole.store.peer_rows(9).unwrap();
+    sole.input(Input::Command(CommandId(9), Command::Stop));
+    sole.settle();
+    let after = sole.store.peer_rows(9).unwrap();
+    assert_eq!((before.len(), after.len()), (1, 1));
+    assert!(after[0].1.last_seen > before[0].1.last_seen, "it was linked to the end");
+}
