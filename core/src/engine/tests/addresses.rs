@@ -23,7 +23,10 @@ fn address(text: &str) -> PeerAddr {
 fn answer_dial(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain) {
     let (dial, _) = dials(sole).pop().unwrap();
     let at = PeerAddr(format!("192.0.2.9:{conn}"));
-    sole.conn(conn, ConnInput::Opened { node, address: at, dial: Some(dial), key_exchange: "test" });
+    sole.conn(
+        conn,
+        ConnInput::Opened { node, address: at, dial: Some(dial), key_exchange: "test" },
+    );
     sole.control(conn, &Control::Hello(hello(chain)));
     sole.settle();
 }
@@ -95,7 +98,10 @@ fn who_dialled_us_cannot_send_us_elsewhere() {
     let full = Control::Full { peers: alloc::vec![("45.1.0.1:7071".into(), other(2))] };
     let stranger = TestNode::new(9, chain.mesh()).id();
     let at = address("192.0.2.1:5");
-    sole.conn(5, ConnInput::Opened { node: stranger, address: at, dial: None, key_exchange: "test" });
+    sole.conn(
+        5,
+        ConnInput::Opened { node: stranger, address: at, dial: None, key_exchange: "test" },
+    );
     sole.control(5, &full);
     sole.control(1, &full);
     sole.pass(1_000);
@@ -159,7 +165,15 @@ fn a_look_becomes_a_link_if_the_last_one_was_lost_meanwhile() {
     let looked = dials(&sole).pop().unwrap();
     sole.conn(1, ConnInput::Closed { code: None, by_peer: false, reason: "" });
     let at = address("192.0.2.9:2");
-    sole.conn(2, ConnInput::Opened { node: other(2), address: at, dial: Some(looked.0), key_exchange: "test" });
+    sole.conn(
+        2,
+        ConnInput::Opened {
+            node: other(2),
+            address: at,
+            dial: Some(looked.0),
+            key_exchange: "test",
+        },
+    );
     sole.control(2, &Control::Hello(hello(&chain)));
     sole.settle();
     assert!(sole.closed().is_empty());
