@@ -92,15 +92,18 @@ fn addresses_are_banned_and_forgotten_and_nonsense_is_refused() {
 }
 
 #[test]
-fn a_node_of_another_mesh_and_its_host_both_know_why_there_is_no_link() {
-    let (a, x) = (founder("a", "200ms"), founder("x", "200ms"));
-    x.ok(&["peer", "add", &a.listen().to_string()]);
-    let at_x = ended(&x, &id(&a), "0x10");
-    assert_eq!((&at_x["by_peer"], &at_x["direction"]), (&true.into(), &"outbound".into()));
-    let at_a = ended(&a, &id(&x), "0x10");
-    assert_eq!((&at_a["by_peer"], &at_a["direction"]), (&false.into(), &"inbound".into()));
-    let shown = Ran::of(&mut x.command(&["peers", "--all"])).stdout;
-    assert!(shown.contains("another mesh") && shown.contains("next: cairn"), "{shown}");
-    let others = a.get("/get_peers");
-    assert_eq!(others["peers"], serde_json::json!([]), "who is turned away is no known peer");
+fn who_is_turned_away_and_who_turns_it_away_both_know_why() {
+    let a = founder("a", "200ms");
+    let once = text(&a.ok(&["invite", "create", "--uses", "1"]), "invite");
+    let b = joined("b", &once);
+    agree(&[&a, &b], 30);
+    let late = joined("c", &once);
+    let there = ended(&late, &id(&a), "0x1b");
+    assert_eq!((&there["by_peer"], &there["direction"]), (&true.into(), &"outbound".into()));
+    let here = ended(&a, &id(&late), "0x1b");
+    assert_eq!((&here["by_peer"], &here["direction"]), (&false.into(), &"inbound".into()));
+    let shown = Ran::of(&mut late.command(&["peers", "--all"])).stdout;
+    assert!(shown.contains("has no uses left") && shown.contains("next: cairn join"), "{shown}");
+    let known = a.get("/get_peers")["peers"].to_string();
+    assert!(!known.contains(&late.listen().to_string()), "it is no peer to tell of: {known}");
 }
