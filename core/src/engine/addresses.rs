@@ -18,6 +18,9 @@ use crate::wire::{Class, PeersAnswer, PeersRequest};
 /// Between two questions to peers, each to the next one, for addresses.
 pub(super) const ASK_INTERVAL: Millis = 600_000;
 
+/// After a question that came to nothing; a node with one link may depend on the answer.
+pub(super) const ASK_AGAIN: Millis = 5_000;
+
 /// What a node learns of peers when it starts is written after this long.
 pub(super) const SAVE_DELAY: Millis = 30_000;
 
@@ -35,6 +38,11 @@ impl Engine {
             self.last_asked = next;
             self.ask_for_peers(next);
         }
+    }
+
+    /// A question for addresses was not answered.
+    pub(super) fn ask_again(&mut self) {
+        self.next_ask = self.next_ask.min(self.now.instant.after(ASK_AGAIN));
     }
 
     pub(super) fn save_due(&self) -> Option<Instant> {

@@ -144,7 +144,8 @@ impl Engine {
                 self.session = None;
                 self.schedule.failed(self.now.instant);
             }
-            Class::Peers | Class::Control | Class::Announce => {}
+            Class::Peers => self.ask_again(),
+            Class::Control | Class::Announce => {}
         }
     }
 

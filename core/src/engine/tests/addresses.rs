@@ -81,6 +81,17 @@ fn an_answer_that_nobody_asked_for_teaches_nothing() {
 }
 
 #[test]
+fn a_question_for_addresses_that_came_to_nothing_is_asked_again_soon() {
+    let (mut sole, chain, a, _) = pair(false);
+    sole.join(1, a.id(), &chain);
+    let at = sole.asked.iter().position(|(_, _, class, _)| *class == Class::Peers);
+    let (conn, tag, ..) = sole.asked.remove(at.expect("it is asked"));
+    sole.conn(conn.0, ConnInput::NoAnswer(tag));
+    sole.pass(crate::engine::addresses::ASK_AGAIN);
+    tell(&mut sole, 1, &["45.1.0.1:7071"]);
+}
+
+#[test]
 fn addresses_that_mean_this_machine_are_not_believed_of_others() {
     let (mut sole, chain, a, _) = pair(false);
     sole.join(1, a.id(), &chain);
@@ -126,12 +137,12 @@ fn peers_are_asked_again_now_and_then_each_in_turn() {
     let (mut sole, chain, a, _) = pair(false);
     sole.join(1, a.id(), &chain);
     sole.join(2, other(2), &chain);
-    sole.asked.clear();
+    [1, 2].map(|conn| tell(&mut sole, conn, &[]));
     for conn in [1, 2, 1] {
         sole.pass(10 * MINUTE);
         let asked = sole.asked.iter().filter(|(_, _, class, _)| *class == Class::Peers);
         assert_eq!(asked.map(|(to, ..)| to.0).collect::<Vec<_>>(), [conn]);
-        sole.asked.clear();
+        tell(&mut sole, conn, &[]);
     }
 }
 
