@@ -53,14 +53,15 @@ fn verification(c: &mut Criterion) {
     let mut group = c.benchmark_group("verify, one core");
     let one = unverified(&founder.mesh, &records(founder.mesh, 1, 0..1));
     group.throughput(Throughput::Elements(1));
-    group.bench_function("one by one", |b| b.iter(|| verify(one[0].clone()).is_ok()));
+    group
+        .bench_function("one by one", |b| b.iter(|| verify(&founder.mesh, one[0].clone()).is_ok()));
     group.throughput(Throughput::Elements(BATCH));
     for authors in [1, 4, 256] {
         let facts = unverified(&founder.mesh, &records(founder.mesh, authors, 0..BATCH));
         group.bench_function(format!("batch of {BATCH}, {authors} authors"), |b| {
             b.iter_batched(
                 || facts.clone(),
-                |facts| verify_batch(facts, &[7; 32]),
+                |facts| verify_batch(&founder.mesh, facts, &[7; 32]),
                 BatchSize::LargeInput,
             );
         });

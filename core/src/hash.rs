@@ -24,8 +24,16 @@ pub enum Tag {
     Sketch,
     /// The ids of a span that a reconciliation sweeps over.
     Span,
+    /// What the new key of a rotation agrees to: the mesh, the old key, the new key.
+    Rotation,
+    /// What that key's signature covers.
+    RotationSignature,
+    /// The key of the knock before a handshake, from the mesh id.
+    Knock,
     /// Deriving the seed of batch verification.
     BatchSeed,
+    /// The secret of the address book: our signature over zeros, and what follows from it.
+    Book,
 }
 
 impl Tag {
@@ -39,7 +47,11 @@ impl Tag {
             Self::Params => b"cairn/params/1",
             Self::Sketch => b"cairn/sketch/1",
             Self::Span => b"cairn/span/1",
+            Self::Rotation => b"cairn/rotate/1",
+            Self::RotationSignature => b"cairn/rotate-sig/1",
+            Self::Knock => b"cairn/knock/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
+            Self::Book => b"cairn/book/1",
         }
     }
 

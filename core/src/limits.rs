@@ -82,8 +82,14 @@ pub struct Limits {
     pub dial_interval: Millis,
     /// First and longest wait after a failed dial.
     pub backoff: (Millis, Millis),
-    /// Addresses remembered.
+    /// Addresses of which others told and where nobody was reached yet.
     pub addresses: usize,
+    /// Addresses where a node was reached.
+    pub addresses_tried: usize,
+    /// Addresses that people give, seeds included.
+    pub addresses_given: usize,
+    /// Between two writes of what is remembered of addresses.
+    pub book_save_interval: Millis,
     /// How far a header's time may be ahead of a confirmed clock.
     pub clock_ahead_max: Millis,
     /// What one peer may do per second, and how much of it at once.
@@ -110,6 +116,13 @@ pub struct Rates {
     pub peers: (u32, u32),
 }
 
+impl Limits {
+    /// Addresses in the book at most.
+    pub const fn addresses_in_all(&self) -> usize {
+        self.addresses + self.addresses_tried + self.addresses_given
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -128,7 +141,8 @@ impl Default for Limits {
             request_timeout: 10_000,
             hello_timeout: 10_000,
             announce_delay: 50,
-            ping_interval: 60_000,
+            // An idle link is to cost less than a megabyte a day.
+            ping_interval: 120_000,
             ping_after_change: 2_000,
             reconcile_interval: 60_000,
             outbound_wanted: 8,
@@ -137,6 +151,9 @@ impl Default for Limits {
             dial_interval: 30_000,
             backoff: (1_000, 600_000),
             addresses: 1_024,
+            addresses_tried: 256,
+            addresses_given: 256,
+            book_save_interval: 600_000,
             clock_ahead_max: 120_000,
             rates: Rates {
                 control: (20, 200),

@@ -27,6 +27,10 @@ pub const BLOCK_BYTES_MAX: u32 = 4 * 1024 * 1024;
 pub const SPACING_MS: core::ops::RangeInclusive<Millis> = 10..=24 * 3_600_000;
 /// Headers whose median time the next header must exceed.
 pub const MEDIAN_TIME_SPAN: usize = 11;
+/// Blocks in which a key still counts after the one that rotated it, in a private mesh.
+pub const OVERLAP_BLOCKS: u64 = 128;
+/// Longest such overlap a mesh can have.
+pub const OVERLAP_BLOCKS_MAX: u64 = 1 << 20;
 /// Most encoded bytes of `Params`.
 pub const PARAMS_BYTES_MAX: usize = 512;
 
@@ -84,6 +88,8 @@ pub struct Params {
     pub admission: Admission,
     /// Who may release a held item.
     pub release: ReleaseRule,
+    /// For so many blocks after its rotation a key still counts beside the new one.
+    pub overlap: u64,
     /// First admins and sealers, ascending, without repeats.
     pub roots: Vec<NodeId, ROOTS_MAX>,
     /// When the mesh was founded; the time of genesis.
@@ -103,6 +109,8 @@ pub enum ParamsError {
     BlockBounds,
     /// A proof-of-work target that is no number, or a reward under authority.
     Seal,
+    /// Above `OVERLAP_BLOCKS_MAX`.
+    Overlap(u64),
     /// Roots out of order, repeated, not keys, or missing where they are needed.
     Roots,
     /// Later than year 9999.
@@ -126,6 +134,9 @@ impl core::fmt::Display for ParamsError {
                  {BLOCK_BYTES_MAX} bytes"
             ),
             Self::Seal => f.write_str("the seal's target or reward is not permitted"),
+            Self::Overlap(blocks) => {
+                write!(f, "an overlap of {blocks} blocks; at most {OVERLAP_BLOCKS_MAX}")
+            }
             Self::Roots => f.write_str("the founders are missing, repeated, unordered or no keys"),
             Self::Time => f.write_str("the founding time is later than year 9999"),
         }
@@ -152,6 +163,7 @@ impl Params {
             reward: 0,
             admission: Admission::Invite,
             release: ReleaseRule::Member,
+            overlap: OVERLAP_BLOCKS,
             roots: sorted,
             time,
         })
@@ -169,6 +181,7 @@ impl Params {
             reward: 0,
             admission: Admission::Open,
             release: ReleaseRule::Member,
+            overlap: OVERLAP_BLOCKS,
             roots: Vec::new(),
             // 2026-01-01T00:00:00Z
             time: UnixTime(1_767_225_600_000),
@@ -200,6 +213,9 @@ impl Params {
         };
         if !seal_ok {
             return Err(ParamsError::Seal);
+        }
+        if self.overlap > OVERLAP_BLOCKS_MAX {
+            return Err(ParamsError::Overlap(self.overlap));
         }
         let needs_roots = self.seal == SealRule::Authority || self.admission == Admission::Invite;
         let ordered = self.roots.windows(2).all(|pair| pair[0] < pair[1]);
@@ -249,6 +265,7 @@ mod tests {
         assert_eq!(broken(|p| p.block_facts_max = 0), ParamsError::BlockBounds);
         assert_eq!(broken(|p| p.block_bytes_max = u32::MAX), ParamsError::BlockBounds);
         assert_eq!(broken(|p| p.reward = 1), ParamsError::Seal);
+        assert_eq!(broken(|p| p.overlap = u64::MAX), ParamsError::Overlap(u64::MAX));
         assert_eq!(broken(|p| p.roots.clear()), ParamsError::Roots);
         assert_eq!(broken(|p| p.roots.push(p.roots[0]).unwrap()), ParamsError::Roots);
         assert_eq!(broken(|p| p.roots[0] = NodeId::ZERO), ParamsError::Roots);

@@ -15,11 +15,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use cairn_core::engine::{Command, Config, Engine, PeerAddr, PeerStatus};
-use cairn_core::id::NodeId;
+use cairn_core::id::{MeshId, NodeId};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::Seq;
 use cairn_core::wire::Tip;
-use cairn_transport_quic::{Endpoint, Inbox, InboxSender, TransportLimits, inbox};
+use cairn_transport_quic::{Endpoint, Inbox, InboxSender, Knock, TransportLimits, inbox};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -33,6 +33,7 @@ use crate::events::EventLog;
 use crate::handle::{HandleParts, NodeHandle};
 use crate::keys::{self, KeyError};
 use crate::outbox::Outbox;
+use crate::rotation::{self, Rotation};
 use crate::store::{Durability, Profile, Room, Scrub, Store, StoreError};
 use crate::verify_pool::VerifyPool;
 
@@ -66,6 +67,7 @@ fn prepare(config: &NodeConfig) -> Result<Prepared, StartError> {
     let enrollment = enroll::load_or_open(&dir)?;
     let store = open_store(config, &dir, &enrollment)?;
     let outbox = open_outbox(&dir, &store, &enrollment)?;
+    let enrollment = rotation::resume(&dir, enrollment, &store)?;
     let token = keys::token(&dir.token_file())?;
     let http = config.http.map(bind_http).transpose()?;
     Ok(Prepared { dir, lock, enrollment, store, outbox, token, http })
@@ -160,6 +162,12 @@ impl Node {
         }
     }
 
+    /// Waits until the mesh knows the new key of this node, which has to be started again then; for
+    /// ever, if it has none.
+    pub async fn rotated(&self) {
+        self.handle.rotation().sealed(&self.handle).await;
+    }
+
     /// Says goodbye to peers, makes everything durable and ends the node, within 5 s.
     ///
     /// # Errors
@@ -196,7 +204,8 @@ fn engine_config(
     let known = enrollment.dial.iter().map(|(address, node)| (PeerAddr(address.clone()), *node));
     let told = config.peers.iter().map(|address| (PeerAddr(address.clone()), None));
     let mut dial: Vec<(PeerAddr, Option<NodeId>)> = Vec::new();
-    for (address, node) in known.chain(told) {
+    // Who is told an address, without a key, is to dial whoever is there.
+    for (address, node) in told.chain(known) {
         if !dial.iter().any(|(other, _)| *other == address) {
             dial.push((address, node));
         }
@@ -224,7 +233,8 @@ fn bind_mesh(
         Profile::Small | Profile::Server => TransportLimits::default(),
     };
     let (seed, runtime) = (enrollment.key.seed(), Handle::current());
-    let endpoint = Endpoint::bind(config.listen, seed, limits, &runtime, sender)?;
+    let knock = Knock::of(&enroll::mesh_id(&enrollment.params));
+    let endpoint = Endpoint::bind(config.listen, seed, knock, limits, &runtime, sender)?;
     Ok(endpoint)
 }
 
@@ -232,13 +242,14 @@ fn bind_mesh(
 /// driver has ended and nobody waits for them.
 fn helpers(
     config: &NodeConfig,
+    mesh: MeshId,
     store: &Arc<Store>,
     outbox: &Arc<Outbox>,
     sender: &InboxSender<Told>,
 ) -> Result<(Arc<VerifyPool>, Durability), StartError> {
     let to_driver = sender.clone();
     let done = Box::new(move |done| drop(to_driver.send(Told::Done(done))));
-    let pool = VerifyPool::start(config.verify_threads, keys::random()?, done);
+    let pool = VerifyPool::start(config.verify_threads, mesh, keys::random()?, done);
     let to_driver = sender.clone();
     let durable = Box::new(move |durable| drop(to_driver.send(Told::Durable(durable))));
     let outbox = outbox.clone();
@@ -255,7 +266,7 @@ fn tell_start(
     store: &Store,
     runtime: &Runtime,
 ) -> Result<(), StartError> {
-    let persisted = store.view().peer_rows(config.limits.addresses);
+    let persisted = store.view().peer_rows(config.limits.addresses_in_all());
     let persisted = persisted.map_err(|fault| StoreError::fault(store.path(), &fault))?.len();
     let (node, name) = (enrollment.key.node_id(), enrollment.params.name.as_str());
     tracing::info!(%node, mesh = name, listen = %runtime.mesh, "node starts");
@@ -284,7 +295,8 @@ fn assemble(
     let engine_config = engine_config(config, &enrollment, runtime.mesh.port())?;
     let engine = Engine::new(engine_config, &store.view(), clock.now())
         .map_err(|fault| StoreError::fault(store.path(), &fault))?;
-    let (pool, durability) = helpers(config, &store, &outbox, &sender)?;
+    let mesh = enroll::mesh_id(&enrollment.params);
+    let (pool, durability) = helpers(config, mesh, &store, &outbox, &sender)?;
     let events = Arc::new(EventLog::new(clock::wall()));
     let (status, status_seen) = watch::channel(Arc::new(engine.status().clone()));
     let (peers, peers_seen) = watch::channel(Arc::new(engine.peers()));
@@ -293,12 +305,13 @@ fn assemble(
         store: store.clone(),
         pool: pool.clone(),
         events: events.clone(),
-        status: status_seen,
+        status: status_seen.clone(),
         peers: peers_seen.clone(),
-        mesh: enroll::mesh_id(&enrollment.params),
+        mesh,
         params: enrollment.params,
         invite_expires: enrollment.invite_expires,
         key: enrollment.key.signing().clone(),
+        rotation: Rotation::new(&dir)?,
     });
     let driver = Driver {
         machine: engine,

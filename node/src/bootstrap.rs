@@ -2,8 +2,9 @@
 //! has to bring along.
 //!
 //! A newcomer's `Admit` is signed with its invite's key, but the `Invite` itself is with the
-//! inviter. The newcomer trusts its own invite, so its `Admit` enters its own set at once: that is
-//! where the engine finds what to introduce itself with.
+//! inviter. The newcomer trusts its own invite, so its `Admit` enters its own set at once, and with
+//! it the `Rotate`s by which it changed its key since: that is where the engine finds what to
+//! introduce itself with.
 
 use std::path::Path;
 
@@ -103,7 +104,7 @@ pub(crate) fn replay(
     let mut count = 0;
     outbox.replay(|facts| {
         let parsed = facts.iter().filter_map(|bytes| EncodedFact::parse(&mesh, bytes).ok());
-        let facts: Vec<_> = parsed.filter_map(|fact| verify(fact).ok()).collect();
+        let facts: Vec<_> = parsed.filter_map(|fact| verify(&mesh, fact).ok()).collect();
         let view = store.view();
         let mut arrive = || -> Result<Batch, StoreFault> {
             let mut arrival = Arrival::new(&enrollment.params, &view)?;
@@ -123,14 +124,13 @@ pub(crate) fn replay(
 
 /// The writes that bring this node's own facts into its set; none if they are there.
 fn own_facts(enrollment: &Enrollment, view: &StoreView) -> Result<Batch, StoreFault> {
-    let node = enrollment.key.node_id();
+    let mesh = enroll::mesh_id(&enrollment.params);
     let facts = enrollment.facts.iter().cloned();
-    let facts: Vec<_> = facts.filter_map(|fact| verify(fact).ok()).collect();
+    let facts: Vec<_> = facts.filter_map(|fact| verify(&mesh, fact).ok()).collect();
     let mut trusted = Overlay::new(view);
     for fact in &facts {
         let fact = fact.fact();
-        if let Body::Admit { node: of, role, .. } = fact.body
-            && of == node
+        if let Body::Admit { role, .. } = fact.body
             && view.known(&fact.author)?.is_none()
         {
             let unknown = FactId::ZERO;

@@ -1,6 +1,6 @@
 //! The data directory: one node's files, and the lock that keeps a second process out.
 //!
-//! `node.key` (and a copy) the identity · `mesh.json` which mesh, and what peers cannot give back ·
+//! `node.key` (and a copy) the identity · `next.key` the one to come, while it is rotated · `mesh.json` which mesh, and what peers cannot give back ·
 //! `db/` the ledger · `outbox/` own facts that no peer is known to hold · `api.token` for the HTTP API · `runtime.json` where the running node
 //! listens · `lock` held while a node runs, with its process id inside.
 
@@ -144,6 +144,11 @@ impl DataDir {
     /// The identity.
     pub fn key_file(&self) -> PathBuf {
         self.0.join("node.key")
+    }
+
+    /// The identity to come, while a rotation of the key is under way.
+    pub fn next_key_file(&self) -> PathBuf {
+        self.0.join("next.key")
     }
 
     /// Which mesh this node belongs to.

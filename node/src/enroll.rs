@@ -180,6 +180,23 @@ pub fn name(dir: &DataDir, name: &str) -> Result<(), EnrollError> {
     save(dir, &enrollment)
 }
 
+/// Keeps a fact that this node has to bring along from now on; once.
+///
+/// # Errors
+/// `EnrollError` if it cannot be written.
+pub(crate) fn add_fact(
+    dir: &DataDir,
+    enrollment: &mut Enrollment,
+    fact: Verified<EncodedFact>,
+) -> Result<(), EnrollError> {
+    let fact = Unverified(fact.into_inner());
+    if enrollment.facts.contains(&fact) {
+        return Ok(());
+    }
+    enrollment.facts.push(fact);
+    save(dir, enrollment)
+}
+
 fn make_invite(
     enrollment: &mut Enrollment,
     addresses: Vec<String>,

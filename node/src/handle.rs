@@ -16,6 +16,8 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::clock;
 use crate::driver::{Answer, Told};
 use crate::events::EventLog;
+use crate::rotation::Rotation;
+pub use crate::rotation::RotationError;
 use crate::store::{Store, StoreView};
 use crate::verify_pool::VerifyPool;
 
@@ -82,6 +84,7 @@ struct Inner {
     mesh: MeshId,
     key: SigningKey,
     invite_expires: Option<UnixTime>,
+    rotation: Rotation,
 }
 
 /// A running node. Clones are the same node.
@@ -105,6 +108,7 @@ pub(crate) struct HandleParts {
     pub(crate) params: Params,
     pub(crate) mesh: MeshId,
     pub(crate) key: SigningKey,
+    pub(crate) rotation: Rotation,
     pub(crate) invite_expires: Option<UnixTime>,
 }
 
@@ -122,6 +126,7 @@ impl NodeHandle {
             mesh: parts.mesh,
             key: parts.key,
             invite_expires: parts.invite_expires,
+            rotation: parts.rotation,
         }))
     }
 
@@ -264,6 +269,20 @@ impl NodeHandle {
     /// When the invite expires that this node joined by, if it did.
     pub fn invite_expires(&self) -> Option<UnixTime> {
         self.0.invite_expires
+    }
+
+    pub(crate) fn rotation(&self) -> &Rotation {
+        &self.0.rotation
+    }
+
+    /// Begins to go on under a new key: it is kept, and the mesh is told, durably. The node has to
+    /// be started again once that is sealed (`Node::rotated`). Returns the key and the fact; called
+    /// again before that, the same.
+    ///
+    /// # Errors
+    /// `RotationError`.
+    pub async fn rotate(&self) -> Result<(NodeId, FactId), RotationError> {
+        self.rotation().begin(self).await
     }
 
     /// This node.

@@ -220,17 +220,44 @@ pub fn load(path: &Path) -> Result<Option<NodeKey>, KeyError> {
     if damaged { Err(KeyError::Damaged(path.to_owned())) } else { Ok(None) }
 }
 
+/// Writes a key over both copies, one after the other: after a crash at least one is intact, and the
+/// first copy decides.
+///
+/// # Errors
+/// `KeyError::Io`.
+pub fn replace(path: &Path, key: &NodeKey) -> Result<(), KeyError> {
+    let text = key_text(key.seed());
+    for path in [path, &second_copy(path)] {
+        write_atomically(path, text.as_bytes(), 0o600).map_err(io_error(path))?;
+    }
+    Ok(())
+}
+
+/// Removes both copies of a key, for good.
+///
+/// # Errors
+/// `KeyError::Io`.
+pub fn remove(path: &Path) -> Result<(), KeyError> {
+    // The copy first: what is left of it alone would be taken for the key.
+    for path in [&second_copy(path), path] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error(path)(error));
+            }
+            _ => {}
+        }
+    }
+    path.parent().map_or(Ok(()), sync_directory).map_err(io_error(path))
+}
+
 /// Makes a new key and writes both copies.
 ///
 /// # Errors
 /// `KeyError` if it cannot be written or there is no randomness.
 pub fn create(path: &Path) -> Result<NodeKey, KeyError> {
-    let seed = Zeroizing::new(random::<32>()?);
-    let text = key_text(&seed);
-    for path in [path, &second_copy(path)] {
-        write_atomically(path, text.as_bytes(), 0o600).map_err(io_error(path))?;
-    }
-    Ok(NodeKey::from_seed(seed))
+    let key = NodeKey::from_seed(Zeroizing::new(random::<32>()?));
+    replace(path, &key)?;
+    Ok(key)
 }
 
 /// The API token in `path`, made if there is none: 64 hex digits.

@@ -18,6 +18,7 @@ pub mod handle;
 pub mod keys;
 pub mod outbox;
 pub mod problem;
+mod rotation;
 pub mod shutdown;
 pub mod store;
 pub mod verify_pool;

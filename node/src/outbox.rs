@@ -9,7 +9,7 @@
 //!
 //! Not here: who calls it when (`driver.rs`, `app.rs`), and how facts come back (`bootstrap.rs`).
 
-mod record;
+pub mod record;
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};

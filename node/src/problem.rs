@@ -8,6 +8,8 @@ use cairn_core::engine::Refusal;
 use cairn_core::store::StoreFault;
 use serde_json::Value;
 
+use crate::handle::RotationError;
+
 /// What kind of problem. Never renamed: programs match on the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -364,6 +366,18 @@ impl From<Refusal> for Problem {
             ),
             Refusal::Stopping => {
                 Self::new(Code::Stopping, "the node is stopping", "start it again: cairn run")
+            }
+        }
+    }
+}
+
+impl From<RotationError> for Problem {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::Refused(refusal) => refusal.into(),
+            RotationError::Store(fault) => fault.into(),
+            RotationError::Key(error) => {
+                Self::new(Code::of_exit(error.exit_code()), error.to_string(), error.hint())
             }
         }
     }

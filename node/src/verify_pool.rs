@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use cairn_core::block::{Header, Seal};
 use cairn_core::engine::{Job, JobId};
 use cairn_core::fact::{EncodedFact, FactVerdict, verify_batch};
+use cairn_core::id::MeshId;
 use cairn_core::verified::Unverified;
 
 /// Most signatures in one batch equation.
@@ -68,6 +69,7 @@ impl Shared {
 pub struct VerifyPool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    mesh: MeshId,
     seed: [u8; 32],
 }
 
@@ -79,12 +81,17 @@ struct Gather<O> {
 }
 
 impl VerifyPool {
-    /// Starts one thread per core (`threads` = 0) or as many as told. `seed` must be unpredictable
+    /// Starts one thread per core (`threads` = 0) or as many as told, for facts of a mesh. `seed` must be unpredictable
     /// to others.
     ///
     /// # Errors
     /// If the system gives no threads.
-    pub fn start(threads: usize, seed: [u8; 32], done: DoneSink) -> std::io::Result<Self> {
+    pub fn start(
+        threads: usize,
+        mesh: MeshId,
+        seed: [u8; 32],
+        done: DoneSink,
+    ) -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let count = if threads == 0 { cores } else { threads };
         let shared = Arc::new(Shared {
@@ -93,7 +100,7 @@ impl VerifyPool {
             grinders_max: count.div_ceil(2),
             done,
         });
-        let mut pool = Self { shared, threads: Vec::with_capacity(count), seed };
+        let mut pool = Self { shared, threads: Vec::with_capacity(count), mesh, seed };
         for n in 0..count {
             let shared = pool.shared.clone();
             let builder = std::thread::Builder::new().name(format!("cairn-verify-{n}"));
@@ -113,10 +120,10 @@ impl VerifyPool {
 
     fn verify(&self, job: JobId, facts: Vec<Unverified<EncodedFact>>) {
         let shared = self.shared.clone();
-        let seed = self.seed;
+        let (mesh, seed) = (self.mesh, self.seed);
         self.spread(
             facts,
-            move |part| verify_batch(part, &seed),
+            move |part| verify_batch(&mesh, part, &seed),
             move |verdicts| (shared.done)(Done::Verified(job, verdicts)),
         );
     }

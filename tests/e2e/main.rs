@@ -3,16 +3,19 @@
 #![allow(clippy::unwrap_used)]
 
 mod behind;
+mod capture;
 mod crash;
 mod custody;
 mod damage;
 mod demo;
 mod disk_full;
 mod import;
+mod initial;
 mod members;
 mod mesh;
 mod power;
 mod restart;
+mod rotate;
 mod split;
 mod survivor;
 mod syscalls;

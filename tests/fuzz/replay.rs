@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::fuzz::{TARGETS, run};
+use support::fuzz::{TARGETS, finish, run};
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -39,6 +39,7 @@ fn every_input_of_the_corpus_keeps_every_promise() {
     for (target, _) in TARGETS {
         files(&corpus(target)).iter().for_each(|file| replay(target, file));
     }
+    finish();
 }
 
 #[test]

@@ -7,7 +7,7 @@ use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr, RequestTag};
 use cairn_core::testing::TestChain;
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{Announce, Class, CloseCode, Control, Hello};
-use cairn_transport_quic::{Endpoint, Inbox, TransportEvent, TransportLimits, inbox};
+use cairn_transport_quic::{Endpoint, Inbox, Knock, TransportEvent, TransportLimits, inbox};
 
 use crate::scene::{MEMBERS, PATIENCE, Scene};
 
@@ -41,7 +41,8 @@ impl Attacker {
         let runtime = scene.runtime.handle().clone();
         let local = ([127, 0, 0, 1], 0).into();
         let limits = TransportLimits::default();
-        let endpoint = Endpoint::bind(local, &seed, limits, &runtime, sender).unwrap();
+        let knock = Knock::of(&scene.mesh());
+        let endpoint = Endpoint::bind(local, &seed, knock, limits, &runtime, sender).unwrap();
         let address = PeerAddr(scene.victim().mesh_address().to_string());
         endpoint.dial(DialId(1), &address, None);
         let opened = events.recv_timeout(PATIENCE).expect("the victim answers");

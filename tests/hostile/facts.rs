@@ -198,7 +198,12 @@ fn a_reconciliation_that_makes_no_sense_is_misbehavior() {
 
 #[test]
 fn ten_thousand_invented_addresses_displace_nothing_and_are_not_all_dialled() {
-    let scene = Scene::with(|_| {}, |limits| limits.addresses = 200);
+    let scene = Scene::with(
+        |_| {},
+        |limits| {
+            (limits.addresses, limits.addresses_tried) = (160, 40);
+        },
+    );
     let chain = scene.chain();
     let honest = scene.honest().handle().node_id();
     let mut told = 0u32;

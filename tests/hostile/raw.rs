@@ -4,12 +4,16 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cairn_core::codec;
+use cairn_core::hash::sha256;
+use cairn_core::id::MeshId;
 use cairn_core::testing::TestChain;
 use cairn_core::wire::{Class, CloseCode, Control, WIRE_VERSION};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{Connection, ConnectionError, Endpoint, RecvStream, SendStream};
+use quinn::{Connection, ConnectionError, ConnectionId, Endpoint, RecvStream, SendStream};
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
@@ -21,7 +25,7 @@ use crate::scene::{MEMBERS, PATIENCE, Scene};
 /// RFC 8410, section 7: PKCS#8 of an ed25519 key, up to its 32-byte seed.
 const PKCS8: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 /// What the victim is called in the handshake; it does not look.
-const NAME: &str = "mesh.invalid";
+pub(crate) const NAME: &str = "mesh.invalid";
 
 /// Takes whoever answers.
 #[derive(Debug)]
@@ -62,22 +66,48 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
-/// A TLS client that shows a certificate around the key with this seed.
-fn client(seed: &[u8; 32]) -> quinn::ClientConfig {
+/// A connection id that knocks at a mesh (docs/protocol.md, Connection).
+pub(crate) fn knock(mesh: MeshId) -> ConnectionId {
+    let nonce = &fresh()[..8];
+    let key = sha256(&[b"cairn/knock/1", mesh.as_bytes()]);
+    ConnectionId::new(&[nonce, &sha256(&[key.as_bytes(), nonce]).as_bytes()[..12]].concat())
+}
+
+/// Bytes that no other call gives.
+fn fresh() -> [u8; 32] {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    *sha256(&[&std::process::id().to_le_bytes(), &call.to_le_bytes()]).as_bytes()
+}
+
+/// A self-signed certificate around the key with this seed, and that key.
+pub(crate) fn certificate(
+    seed: &[u8; 32],
+) -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'static>) {
     let pkcs8 = PrivatePkcs8KeyDer::from([&PKCS8[..], seed].concat());
     let pair = rcgen::KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8, &rcgen::PKCS_ED25519).unwrap();
     let params = rcgen::CertificateParams::new(vec![NAME.to_owned()]).unwrap();
-    let certificate = params.self_signed(&pair).unwrap().into();
+    (params.self_signed(&pair).unwrap().into(), pkcs8)
+}
+
+/// A TLS client of our kind that takes any server; what it shows is to be said.
+pub(crate) fn tls() -> rustls::ConfigBuilder<rustls::ClientConfig, WantsClientCert> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+    rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .unwrap()
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Anybody))
-        .with_client_auth_cert(vec![certificate], pkcs8.into())
-        .unwrap();
+}
+
+/// A dialler that knocks at a mesh and shows the key with this seed.
+fn client(seed: &[u8; 32], mesh: MeshId) -> quinn::ClientConfig {
+    let (certificate, key) = certificate(seed);
+    let mut tls = tls().with_client_auth_cert(vec![certificate], key.into()).unwrap();
     tls.alpn_protocols = vec![b"cairn/1".to_vec()];
-    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
+    let mut config = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+    config.initial_dst_cid_provider(Arc::new(move || knock(mesh)));
+    config
 }
 
 /// What a stream of this class begins with, and a frame that claims `length` and carries `body`.
@@ -99,7 +129,7 @@ pub(crate) fn honest_frame(body: &[u8]) -> Vec<u8> {
 pub(crate) struct Raw {
     pub(crate) connection: Connection,
     pub(crate) control: (SendStream, RecvStream),
-    _endpoint: Endpoint,
+    endpoint: Endpoint,
     runtime: Handle,
 }
 
@@ -107,7 +137,8 @@ impl Raw {
     /// Connects as a member of `MEMBERS`, says a proper hello and waits until it is accepted.
     pub(crate) fn join(scene: &Scene, chain: &TestChain, n: usize) -> Self {
         let runtime = scene.runtime.handle().clone();
-        let (config, address) = (client(&MEMBERS[n]), scene.victim().mesh_address());
+        let config = client(&MEMBERS[n], scene.mesh());
+        let address = scene.victim().mesh_address();
         let (endpoint, connection, control) = wait(&runtime, async {
             let local: SocketAddr = ([127, 0, 0, 1], 0).into();
             let endpoint = Endpoint::client(local).unwrap();
@@ -118,9 +149,14 @@ impl Raw {
             control.0.write_all(&bytes).await.unwrap();
             (endpoint, connection, control)
         });
-        let mut raw = Self { connection, control, _endpoint: endpoint, runtime };
+        let mut raw = Self { connection, control, endpoint, runtime };
         raw.is_heard(chain);
         raw
+    }
+
+    /// The connection, its control stream, and the socket that must stay as long as they.
+    pub(crate) fn into_parts(self) -> (Connection, (SendStream, RecvStream), Endpoint) {
+        (self.connection, self.control, self.endpoint)
     }
 
     /// Where its streams run.

@@ -8,6 +8,8 @@ mod custody;
 mod links;
 mod majority;
 mod membership;
+mod peers;
+mod rotate;
 mod scale;
 mod seeds;
 mod silence;

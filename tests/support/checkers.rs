@@ -3,6 +3,7 @@
 use cairn_core::event::Event;
 use cairn_core::fact::Body;
 use cairn_core::id::{FactId, NodeId};
+use cairn_core::ledger::line;
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::FactState;
 use cairn_core::store::{Table, View};
@@ -65,7 +66,7 @@ pub fn same_ledger(world: &World) {
 pub fn revoked_cut_off(world: &World) -> bool {
     up(world).all(|n| {
         let view = world.nodes[n].view();
-        let linked = |node: &NodeId| view.revoked(node).unwrap().is_some();
+        let linked = |node: &NodeId| line::cut_off(view, node).unwrap().is_some();
         let peers = world.nodes[n].engine().unwrap().peers();
         let mut live = peers.iter().filter(|peer| peer.connected).filter_map(|peer| peer.node);
         !live.any(|node| linked(&node))
@@ -104,9 +105,9 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
                     | CloseCode::RulesVersion
                     | CloseCode::Protocol
             );
-            // Where somebody was revoked these two are right.
+            // Where somebody was revoked, or changed its key, these two are right.
             let expels = matches!(code, CloseCode::NotMember | CloseCode::Revoked);
-            let blames = blames || (expels && !anybody_revoked(world));
+            let blames = blames || (expels && !any_key_ended(world));
             (blames && !evil.contains(node)).then(|| format!("{event:?}"))
         }
         Event::BlockRefused { .. } if evil.is_empty() => Some(format!("{event:?}")),
@@ -114,9 +115,14 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
     }
 }
 
-fn anybody_revoked(world: &World) -> bool {
-    let any = |view: &dyn View| view.scan(Table::Revoked, &[], &[0xff; 33], 1).unwrap();
-    world.nodes.iter().any(|node| !any(node.view()).is_empty())
+fn any_key_ended(world: &World) -> bool {
+    let ended = |view: &MemStore| {
+        let mut members = view.scan(Table::Member, &[], &[0xff; 33], usize::MAX).unwrap();
+        let rows = members.drain(..).map(|(key, _)| NodeId(key[..].try_into().unwrap()));
+        let until = |node: NodeId| view.member(&node).unwrap().and_then(|row| row.until);
+        !view.is_empty(Table::Revoked) || rows.map(until).any(|until| until.is_some())
+    };
+    world.nodes.iter().any(|node| ended(node.view()))
 }
 
 /// No honest node ever accused another.
@@ -136,7 +142,7 @@ pub fn within_limits(world: &World) {
         assert!(status.wanted <= limits.wants as u64, "node {n} wants {} facts", status.wanted);
         let live = limits.inbound_max + limits.outbound_max;
         let peers = shown.len();
-        assert!(peers <= limits.addresses + live, "node {n} shows {peers} peers");
+        assert!(peers <= limits.addresses_in_all() + live, "node {n} shows {peers} peers");
         let connected = shown.iter().filter(|peer| peer.connected).count();
         assert!(connected <= live, "node {n} has {connected} peers");
     }

@@ -240,8 +240,9 @@ impl Evil {
             Class::Facts => self.wrong_facts(&bytes).map(|b| (b, Habit::WrongFacts)),
             Class::Reconcile => self.wrong_set(&bytes).map(|b| (b, Habit::LyingSet)),
             Class::Peers if self.does(Habit::InventedPeers) => {
+                // Others each time.
+                let first = self.random.next() >> 16;
                 let invent = |n: u64| (format!("h{n}:7071"), NodeId(self.random.bytes()));
-                let first = self.rate * 1_000;
                 let peers = (first..first + 64).map(invent).collect();
                 Some((encode(&PeersAnswer { peers }), Habit::InventedPeers))
             }

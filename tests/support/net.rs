@@ -46,6 +46,9 @@ impl World {
 
     pub(crate) fn dial(&mut self, n: usize, dial: DialId, to: &PeerAddr, pin: Option<NodeId>) {
         let target = listener(to).filter(|m| *m < self.nodes.len() && address(*m) == *to);
+        if let Some(m) = target {
+            *self.dials.entry((n, m)).or_default() += 1;
+        }
         let delay = self.delay() * 2;
         let reachable = target.filter(|m| {
             let node = &self.nodes[*m];
@@ -61,7 +64,14 @@ impl World {
         let (mine, theirs) = (ConnId(self.next_conn + 1), ConnId(self.next_conn + 2));
         self.next_conn += 2;
         let at = self.now + delay;
-        let end = |to, peer| End { to, peer, control_at: at, announce_at: at, line_free: at };
+        let end = |to, peer| End {
+            to,
+            peer,
+            opens_at: at,
+            control_at: at,
+            announce_at: at,
+            line_free: at,
+        };
         self.nodes[n].ends.insert(mine, end(m, theirs));
         self.nodes[m].ends.insert(theirs, end(n, mine));
         let (my_id, their_id) = (self.nodes[n].id(), self.nodes[m].id());

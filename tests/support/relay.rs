@@ -41,6 +41,9 @@ pub struct Weather {
     pub jitter: Duration,
 }
 
+/// Packets as they were sent; none are kept before somebody asks.
+type Record = Arc<Mutex<Option<Vec<Vec<u8>>>>>;
+
 struct Place {
     private: SocketAddr,
     public: Arc<UdpSocket>,
@@ -81,6 +84,7 @@ pub struct Relay {
     net: Arc<Mutex<Net>>,
     stop: Arc<AtomicBool>,
     carried: Arc<AtomicU64>,
+    record: Record,
     late: Late,
     threads: Vec<JoinHandle<()>>,
 }
@@ -95,7 +99,8 @@ impl Default for Relay {
         };
         let net = Arc::new(Mutex::new(net));
         let (late, postman) = Late::start();
-        Self { net, stop: Arc::default(), carried: Arc::default(), late, threads: vec![postman] }
+        let (stop, carried, record) = <(Arc<_>, Arc<_>, Record)>::default();
+        Self { net, stop, carried, record, late, threads: vec![postman] }
     }
 }
 
@@ -126,6 +131,7 @@ impl Relay {
             net: self.net.clone(),
             stop: self.stop.clone(),
             carried: self.carried.clone(),
+            record: self.record.clone(),
             late: self.late.clone(),
         };
         self.threads.push(std::thread::spawn(move || carrier.run()));
@@ -139,6 +145,16 @@ impl Relay {
     /// Packets that found their way so far, lost ones not counted.
     pub fn carried(&self) -> u64 {
         self.carried.load(Ordering::Relaxed)
+    }
+
+    /// From now on keeps every packet that a node sends, as it was sent.
+    pub fn record(&self) {
+        *self.record.lock().unwrap() = Some(Vec::new());
+    }
+
+    /// The packets since `record` or the last call.
+    pub fn recorded(&self) -> Vec<Vec<u8>> {
+        self.record.lock().unwrap().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Cuts every link between the two groups, by the order in which places were made.
@@ -183,6 +199,7 @@ struct Carrier {
     net: Arc<Mutex<Net>>,
     stop: Arc<AtomicBool>,
     carried: Arc<AtomicU64>,
+    record: Record,
     late: Late,
 }
 
@@ -198,6 +215,9 @@ impl Carrier {
             let Ok((length, from)) = received else {
                 continue;
             };
+            if let Some(record) = self.record.lock().unwrap().as_mut() {
+                record.push(packet[..length].to_vec());
+            }
             let Some((socket, to)) = net.way(from, self.number) else {
                 continue;
             };

@@ -55,11 +55,14 @@ pub struct TransportLimits {
     /// Announcements waiting to be sent, per connection (a power of two); one more displaces the
     /// oldest.
     pub announce_queue: usize,
-    /// Connections from others; above core's own limit, so that core can say why it refuses.
+    /// Connections from others, handshakes included: core's own limit, so that core can say why it
+    /// refuses, and the two below.
     pub inbound_max: usize,
+    /// Connections from others to whom the driver has not spoken yet; one more ends the oldest.
+    pub strangers_max: usize,
     /// Connections to others, and attempts.
     pub outbound_max: usize,
-    /// Handshakes under way that others began.
+    /// Handshakes under way that others began; one more ends the oldest.
     pub half_open_max: usize,
     /// For a handshake, and for a dial with all its addresses.
     pub handshake_timeout: Duration,
@@ -85,14 +88,16 @@ impl Default for TransportLimits {
             requests_max: 32,
             control_queue: 64,
             announce_queue: 32,
-            inbound_max: 80,
+            inbound_max: 64 + 16 + 16,
+            strangers_max: 16,
             outbound_max: 32,
             half_open_max: 16,
             handshake_timeout: Duration::from_secs(10),
             frame_timeout: Duration::from_secs(10),
             rate_min: 32 * 1024,
             idle_timeout: Duration::from_secs(60),
-            keep_alive: Duration::from_secs(20),
+            // Many routers forget a UDP flow after 30 s.
+            keep_alive: Duration::from_secs(25),
         }
     }
 }

@@ -13,18 +13,21 @@ use std::time::{Duration, Instant};
 use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr};
 use cairn_core::id::NodeId;
 use cairn_core::wire::CloseCode;
-use quinn::{Connection, ConnectionError, Incoming, TransportErrorCode, VarInt};
+use quinn::{Connection, ConnectionError, Incoming, Runtime as _, TransportErrorCode, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::admission::{Gate, Verdict};
+use crate::admission::{Gate, Newest, Verdict};
 use crate::config::TransportLimits;
+use crate::door::{Door, Guard};
 use crate::error::{BindError, DialError, printable};
 use crate::event::TransportEvent;
 use crate::identity::{Identity, NAME, quic_client, quic_server};
 use crate::inbox::{InboxSender, Lane, Sink};
+use crate::knock::Knock;
 use crate::session::Session;
 use crate::verifier::{KeyVerifier, node_of};
 
@@ -41,13 +44,18 @@ struct Shared {
     quinn: quinn::Endpoint,
     address: SocketAddr,
     identity: Identity,
+    knock: Knock,
     limits: Arc<TransportLimits>,
     runtime: Handle,
     sink: Arc<dyn Sink>,
     sessions: Mutex<HashMap<ConnId, Arc<Session>>>,
     next_conn: AtomicU64,
     gate: Mutex<Gate>,
-    half_open: Arc<Semaphore>,
+    /// Handshakes that others began.
+    half_open: Mutex<Newest<u64, AbortHandle>>,
+    next_handshake: AtomicU64,
+    /// Connections of others to whom the driver has said nothing yet.
+    strangers: Mutex<Newest<ConnId, Arc<Session>>>,
     inbound: Arc<Semaphore>,
     outbound: Arc<Semaphore>,
 }
@@ -57,14 +65,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Endpoint {
-    /// Opens the UDP socket and accepts from then on. `seed` is the node's RFC 8032 key seed,
-    /// `runtime` needs I/O and time; what happens goes to `events`.
+    /// Opens the UDP socket and accepts from then on. `seed` is the node's RFC 8032 key seed; who
+    /// does not know the `knock` gets no answer; `runtime` needs I/O and time; what happens goes to
+    /// `events`.
     ///
     /// # Errors
     /// `PortInUse` if another socket has the port; see `BindError` for the rest.
     pub fn bind<T: From<TransportEvent> + Send + 'static>(
         address: SocketAddr,
         seed: &[u8; 32],
+        knock: Knock,
         limits: TransportLimits,
         runtime: &Handle,
         events: InboxSender<T>,
@@ -76,12 +86,7 @@ impl Endpoint {
         let identity = Identity::from_seed(seed).map_err(unfit)?;
         let server = limits.server(quic_server(&identity).map_err(unfit)?);
         let _entered = runtime.enter();
-        let opened = UdpSocket::bind(address).and_then(|socket| {
-            let config = quinn::EndpointConfig::default();
-            let tokio = Arc::new(quinn::TokioRuntime);
-            let quinn = quinn::Endpoint::new(config, Some(server), socket, tokio)?;
-            Ok((quinn.local_addr()?, quinn))
-        });
+        let opened = UdpSocket::bind(address).and_then(|socket| open(socket, server, knock));
         let (bound, quinn) = opened.map_err(|source| match source.kind() {
             std::io::ErrorKind::AddrInUse => BindError::PortInUse(address),
             _ => BindError::Socket { address, source },
@@ -90,12 +95,15 @@ impl Endpoint {
             quinn,
             address: bound,
             identity,
+            knock,
             runtime: runtime.clone(),
             sink: Arc::new(events),
             sessions: Mutex::default(),
             next_conn: AtomicU64::new(0),
-            gate: Mutex::new(Gate::new(limits.half_open_max)),
-            half_open: Arc::new(Semaphore::new(limits.half_open_max)),
+            gate: Mutex::new(Gate::new(limits.half_open_max, Instant::now())),
+            half_open: Mutex::new(Newest::new(limits.half_open_max)),
+            next_handshake: AtomicU64::new(0),
+            strangers: Mutex::new(Newest::new(limits.strangers_max)),
             inbound: Arc::new(Semaphore::new(limits.inbound_max)),
             outbound: Arc::new(Semaphore::new(limits.outbound_max)),
             limits: Arc::new(limits),
@@ -141,6 +149,9 @@ impl Endpoint {
     /// swallows everything.
     pub fn send(&self, conn: ConnId, frame: Frame) {
         if let Some(session) = self.session(conn) {
+            if matches!(frame, Frame::Control(_)) {
+                lock(&self.0.strangers).remove(&conn);
+            }
             session.send(frame);
         }
     }
@@ -171,32 +182,25 @@ impl Endpoint {
 
 impl Shared {
     fn admit(self: &Arc<Self>, incoming: Incoming) {
+        if !self.knock.is_in(&incoming.orig_dst_cid()) {
+            return incoming.ignore();
+        }
         let source = incoming.remote_address().ip();
         let proven = incoming.remote_address_validated();
-        let under_way = self.limits.half_open_max - self.half_open.available_permits();
+        let under_way = lock(&self.half_open).len();
         let verdict = lock(&self.gate).judge(source, proven, under_way, Instant::now());
         match verdict {
             Verdict::Ignore => incoming.ignore(),
-            Verdict::Refuse => incoming.refuse(),
             // Fails only for a proven address, which is never asked to retry.
             Verdict::Retry => drop(incoming.retry()),
-            Verdict::Accept => {
-                let half = Arc::clone(&self.half_open).try_acquire_owned();
-                let slot = Arc::clone(&self.inbound).try_acquire_owned();
-                match (half, slot) {
-                    (Ok(half), Ok(slot)) => self.answer(incoming, half, slot),
-                    _ => incoming.refuse(),
-                }
-            }
+            Verdict::Accept => match Arc::clone(&self.inbound).try_acquire_owned() {
+                Ok(slot) => self.answer(incoming, slot),
+                Err(_) => incoming.refuse(),
+            },
         }
     }
 
-    fn answer(
-        self: &Arc<Self>,
-        incoming: Incoming,
-        half: OwnedSemaphorePermit,
-        slot: OwnedSemaphorePermit,
-    ) {
+    fn answer(self: &Arc<Self>, incoming: Incoming, slot: OwnedSemaphorePermit) {
         let from = incoming.remote_address();
         let proven = incoming.remote_address_validated();
         let connecting = match incoming.accept() {
@@ -204,12 +208,15 @@ impl Shared {
             Err(error) => return tracing::debug!(%from, %error, "handshake refused"),
         };
         let shared = Arc::clone(self);
-        self.runtime.spawn(async move {
+        let number = self.next_handshake.fetch_add(1, Ordering::Relaxed);
+        // Held, so that the task cannot end before it is in the list.
+        let mut half_open = lock(&self.half_open);
+        let task = self.runtime.spawn(async move {
             let outcome = timeout(shared.limits.handshake_timeout, connecting).await;
             if proven || matches!(outcome, Ok(Ok(_))) {
                 lock(&shared.gate).charge(from.ip(), Instant::now());
             }
-            drop(half);
+            lock(&shared.half_open).remove(&number);
             match outcome {
                 Ok(Ok(connection)) => match identity_of(&connection) {
                     Some(node) => shared.start(connection, node, None, slot),
@@ -219,6 +226,9 @@ impl Shared {
                 Err(_) => tracing::debug!(%from, "handshake too slow"),
             }
         });
+        if let Some(oldest) = half_open.add(number, task.abort_handle()) {
+            oldest.abort();
+        }
     }
 
     fn start(
@@ -239,9 +249,17 @@ impl Shared {
         lock(&self.sessions).insert(conn, Arc::clone(&session));
         let opened = TransportEvent::Opened { conn, node, address, dial };
         self.sink.put(conn, Lane::Urgent, opened, None);
+        let displaced = match dialled {
+            true => None,
+            false => lock(&self.strangers).add(conn, Arc::clone(&session)),
+        };
+        if let Some(stranger) = displaced {
+            stranger.end(Some(CloseCode::Full), "");
+        }
         let shared = Arc::clone(self);
         self.runtime.spawn(async move {
             session.run(announcements, slot).await;
+            lock(&shared.strangers).remove(&conn);
             lock(&shared.sessions).remove(&conn);
         });
     }
@@ -281,7 +299,10 @@ impl Shared {
         let verifier = Arc::new(KeyVerifier::new(&self.identity.provider, expected));
         let tls = self.identity.client_tls(Arc::clone(&verifier));
         let tls = tls.map_err(|error| failed(error.to_string()))?;
-        let client = self.limits.client(quic_client(tls).map_err(|e| failed(e.to_string()))?);
+        let tls = quic_client(tls).map_err(|error| failed(error.to_string()))?;
+        let mut client = self.limits.client(tls);
+        let knock = self.knock;
+        client.initial_dst_cid_provider(Arc::new(move || knock.connection_id()));
         let connecting = match self.quinn.connect_with(client, address, NAME) {
             Ok(connecting) => connecting,
             Err(quinn::ConnectError::EndpointStopping) => return Err(DialError::ShuttingDown),
@@ -301,6 +322,23 @@ impl Shared {
         let node = identity_of(&connection).ok_or_else(|| failed("no identity".to_owned()))?;
         Ok((connection, node))
     }
+}
+
+/// Puts quinn behind a guarded socket.
+fn open(
+    socket: UdpSocket,
+    server: quinn::ServerConfig,
+    knock: Knock,
+) -> std::io::Result<(SocketAddr, quinn::Endpoint)> {
+    let tokio = Arc::new(quinn::TokioRuntime);
+    let guard = Guard::new(knock);
+    let mut config = quinn::EndpointConfig::default();
+    config
+        .supported_versions(vec![crate::door::VERSION])
+        .cid_generator(move || Box::new(guard.own_ids()));
+    let socket = Arc::new(Door { socket: tokio.wrap_udp_socket(socket)?, guard });
+    let quinn = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, tokio)?;
+    Ok((quinn.local_addr()?, quinn))
 }
 
 /// The key that the other side proved to hold.

@@ -8,30 +8,33 @@ use cairn_core::wire::{Class, WIRE_VERSION};
 use crate::error::FrameError;
 
 /// Bytes of a length prefix.
-pub(crate) const PREFIX_BYTES: usize = 4;
+pub const PREFIX_BYTES: usize = 4;
 /// A frame's buffer starts with this size and doubles as it fills.
 const FIRST_STEP_BYTES: usize = 16 * 1024;
 
 /// The first bytes of a stream.
-pub(crate) const fn opening(class: Class) -> [u8; 2] {
+pub const fn opening(class: Class) -> [u8; 2] {
     [class as u8, WIRE_VERSION]
 }
 
 /// The class of a stream with these first bytes.
-pub(crate) fn parse_opening([class, version]: [u8; 2]) -> Result<Class, FrameError> {
+///
+/// # Errors
+/// `FrameError` if the class or the version is not known.
+pub fn parse_opening([class, version]: [u8; 2]) -> Result<Class, FrameError> {
     let known = Class::from_byte(class).ok_or(FrameError::UnknownClass(class))?;
     if version == WIRE_VERSION { Ok(known) } else { Err(FrameError::Version(version)) }
 }
 
 /// The prefix of a frame; `None` if the frame is longer than `max`.
-pub(crate) fn prefix(frame: &[u8], max: usize) -> Option<[u8; PREFIX_BYTES]> {
+pub fn prefix(frame: &[u8], max: usize) -> Option<[u8; PREFIX_BYTES]> {
     let length = u32::try_from(frame.len()).ok()?;
     (frame.len() <= max).then(|| length.to_le_bytes())
 }
 
 /// One frame being received: fill `space`, then say how much with `advance`.
 #[derive(Debug)]
-pub(crate) struct FrameAssembler {
+pub struct FrameAssembler {
     max: usize,
     prefix: [u8; PREFIX_BYTES],
     body: Vec<u8>,
@@ -43,17 +46,17 @@ pub(crate) struct FrameAssembler {
 
 impl FrameAssembler {
     /// For a frame of at most `max` bytes.
-    pub(crate) const fn new(max: usize) -> Self {
+    pub const fn new(max: usize) -> Self {
         Self { max, prefix: [0; PREFIX_BYTES], body: Vec::new(), filled: 0, length: None }
     }
 
     /// The length of the body, once known.
-    pub(crate) const fn length(&self) -> Option<usize> {
+    pub const fn length(&self) -> Option<usize> {
         self.length
     }
 
     /// Where the next bytes go; empty once the frame is complete, and never beyond its end.
-    pub(crate) fn space(&mut self) -> &mut [u8] {
+    pub fn space(&mut self) -> &mut [u8] {
         let Some(length) = self.length else {
             return &mut self.prefix[self.filled..];
         };
@@ -67,7 +70,10 @@ impl FrameAssembler {
     }
 
     /// Takes note that `count` bytes were put into `space`.
-    pub(crate) fn advance(&mut self, count: usize) -> Result<(), FrameError> {
+    ///
+    /// # Errors
+    /// `FrameError::Oversized` if the prefix claims more than may come.
+    pub fn advance(&mut self, count: usize) -> Result<(), FrameError> {
         self.filled += count;
         if self.length.is_none() && self.filled == PREFIX_BYTES {
             let got = u32::from_le_bytes(self.prefix) as usize;
@@ -80,12 +86,12 @@ impl FrameAssembler {
     }
 
     /// Whether every byte is there.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.length.is_some_and(|length| self.filled == PREFIX_BYTES + length)
     }
 
     /// The frame; call it when complete.
-    pub(crate) fn into_frame(self) -> Vec<u8> {
+    pub fn into_frame(self) -> Vec<u8> {
         debug_assert!(self.is_complete());
         self.body
     }

@@ -8,8 +8,8 @@
 //! everything from the `Inbox`: `T: From<TransportEvent>` is all that it has to write.
 //!
 //! Reading order: `event` and `inbox` (what the driver sees), `config` (every limit), `framing`
-//! (bytes), `identity` and `verifier` (who), `streams` (one frame on one stream), `session` (one
-//! connection), `admission` and `endpoint` (the socket).
+//! (bytes), `knock` and `door` (who is answered), `identity` and `verifier` (who it is), `streams`
+//! (one frame on one stream), `session` (one connection), `admission` and `endpoint` (the socket).
 //!
 //! Invariants: nothing from a peer is kept without a bound; `Closed` comes exactly once after
 //! `Opened`, and nothing of that connection after it; every request gets exactly one `Answer` or
@@ -19,12 +19,14 @@
 
 mod admission;
 mod config;
+mod door;
 mod endpoint;
 mod error;
 mod event;
-mod framing;
+pub mod framing;
 mod identity;
 mod inbox;
+mod knock;
 mod session;
 mod streams;
 mod verifier;
@@ -38,6 +40,7 @@ pub use error::{BindError, DialError, FrameError};
 pub use event::TransportEvent;
 pub use identity::ALPN;
 pub use inbox::{Inbox, InboxSender, inbox};
+pub use knock::Knock;
 
-// `webpki` and `quinn_proto` are dependencies only so that their security floors hold.
-use {quinn_proto as _, webpki as _};
+// A dependency only so that its security floor holds.
+use webpki as _;

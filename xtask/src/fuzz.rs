@@ -2,9 +2,12 @@
 //! from the corpus there. What it finds on the way is kept under `target/fuzz`, which a later run
 //! goes on from; only what breaks a promise belongs into the repository.
 //!
-//! Without a sanitizer: our code has no `unsafe`, and twice as many runs find more.
+//! Without a sanitizer: our code has no `unsafe`, and twice as many runs find more. Words that a
+//! target's inputs are made of are in `tests/fuzz/dict`, where that helps.
 
+use std::env;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::process::{Failure, cargo, root, run as run_command, target_dir, works};
@@ -66,11 +69,18 @@ fn cargo_fuzz(verb: &str, args: &[&str]) -> Command {
     command
 }
 
+/// Where the nodes of targets keep their files: in memory, where that is possible.
+fn temporary() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    let base = if memory.is_dir() { memory } else { env::temp_dir() };
+    base.join(format!("cairn-fuzz-{}", std::process::id()))
+}
+
 fn fuzz(target: &str, seconds: &str) -> Result<(), Failure> {
     let scratch = target_dir().join("fuzz");
     let found = scratch.join("corpus").join(target);
     let artifacts = scratch.join("artifacts").join(target);
-    for folder in [&found, &artifacts] {
+    for folder in [&found, &artifacts, &temporary()] {
         fs::create_dir_all(folder).map_err(|error| {
             Failure::new(format!("{}", folder.display()), error.to_string(), "check the disk")
         })?;
@@ -79,8 +89,16 @@ fn fuzz(target: &str, seconds: &str) -> Result<(), Failure> {
     let (kept, time) =
         (format!("tests/fuzz/corpus/{target}"), format!("-max_total_time={seconds}"));
     let prefix = format!("-artifact_prefix={artifacts}/");
-    let args = [target, &found, &kept, "--", &time, &prefix, "-timeout=30", "-print_final_stats=1"];
-    run_command(&mut cargo_fuzz("run", &args)).map_err(|_| {
+    let words = root().join("tests/fuzz/dict").join(target);
+    let words = words.is_file().then(|| format!("-dict={}", words.display()));
+    let mut args =
+        vec![target, &found, &kept, "--", &time, &prefix, "-timeout=30", "-print_final_stats=1"];
+    args.extend(words.as_deref());
+    let temporary = temporary();
+    let ran = run_command(cargo_fuzz("run", &args).env("TMPDIR", &temporary));
+    // libFuzzer ends without running anything that would clean up.
+    let _ = fs::remove_dir_all(&temporary);
+    ran.map_err(|_| {
         Failure::new(
             format!("fuzz target {target}"),
             format!("an input in {artifacts} breaks a promise; the panic is above"),

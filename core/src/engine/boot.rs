@@ -2,6 +2,7 @@
 
 use super::Config;
 use crate::conn::PeerAddr;
+use crate::hash::Tag;
 use crate::id::MeshId;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{Seq, SetRow};
@@ -21,23 +22,26 @@ pub(super) fn load_set(
 }
 
 /// The address book: what was remembered, and what the configuration adds.
-pub(super) fn load_book(config: &Config, view: &dyn View, jitter: u64) -> Result<Book, StoreFault> {
+pub(super) fn load_book(config: &Config, view: &dyn View) -> Result<Book, StoreFault> {
     let limits = &config.limits;
-    let mut book = Book::new(limits.addresses, limits.backoff, limits.dial_interval, jitter);
+    // A signature that is shown to nobody: only this node can make it, and it always makes the same.
+    let key = Tag::Book.hasher().chain(&config.key.sign(Tag::Book, &[0; 32]).0).finish();
+    let chance = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8]));
+    let mut book = Book::new(limits, config.key.node_id(), key, chance);
     // Those seen last come first; of more than the book takes, the rest is deleted.
-    let mut rows = view.peer_rows(2 * limits.addresses)?;
+    let mut rows = view.peer_rows(2 * (limits.addresses_tried + limits.addresses_given))?;
     rows.sort_by_key(|(_, row)| core::cmp::Reverse(row.last_seen));
     for (address, row) in rows {
         let close = row.last_close.and_then(|(number, by_peer)| {
             CloseCode::from_number(number.into()).map(|code| (code, by_peer))
         });
-        book.remember(PeerAddr(address), row.node, row.last_seen, close);
+        book.remember(&PeerAddr(address), row.node, row.last_seen, close);
     }
     for (address, pin) in &config.dial {
-        book.learn(address.clone(), Source::Given, *pin);
+        book.learn(address, Source::Given, *pin);
     }
     for address in &config.seeds {
-        book.learn(address.clone(), Source::Seed, None);
+        book.learn(address, Source::Seed, None);
     }
     Ok(book)
 }

@@ -9,6 +9,7 @@ use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
+use crate::signature::Signature;
 use crate::time::UnixTime;
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
@@ -104,6 +105,14 @@ pub enum Command {
         node: NodeId,
         /// What people shall call it.
         name: String,
+    },
+    /// Makes a `Rotate` fact: this node goes on under another key. If the set has one for that key
+    /// already, that one counts.
+    Rotate {
+        /// The new key.
+        key: NodeId,
+        /// By which it agrees (`fact::sign_rotation`).
+        signature: Signature,
     },
     /// Asks every peer for what we miss, now.
     Sync,

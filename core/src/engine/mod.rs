@@ -52,7 +52,8 @@ use strangers::Strangers;
 use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
 use crate::id::{MeshId, NodeId};
-use crate::ledger::rows::SetRow;
+use crate::ledger::line;
+use crate::ledger::rows::{PeerRow, SetRow};
 use crate::mempool::Mempool;
 use crate::peer::Book;
 use crate::reconcile::{Fingerprints, Schedule, Session};
@@ -67,6 +68,9 @@ use crate::verified::Verified;
 const RETRY_INTERVAL: core::ops::RangeInclusive<Millis> = 1_000..=60_000;
 /// Part of the time that was spent in vain after which a further try is made.
 const RETRY_PART: u64 = 8;
+
+/// What a node learns of peers when it starts is written after this long.
+const SAVE_DELAY: Millis = 30_000;
 
 /// Facts read from disk by one input when the mempool has room again.
 const REFILL: usize = 4_096;
@@ -138,6 +142,8 @@ pub struct Engine {
     /// Whether other addresses may be worth dialling than at `next_dial`.
     dials_stale: bool,
     next_dial: Option<Instant>,
+    /// From when on what changed in the book is written.
+    next_save: Instant,
     /// Whether anybody else belongs to the mesh.
     has_others: bool,
     status: Status,
@@ -155,8 +161,7 @@ impl Engine {
         let (set, fingerprints) = boot::load_set(view, &chain.mesh())?;
         let mut mempool = Mempool::new(&limits);
         mempool.refill(view, REFILL)?;
-        let jitter = u64::from_le_bytes(*config.seed.first_chunk().unwrap_or(&[1; 8])) | 1;
-        let book = boot::load_book(&config, view, jitter)?;
+        let book = boot::load_book(&config, view)?;
         let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
@@ -200,6 +205,7 @@ impl Engine {
             members_stale: true,
             dials_stale: true,
             next_dial: None,
+            next_save: now.instant.after(SAVE_DELAY),
             has_others: false,
             status,
             config,
@@ -281,6 +287,7 @@ impl Engine {
             self.gossip.timeout(),
             session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
             self.next_dial,
+            self.save_due().filter(|_| writes),
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
@@ -350,6 +357,7 @@ impl Engine {
             self.wake |= self.mempool.refill(view, REFILL)?;
             let last = crate::ledger::rows::Seq(self.set.summary.count);
             self.fingerprints.save(last, self.stopping, batch);
+            self.save_book(batch);
             self.spill_bodies(batch);
         }
         self.wake |= !batch.is_empty();
@@ -392,15 +400,38 @@ impl Engine {
             self.outbox.push_back(Output::Send(conn, frame));
         }
         self.ping_due(view)?;
-        self.dial_due();
-        Ok(())
+        self.dial_due(view)
+    }
+
+    fn save_due(&self) -> Option<Instant> {
+        self.book.is_unsaved().then_some(self.next_save)
+    }
+
+    /// Writes what is to be remembered of addresses, rarely.
+    fn save_book(&mut self, batch: &mut Batch) {
+        let now = self.now;
+        if self.save_due().is_none_or(|at| at > now.instant) {
+            return;
+        }
+        self.next_save = now.instant.after(self.config.limits.book_save_interval);
+        for (address, entry) in self.book.take_unsaved(now.wall) {
+            let key = address.0.as_bytes();
+            match entry.and_then(|entry| Some((entry.node, entry.last_seen?, entry.last_close))) {
+                Some((node, last_seen, close)) => {
+                    let last_close = close.map(|(code, by_peer)| (code as u8, by_peer));
+                    let row = PeerRow { node, last_seen, last_close };
+                    batch.put(Table::Peer, key, &crate::codec::encode(&row));
+                }
+                None => batch.delete(Table::Peer, key),
+            }
+        }
     }
 
     /// Dials what is due, and notes when the next address will be.
-    fn dial_due(&mut self) {
+    fn dial_due(&mut self, view: &dyn View) -> Result<(), StoreFault> {
         let now = self.now.instant;
         if !self.dials_stale && self.next_dial.is_none_or(|at| at > now) {
-            return;
+            return Ok(());
         }
         self.dials_stale = false;
         self.next_dial = None;
@@ -411,12 +442,17 @@ impl Engine {
                 self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
             let limits = &self.config.limits;
             if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
-                return;
+                return Ok(());
             }
             let wanted = limits.outbound_wanted.saturating_sub(outbound);
             let Some((dial, address, pin)) = self.book.next_dial(now, wanted, &connected) else {
                 self.next_dial = self.book.timeout(wanted, &connected);
-                return;
+                return Ok(());
+            };
+            // Who is expected there may have another key by now.
+            let pin = match pin {
+                Some(pin) => Some(line::current(view, &pin)?),
+                None => None,
             };
             self.outbox.push_back(Output::Dial(dial, address, pin));
         }

@@ -16,6 +16,7 @@ use crate::ledger::state::State;
 use crate::mempool::Wish;
 use crate::params::Admission;
 use crate::peer::Source;
+use crate::signature::Signature;
 use crate::store::{Batch, StoreFault, View};
 use crate::verified::Verified;
 use crate::wire::CloseCode;
@@ -67,6 +68,7 @@ impl Engine {
             Command::Name { node, name } => {
                 self.make_permitted(Body::Name { node, name: &name }, view, batch)
             }
+            Command::Rotate { key, signature } => self.rotate(key, signature, view, batch),
             Command::Sync => {
                 self.schedule.hurry(self.now.instant);
                 self.headers.unsettle();
@@ -74,8 +76,11 @@ impl Engine {
                 Ok(Ok(Receipt::Done))
             }
             Command::AddPeer(address, pin) => {
-                if !self.book.learn(address.clone(), Source::Given, pin) {
-                    let what = alloc::format!("{address} is not an address (host:port)");
+                if !self.book.learn(&address, Source::Given, pin) {
+                    let most = self.config.limits.addresses_given;
+                    let what = alloc::format!(
+                        "{address} is not an address (host:port), or {most} are kept already"
+                    );
                     return Ok(Err(Refusal::Malformed(what)));
                 }
                 self.book.hurry(&address);
@@ -84,6 +89,8 @@ impl Engine {
             }
             Command::Stop => {
                 self.stopping = true;
+                self.next_save = self.now.instant;
+                self.book.touch();
                 let open: Vec<_> = self.conns.iter().map(|(conn, _)| conn).collect();
                 open.into_iter().for_each(|conn| self.close(conn, CloseCode::ShuttingDown));
                 Ok(Ok(Receipt::Done))
@@ -117,6 +124,24 @@ impl Engine {
             Arrived::Revoked(author) => Published::Refused(id, Refusal::AuthorRevoked(author)),
         });
         Ok(Ok(Receipt::Published(told.collect())))
+    }
+
+    fn rotate(
+        &mut self,
+        key: NodeId,
+        signature: Signature,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<Result<Receipt, Refusal>, StoreFault> {
+        if let Some(Known::Node { admit: Some(id), .. }) = view.known(&key)?
+            && view.fact(&id)?.is_some_and(|(_, fact)| fact.fact().author == self.me)
+        {
+            return Ok(Ok(Receipt::Made(id)));
+        }
+        match view.member(&self.me)?.map(|member| member.role) {
+            Some(role) => self.make_permitted(Body::Rotate { key, role, signature }, view, batch),
+            None => Ok(Err(Refusal::NotMember)),
+        }
     }
 
     /// Judges a fact about who belongs before it is made; what may still come true is made.

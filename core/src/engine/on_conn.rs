@@ -13,11 +13,13 @@ use crate::event::Event;
 use crate::fact::{Body, EncodedFact};
 use crate::id::NodeId;
 use crate::ledger::arrival::Arrival;
+use crate::ledger::line;
 use crate::ledger::read::Read;
-use crate::ledger::rows::{Known, PeerRow};
+use crate::ledger::rows::Known;
 use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
-use crate::params::RULES_VERSION;
-use crate::store::{Batch, StoreFault, Table, View};
+use crate::params::{Admission, RULES_VERSION};
+use crate::peer::{Group, Introducer};
+use crate::store::{Batch, StoreFault, View};
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
 
@@ -91,7 +93,7 @@ impl Engine {
             }
             (Phase::Opened(_), Ok(Control::Hello(hello))) => {
                 match self.judge_hello(conn, &hello, view, batch)? {
-                    Ok(()) => self.accept(conn, hello, view, batch)?,
+                    Ok(()) => self.accept(conn, hello, view)?,
                     Err(code) => self.close(conn, code),
                 }
             }
@@ -156,6 +158,7 @@ impl Engine {
         if dialled != old_dialled && dialled != preferred {
             return Err(CloseCode::Duplicate);
         }
+        self.book.keep(new);
         self.close(old, CloseCode::Duplicate);
         Ok(())
     }
@@ -171,7 +174,10 @@ impl Engine {
         let Some(facts) = self.read_membership_facts(introduction) else {
             return Ok(Err(CloseCode::BadHello));
         };
-        let admits = |fact: &Verified<EncodedFact>| matches!(fact.fact().body, Body::Admit { node: admitted, .. } if admitted == *node);
+        let admits = |fact: &Verified<EncodedFact>| {
+            matches!(fact.fact().body,
+                Body::Admit { node: key, .. } | Body::Rotate { key, .. } if key == *node)
+        };
         let Some(admit) = facts.iter().find(|fact| admits(fact)) else {
             return Ok(Err(CloseCode::NotMember));
         };
@@ -205,7 +211,7 @@ impl Engine {
         let Some(row) = view.invite(key)? else {
             return Ok(None);
         };
-        let void = view.revoked(&row.by)?.is_some().then_some(CloseCode::InviteRevoked);
+        let void = line::cut_off(view, &row.by)?.is_some().then_some(CloseCode::InviteRevoked);
         let spent = row.uses_left == 0 || row.expires < tip_time;
         Ok(void.or(spent.then_some(CloseCode::InviteSpent)))
     }
@@ -224,13 +230,7 @@ impl Engine {
         Ok(trial.finish().risen.contains(node))
     }
 
-    fn accept(
-        &mut self,
-        id: ConnId,
-        hello: Hello,
-        view: &dyn View,
-        batch: &mut Batch,
-    ) -> Result<(), StoreFault> {
+    fn accept(&mut self, id: ConnId, hello: Hello, view: &dyn View) -> Result<(), StoreFault> {
         let now = self.now;
         let interval = self.config.limits.ping_interval;
         let Some(conn) = self.conns.get_mut(id) else {
@@ -242,26 +242,35 @@ impl Engine {
         conn.next_ping = now.instant.after(interval);
         let (node, greeted, inbound) = (conn.node, conn.greeted, conn.dial.is_none());
         let address = conn.address.clone();
+        self.book.accepted(id, now);
+        if self.book.is_feeler(id) && self.conns.count(true) > self.config.limits.outbound_wanted {
+            // Somebody is there, which was the question.
+            self.close(id, CloseCode::Full);
+            return Ok(());
+        }
+        self.book.keep(id);
         if !greeted {
             self.greet(id, view)?;
         }
         self.gossip.add_conn(id);
         self.wanted.add_conn(id);
         self.hear_state(id, hello.tip, hello.facts);
-        for address in self.book.take_forgotten() {
-            batch.delete(Table::Peer, address.0.as_bytes());
-        }
-        if let Some(address) = self.book.accepted(id, now.wall) {
-            let row = PeerRow { node: Some(node), last_seen: now.wall, last_close: None };
-            batch.put(Table::Peer, address.0.as_bytes(), &codec::encode(&row));
-        } else if inbound && let Some(listens) = with_port(&address, hello.port) {
-            self.book.hear(listens, node);
+        if inbound && let Some(listens) = with_port(&address, hello.port) {
+            self.book.hear(&listens, Some(node), self.introducer(node, &address));
         }
         self.ask_for_peers(id);
         let connected = Event::PeerConnected { node, outbound: !inbound };
         self.outbox.push_back(Output::Event(connected));
         self.touch_peers();
         Ok(())
+    }
+
+    /// Whom to count for what a peer tells of other places.
+    pub(super) fn introducer(&self, node: NodeId, address: &PeerAddr) -> Introducer {
+        match self.config.params.admission {
+            Admission::Invite => Introducer::Member(node),
+            Admission::Open => Introducer::Place(Group::of(address)),
+        }
     }
 
     /// A peer told its tip and set.
@@ -301,6 +310,8 @@ impl Engine {
         for id in due {
             self.last_nonce += 1;
             let nonce = self.last_nonce;
+            // Membership also ends by height: the key was rotated a while ago.
+            self.review_standing(id, view)?;
             if let Some(conn) = self.conns.get_mut(id) {
                 conn.ping = Some((nonce, now));
                 conn.next_ping = now.after(self.config.limits.ping_interval);
@@ -343,7 +354,7 @@ impl Engine {
         let Some(conn) = self.conns.remove(id) else {
             return;
         };
-        self.book.closed(self.now.instant, id, code.map(|code| (code, by_peer)));
+        self.book.closed(self.now, id, code.map(|code| (code, by_peer)));
         let event = Event::PeerClosed { node: conn.node, code, by_peer };
         self.outbox.push_back(Output::Event(event));
         self.touch_peers();

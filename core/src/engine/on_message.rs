@@ -15,6 +15,7 @@ use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
     PEERS_PER_ANSWER,
 };
+use crate::peer::may_be_told;
 use crate::reconcile::{Purpose, Session, Step, holds};
 use crate::store::{StoreFault, View};
 use crate::sync::Turn;
@@ -270,13 +271,17 @@ impl Engine {
         if answer.peers.len() > PEERS_PER_ANSWER {
             return false;
         }
-        if let Some(node) = self.conns.get(conn).map(|conn| conn.node) {
-            let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
-            self.outbox.push_back(Output::Event(heard));
-        }
+        let Some((by, from)) = self.conns.get(conn).map(|conn| (conn.node, conn.address.clone()))
+        else {
+            return true;
+        };
+        let heard = Event::PeersHeard { node: by, count: answer.peers.len() as u32 };
+        self.outbox.push_back(Output::Event(heard));
+        let introducer = self.introducer(by, &from);
         for (address, node) in answer.peers {
-            if node != self.me {
-                self.book.hear(PeerAddr(address), node);
+            let address = PeerAddr(address);
+            if node != self.me && may_be_told(&address, &from) {
+                self.book.hear(&address, Some(node), introducer);
             }
         }
         self.touch_peers();

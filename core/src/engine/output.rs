@@ -111,7 +111,7 @@ pub enum Refusal {
 pub enum Receipt {
     /// For `Publish`, in the order given.
     Published(Vec<Published>),
-    /// For `Custody`, `Invite`, `Revoke` and `Name`: the fact that was made.
+    /// For `Custody`, `Invite`, `Revoke`, `Rotate` and `Name`: the fact that was made.
     Made(FactId),
     /// For the rest.
     Done,

@@ -13,6 +13,7 @@ use crate::conn::ConnId;
 use crate::event::Event;
 use crate::fact::{self, Body, EncodedFact};
 use crate::id::{FactId, NodeId};
+use crate::ledger::line::{self, Standing};
 use crate::ledger::read::Read;
 use crate::ledger::reject::FactReject;
 use crate::ledger::rows::{FOR_GOOD, FactState, Known, Meta, height_key};
@@ -48,7 +49,7 @@ impl Revocations {
     /// As the store tells.
     pub(super) fn load(me: &NodeId, view: &dyn View) -> Result<Self, StoreFault> {
         let sweep = view.get(Table::Meta, &Meta::Sweep.key())?.is_some();
-        Ok(Self { me: view.revoked(me)?.is_some(), sweep, ..Self::default() })
+        Ok(Self { me: line::cut_off(view, me)?.is_some(), sweep, ..Self::default() })
     }
 
     /// When the next farewell is over.
@@ -77,8 +78,8 @@ impl Engine {
         self.wake = true;
     }
 
-    /// Why a node may not be linked to: it is revoked, its admission came to nothing, or nobody who
-    /// counts vouches for it.
+    /// Why a node may not be linked to: it is revoked, its key was replaced, its admission came to
+    /// nothing, or nobody who counts vouches for it.
     pub(super) fn standing(
         &self,
         node: &NodeId,
@@ -87,14 +88,17 @@ impl Engine {
         if self.config.params.admission == crate::params::Admission::Open {
             return Ok(Ok(()));
         }
-        if view.revoked(node)?.is_some() {
+        if line::cut_off(view, node)?.is_some() {
             return Ok(Err(CloseCode::Revoked));
         }
         let Some(Known::Node { admit, .. }) = view.known(node)? else {
             return Ok(Err(CloseCode::NotMember));
         };
-        if view.member(node)?.is_some_and(|member| member.in_force()) {
-            return Ok(Ok(()));
+        match line::standing(view, node)? {
+            Standing::Unknown => {}
+            Standing::Member => return Ok(Ok(())),
+            Standing::Replaced => return Ok(Err(CloseCode::NotMember)),
+            Standing::Revoked => return Ok(Err(CloseCode::Revoked)),
         }
         let admit = admit.map(|id| view.fact(&id)).transpose()?.flatten();
         if let Some((row, admit)) = admit
@@ -111,11 +115,12 @@ impl Engine {
     pub(super) fn is_vouched_for(&self, key: &NodeId, view: &dyn View) -> Result<bool, StoreFault> {
         let mut next = *key;
         for _ in 0..VOUCHERS_MAX {
-            if view.revoked(&next)?.is_some() {
+            if line::cut_off(view, &next)?.is_some() {
                 return Ok(false);
             }
-            if view.member(&next)?.is_some_and(|member| member.in_force()) {
-                return Ok(true);
+            match line::standing(view, &next)? {
+                Standing::Unknown => {}
+                standing => return Ok(standing == Standing::Member),
             }
             let Some(voucher) = self.voucher(&next, view)? else {
                 return Ok(true);
@@ -160,6 +165,21 @@ impl Engine {
         Ok(facts)
     }
 
+    /// Looks at one link again: if its peer does not belong any more, all of them are looked at.
+    pub(super) fn review_standing(
+        &mut self,
+        conn: ConnId,
+        view: &dyn View,
+    ) -> Result<(), StoreFault> {
+        if let Some(node) = self.conns.get(conn).map(|conn| conn.node)
+            && self.standing(&node, view)?.is_err()
+        {
+            self.revocations.enforce = true;
+            self.wake = true;
+        }
+        Ok(())
+    }
+
     /// Closes the links of those who do not belong any more. Who was admitted by a revoked admin keeps
     /// its link until we have caught up: the block that seals the admission may be on its way, and
     /// after a long absence from that very peer.
@@ -167,6 +187,7 @@ impl Engine {
         if !core::mem::take(&mut self.revocations.enforce) {
             return Ok(());
         }
+        self.revocations.me |= line::cut_off(view, &self.me)?.is_some();
         let behind = self.headers.behind(|id| self.chain.agrees_with(id));
         let current = self.is_caught_up() && !behind;
         let live = self.conns.iter().filter(|(_, conn)| conn.phase != Phase::Closing);
@@ -190,7 +211,8 @@ impl Engine {
         node: &NodeId,
         view: &dyn View,
     ) -> Result<(), StoreFault> {
-        let Some(id) = view.revoked(node)? else {
+        let Some(id) = line::cut_off(view, node)? else {
+            self.close(conn, CloseCode::Revoked);
             return Ok(());
         };
         if let Some((_, revoke)) = view.fact(&id)? {
@@ -241,8 +263,13 @@ impl Engine {
             self.close(conn, CloseCode::Misbehavior);
             return Ok(());
         };
-        let is_mine = |body: Body<'_>| matches!(body, Body::Revoke { node } if node == self.me);
-        if !facts.iter().any(|fact| is_mine(fact.fact().body)) {
+        let mut mine = false;
+        for fact in &facts {
+            if let Body::Revoke { node } = fact.fact().body {
+                mine |= line::is_same(view, &node, &self.me)?;
+            }
+        }
+        if !mine {
             self.close(conn, CloseCode::Misbehavior);
             return Ok(());
         }
@@ -266,7 +293,7 @@ impl Engine {
         }
         let read = |bytes: &ByteBuf| {
             let fact = EncodedFact::parse(&self.mesh, bytes).ok()?;
-            let fact = fact::verify(fact).ok()?;
+            let fact = fact::verify(&self.mesh, fact).ok()?;
             fact.fact().body.is_lasting().then_some(fact)
         };
         shown.iter().map(read).collect()

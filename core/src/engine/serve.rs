@@ -192,22 +192,22 @@ impl Engine {
         Ok(Some(codec::encode(&FactsAnswer { facts, more })))
     }
 
-    fn serve_peers(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+    fn serve_peers(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let request: PeersRequest = parse(Class::Peers, bytes)?;
         let max = usize::from(request.max).min(PEERS_PER_ANSWER);
-        let mut peers: Vec<_> = self
-            .conns
-            .accepted()
-            .filter(|(_, conn)| conn.dial.is_none())
-            .filter_map(|(_, conn)| {
-                let listens = super::on_conn::with_port(&conn.address, conn.port)?;
-                Some((listens.0, conn.node))
-            })
-            .chain(self.book.shareable(max).into_iter().map(|(address, node)| (address.0, node)))
-            .collect();
+        let mut reached = self.book.shareable(max);
+        let inbound = self.conns.accepted().filter(|(_, conn)| conn.dial.is_none());
+        let inbound = inbound.filter_map(|(_, conn)| {
+            let listens = super::on_conn::with_port(&conn.address, conn.port)?;
+            Some((listens.0, conn.node))
+        });
+        let mut peers: Vec<_> = inbound.take(max).collect();
+        // Both kinds have half of the answer; what one does not need the other takes.
+        reached.truncate((max / 2).max(max - peers.len()));
+        peers.truncate(max - reached.len());
+        peers.extend(reached.into_iter().map(|(address, node)| (address.0, node)));
         peers.sort();
         peers.dedup();
-        peers.truncate(max);
         Some(codec::encode(&PeersAnswer { peers }))
     }
 

@@ -6,7 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{FactId, NodeId};
+use crate::hash::Tag;
+use crate::id::{FactId, MeshId, NodeId};
+use crate::signature::{self, Signature, SigningKey};
 use crate::text::{LABEL_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, is_item, is_label, is_name};
 use crate::time::UnixTime;
 
@@ -119,6 +121,16 @@ pub enum Body<'a> {
         /// What people call it from now on.
         name: &'a str,
     },
+    /// The author goes on under another key, which agrees: what the one was and holds, the other is
+    /// and holds from now on.
+    Rotate {
+        /// The new key.
+        key: NodeId,
+        /// The author's role, so that what the new key may bring in depends on this fact alone.
+        role: Role,
+        /// The new key's, that it takes over from the author in this mesh.
+        signature: Signature,
+    },
 }
 
 /// What is wrong with a body that decodes.
@@ -160,7 +172,29 @@ impl core::fmt::Display for BodyError {
 
 impl core::error::Error for BodyError {}
 
+/// What the new key of a rotation signs.
+fn rotation(mesh: &MeshId, old: &NodeId, new: &NodeId) -> [u8; 32] {
+    let hasher = Tag::Rotation.hasher().chain(mesh.as_bytes());
+    hasher.chain(old.as_bytes()).chain(new.as_bytes()).finish()
+}
+
+/// By this signature a new key agrees to take over from `old`.
+pub fn sign_rotation(mesh: &MeshId, old: &NodeId, new: &SigningKey) -> Signature {
+    new.sign(Tag::RotationSignature, &rotation(mesh, old, &new.node_id()))
+}
+
 impl<'a> Body<'a> {
+    /// Whether everybody beside the author whose word the body needs gave it.
+    pub fn is_agreed(&self, mesh: &MeshId, author: &NodeId) -> bool {
+        match self {
+            Body::Rotate { key, signature, .. } => {
+                let digest = rotation(mesh, author, key);
+                signature::check(key, Tag::RotationSignature, &digest, signature)
+            }
+            _ => true,
+        }
+    }
+
     /// Checks the bounds of every field.
     ///
     /// # Errors
@@ -195,8 +229,8 @@ impl<'a> Body<'a> {
                 require(crate::signature::check_node_id(&node), BodyError::Key)?;
                 require(is_name(name), BodyError::Name)
             }
-            Body::Revoke { node } => {
-                require(crate::signature::check_node_id(&node), BodyError::Key)
+            Body::Revoke { node: key } | Body::Rotate { key, .. } => {
+                require(crate::signature::check_node_id(&key), BodyError::Key)
             }
         }
     }
@@ -220,7 +254,10 @@ impl<'a> Body<'a> {
     /// Whether it stays in the set though its author was revoked and no block seals it: what keys
     /// may bring in depends on these facts, so every set needs all of them to become equal.
     pub const fn is_lasting(&self) -> bool {
-        matches!(self, Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. })
+        matches!(
+            self,
+            Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. } | Body::Rotate { .. }
+        )
     }
 
     /// The kind in one lowercase word, as people and programs see it.
@@ -235,6 +272,7 @@ impl<'a> Body<'a> {
             Body::Admit { .. } => "admit",
             Body::Revoke { .. } => "revoke",
             Body::Name { .. } => "name",
+            Body::Rotate { .. } => "rotate",
         }
     }
 }

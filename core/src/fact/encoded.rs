@@ -105,19 +105,21 @@ impl EncodedFact {
     }
 }
 
-/// Semantic check of one fact.
+/// Semantic check of one fact of a mesh.
 ///
 /// # Errors
-/// The id, if the author is no key or did not sign.
-pub fn verify(fact: Unverified<EncodedFact>) -> FactVerdict {
-    let Claim { node, tag, digest, signature } = fact.0.claim();
-    let ok = signature::check_node_id(&node) && signature::check(&node, tag, &digest, &signature);
-    if ok { Ok(Verified::proven(fact.0)) } else { Err(fact.0.id) }
+/// The id, if the author is no key or did not sign, or somebody who has to agree did not.
+pub fn verify(mesh: &MeshId, fact: Unverified<EncodedFact>) -> FactVerdict {
+    if fact.0.signed().check(mesh) { Ok(Verified::proven(fact.0)) } else { Err(fact.0.id) }
 }
 
 /// Semantic check of many facts; the same verdicts as `verify` on each, several times faster.
 /// `seed` as in `signature::check_batch`.
-pub fn verify_batch(facts: Vec<Unverified<EncodedFact>>, seed: &[u8; 32]) -> Vec<FactVerdict> {
+pub fn verify_batch(
+    mesh: &MeshId,
+    facts: Vec<Unverified<EncodedFact>>,
+    seed: &[u8; 32],
+) -> Vec<FactVerdict> {
     let claims: Vec<Claim> = facts.iter().map(|fact| fact.0.claim()).collect();
     // Facts come in runs by one author; a key is decompressed once a run.
     let mut last_key = None;
@@ -131,7 +133,8 @@ pub fn verify_batch(facts: Vec<Unverified<EncodedFact>>, seed: &[u8; 32]) -> Vec
                 _ => signature::check_node_id(&claim.node),
             };
             last_key = Some((claim.node, key_ok));
-            if signed && key_ok { Ok(Verified::proven(fact.0)) } else { Err(fact.0.id) }
+            let ok = signed && key_ok && fact.0.fact().body.is_agreed(mesh, &claim.node);
+            if ok { Ok(Verified::proven(fact.0)) } else { Err(fact.0.id) }
         })
         .collect()
 }
@@ -155,6 +158,7 @@ mod tests {
             node.release("saw", id),
             node.transfer("saw", id, other.id()),
             node.admit(other.id(), Role::Sealer),
+            node.rotate(&other, Role::Member),
             node.fact(u64::MAX, node.record("topic", "").fact().body),
         ] {
             assert_eq!(fact.fact(), fact.signed().fact);

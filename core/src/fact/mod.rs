@@ -12,7 +12,7 @@ mod body;
 mod encoded;
 
 pub use crate::text::{is_item, is_label, is_name};
-pub use body::{Body, BodyError, Role};
+pub use body::{Body, BodyError, Role, sign_rotation};
 #[cfg(feature = "alloc")]
 pub use encoded::{EncodedFact, FactVerdict, verify, verify_batch};
 
@@ -105,7 +105,8 @@ impl<'a> SignedFact<'a> {
         Ok(signed)
     }
 
-    /// Semantic check without an allocator: the author is a key and signed this in this mesh.
+    /// Semantic check without an allocator: the author is a key and signed this in this mesh, and
+    /// whoever else has to agree did.
     pub fn check(&self, mesh: &MeshId) -> bool {
         let author = &self.fact.author;
         signature::check_node_id(author)
@@ -115,5 +116,6 @@ impl<'a> SignedFact<'a> {
                 self.fact.id(mesh).as_bytes(),
                 &self.signature,
             )
+            && self.fact.body.is_agreed(mesh, author)
     }
 }

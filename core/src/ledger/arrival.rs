@@ -216,14 +216,19 @@ impl<'v> Arrival<'v> {
             | Body::Transfer { item, .. } => {
                 batch.put(Table::ItemFacts, &text_key(item, seq), &[]);
             }
-            Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. } | Body::Name { .. } => {}
+            Body::Invite { .. }
+            | Body::Admit { .. }
+            | Body::Revoke { .. }
+            | Body::Rotate { .. }
+            | Body::Name { .. } => {}
         }
     }
 
-    /// What a permitted `Invite` or `Admit` lets its subject bring in, and a `Revoke` does not.
+    /// What a permitted `Invite`, `Admit` or `Rotate` lets its subject bring in, and a `Revoke`
+    /// does not.
     fn grant(&mut self, id: FactId, body: &Body<'_>) -> Result<(), StoreFault> {
         let (subject, granted) = match *body {
-            Body::Admit { node, role, .. } => {
+            Body::Admit { node, role, .. } | Body::Rotate { key: node, role, .. } => {
                 let admit = Some(id);
                 let invite = None;
                 (node, Known::Node { role, admit, invite })
@@ -255,6 +260,8 @@ fn may_make(known: Option<&Known>, fact: &Fact<'_>) -> bool {
         Body::Invite { .. } => node == Some(Role::Admin),
         // Several invites may share a key; the chain knows one of them and is strict.
         Body::Admit { role, .. } => node == Some(Role::Admin) || invite.is_some_and(|i| *role <= i),
+        // A node passes on what it is, or less: which of the two it is, the chain judges.
+        Body::Rotate { role, .. } => node.is_some_and(|own| *role <= own),
         Body::Revoke { node: subject } => {
             node == Some(Role::Admin) || (node.is_some() && *subject == fact.author)
         }

@@ -41,7 +41,7 @@ pub fn genesis_batch(params: &Params, genesis: &Header) -> Batch {
     batch.put(Table::Sealers, sealers_root, &sealers);
 
     let role = Role::Admin;
-    let member = Member { role, name: FOUNDER.into(), admit: None, since: height, revoked: None };
+    let member = Member::new(role, FOUNDER.into(), None, height);
     let member = codec::encode(&member);
     let known = codec::encode(&Known::Node { role, admit: None, invite: None });
     for root in &params.roots {

@@ -63,6 +63,8 @@ pub enum Standing {
 pub struct Claim<'a> {
     /// The author.
     pub author: NodeId,
+    /// Whether the author holds the item, by this key or another of its line.
+    pub is_holder: bool,
     /// The item.
     pub item: &'a str,
     /// What to do with it.
@@ -94,11 +96,7 @@ pub fn judge(claim: &Claim<'_>, release: ReleaseRule) -> Result<Option<NodeId>, 
     }
     let held_by = holder.ok_or_else(|| FactReject::Free { item: item() });
     let by_holder_only = |holder| {
-        if holder == claim.author {
-            Ok(())
-        } else {
-            Err(FactReject::NotHolder { item: item(), holder })
-        }
+        if claim.is_holder { Ok(()) } else { Err(FactReject::NotHolder { item: item(), holder }) }
     };
     match claim.action {
         CustodyAction::Request => match holder {

@@ -1,7 +1,7 @@
 //! Who belongs: pure rules over membership and invite rows.
 
 use super::reject::FactReject;
-use super::rows::{InviteRow, Member};
+use super::rows::{InviteRow, Line, Member};
 use crate::fact::{Body, Role};
 use crate::id::NodeId;
 use crate::params::{Admission, SEALERS_MAX};
@@ -20,24 +20,86 @@ pub fn may_write(admission: Admission, author: Option<&Member>) -> Result<(), Fa
     }
 }
 
+/// How a key was revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    /// Not at all.
+    No,
+    /// Another key of its line was.
+    Line,
+    /// A `Revoke` names this key.
+    Named,
+}
+
+/// How far the author of a fact still counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Voice {
+    /// How it was revoked; for facts that no block seals yet, by what is in the set.
+    pub cut: Cut,
+    /// Whether the chain knows of that.
+    pub in_chain: bool,
+    /// Whether another key has replaced it.
+    pub is_past: bool,
+}
+
 /// Whether a key that was revoked may say anything: nothing, except that revocations by it which
 /// are not in the chain yet still compete there. That is so even if its own revocation is in the
-/// set, or of two admins who revoke each other neither could be sealed.
+/// set, or of two admins who revoke each other neither could be sealed. A key that another has
+/// replaced says nothing either.
 ///
 /// # Errors
-/// `Revoked` or `Deposed`.
-pub fn may_speak(
-    author: Option<&Member>,
-    revoked: bool,
-    body: &Body<'_>,
-) -> Result<(), FactReject> {
-    let in_chain = author.is_some_and(|member| !member.in_force());
+/// `Revoked`, which takes the fact out of the set, so it follows from the set alone; `Deposed`,
+/// `Replaced`.
+pub fn may_speak(author: NodeId, voice: Voice, body: &Body<'_>) -> Result<(), FactReject> {
+    let Voice { cut, in_chain, is_past } = voice;
     match body {
-        _ if !revoked => Ok(()),
-        Body::Revoke { .. } if !in_chain => Ok(()),
-        body if body.is_lasting() => Err(FactReject::Deposed),
-        _ => Err(FactReject::Revoked),
+        Body::Revoke { .. } if !in_chain && !is_past => Ok(()),
+        body if cut == Cut::Named && !body.is_lasting() => Err(FactReject::Revoked),
+        _ if cut != Cut::No || in_chain => Err(FactReject::Deposed),
+        _ if is_past => Err(FactReject::Replaced(author)),
+        _ => Ok(()),
     }
+}
+
+/// Judges a `Rotate` from a key to one that was never a member's: once a key, and not before the
+/// key that came before it is past. Returns the row of the new key.
+///
+/// # Errors
+/// `NotMember`, `Replaced`, `RotatedLately`, `RotateRole` or `AlreadyMember`.
+pub fn judge_rotate(rotation: &Rotation<'_>) -> Result<Member, FactReject> {
+    let &Rotation { old, author, before, new, to, role } = rotation;
+    let author = author.ok_or(FactReject::NotMember)?;
+    if author.until.is_some() {
+        return Err(FactReject::Replaced(old));
+    }
+    if before.is_some_and(|before| !before) {
+        return Err(FactReject::RotatedLately);
+    }
+    if role != author.role {
+        return Err(FactReject::RotateRole);
+    }
+    if new.is_some() {
+        return Err(FactReject::AlreadyMember(to));
+    }
+    let first = author.line.map_or(old, |line| line.first);
+    Ok(Member { line: Some(Line { first, before: old }), newest: None, ..author.clone() })
+}
+
+/// Everything that decides about one `Rotate`.
+#[derive(Debug, Clone, Copy)]
+pub struct Rotation<'a> {
+    /// The author.
+    pub old: NodeId,
+    /// Its membership.
+    pub author: Option<&'a Member>,
+    /// Whether the key before it is past; none if it is the first.
+    pub before: Option<bool>,
+    /// The new key.
+    pub to: NodeId,
+    /// Its membership.
+    pub new: Option<&'a Member>,
+    /// The role that the fact names.
+    pub role: Role,
 }
 
 /// Judges a `Revoke`: by an admin, or by the member itself; once.
@@ -48,22 +110,19 @@ pub fn judge_revoke(
     author: Option<&Member>,
     author_key: NodeId,
     key: NodeId,
-    subject: Option<&Member>,
+    already: bool,
 ) -> Result<(), FactReject> {
     let role = author.map(|member| member.role).ok_or(FactReject::NotMember)?;
     if role != Role::Admin && author_key != key {
         return Err(FactReject::NotAdmin);
     }
-    match subject {
-        Some(subject) if !subject.in_force() => Err(FactReject::AlreadyRevoked(key)),
-        _ => Ok(()),
-    }
+    if already { Err(FactReject::AlreadyRevoked(key)) } else { Ok(()) }
 }
 
 /// Judges a `Name`: by an admin, or by a member that writes about itself. Returns the member.
 ///
 /// # Errors
-/// `NotMember`, `NotAdmin`, `Reader` or `NoSuchMember`.
+/// `NotMember`, `NotAdmin`, `Reader`, `NoSuchMember` or `Replaced`.
 pub fn judge_name(
     author: Option<&Member>,
     author_key: NodeId,
@@ -77,7 +136,8 @@ pub fn judge_name(
         Some(Role::Reader) => return Err(FactReject::Reader),
         Some(_) => {}
     }
-    member.cloned().ok_or(FactReject::NoSuchMember(node))
+    let member = member.ok_or(FactReject::NoSuchMember(node))?;
+    if member.until.is_some() { Err(FactReject::Replaced(node)) } else { Ok(member.clone()) }
 }
 
 /// Judges an `Invite`: by an admin, with a key that no invite had before.

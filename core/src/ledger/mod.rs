@@ -10,6 +10,7 @@ pub mod arrival;
 pub mod create;
 pub mod custody;
 pub mod delta;
+pub mod line;
 pub mod membership;
 pub mod overlay;
 pub mod prefetch;

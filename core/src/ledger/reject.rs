@@ -74,6 +74,12 @@ pub enum FactReject {
     LastSealer,
     /// It speaks of somebody who is no member. It may become one later.
     NoSuchMember(NodeId),
+    /// The key was rotated: another one counts in its place.
+    Replaced(NodeId),
+    /// The key before this one still counts, so it cannot be rotated yet.
+    RotatedLately,
+    /// A rotation that names another role than its author has.
+    RotateRole,
 }
 
 impl FactReject {
@@ -110,6 +116,9 @@ impl FactReject {
             Self::InviteVoid => "invite-void",
             Self::LastSealer => "last-sealer",
             Self::NoSuchMember(_) => "no-such-member",
+            Self::Replaced(_) => "key-replaced",
+            Self::RotatedLately => "rotated-lately",
+            Self::RotateRole => "rotate-role",
         }
     }
 }
@@ -145,6 +154,9 @@ impl fmt::Display for FactReject {
             Self::InviteVoid => f.write_str("who made the invite was revoked"),
             Self::LastSealer => f.write_str("nobody else could seal blocks"),
             Self::NoSuchMember(node) => write!(f, "{node} is not a member"),
+            Self::Replaced(key) => write!(f, "another key has replaced {key}"),
+            Self::RotatedLately => f.write_str("the key before this one still counts"),
+            Self::RotateRole => f.write_str("the rotation names another role than its author's"),
         }
     }
 }

@@ -112,14 +112,39 @@ pub struct Member {
     pub admit: Option<FactId>,
     /// Height of the block that sealed that fact.
     pub since: Height,
-    /// Height of the block that revoked it.
+    /// Height of the block that revoked it; in the row of a line's first key, any key of the line.
     pub revoked: Option<Height>,
+    /// Its place among the keys that this node had; none for a first key.
+    pub line: Option<Line>,
+    /// The newest key of the line, if this is the first of several.
+    pub newest: Option<NodeId>,
+    /// It was rotated: the first height at which it counts no more.
+    pub until: Option<Height>,
+}
+
+/// How a key came after another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The first key of the node.
+    pub first: NodeId,
+    /// The key before this one.
+    pub before: NodeId,
 }
 
 impl Member {
-    /// Whether it belongs to the mesh.
+    /// A member with a first key.
+    pub const fn new(role: Role, name: String, admit: Option<FactId>, since: Height) -> Self {
+        Self { role, name, admit, since, revoked: None, line: None, newest: None, until: None }
+    }
+
+    /// Whether no block revoked it.
     pub const fn in_force(&self) -> bool {
         self.revoked.is_none()
+    }
+
+    /// Whether another key has replaced it, and it counts no more in a block at this height.
+    pub fn is_past(&self, height: Height) -> bool {
+        self.until.is_some_and(|until| until <= height)
     }
 }
 

@@ -10,7 +10,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::custody::{self, Claim, CustodyAction, Standing};
-use super::membership::{self, Entrance};
+use super::line;
+use super::membership::{self, Cut, Entrance, Rotation, Voice};
 use super::read::Read;
 use super::reject::FactReject;
 use super::rows::{Custody, FactState, InviteRow, Member};
@@ -60,8 +61,15 @@ pub enum Change<'a> {
     Admit(NodeId, Member, Option<(NodeId, InviteRow)>),
     /// A member with another name.
     Name(NodeId, Member),
-    /// A key that counts no more.
-    Revoke(NodeId, Member),
+    /// Keys of one node that begin or end.
+    Line {
+        /// Their rows.
+        rows: Vec<(NodeId, Member)>,
+        /// Whose seat among the sealers is free.
+        leaves: NodeId,
+        /// Who takes it.
+        enters: Option<NodeId>,
+    },
 }
 
 /// Rows that facts touch.
@@ -80,8 +88,8 @@ pub struct State<'p> {
     members: BTreeMap<NodeId, Slot<Member>>,
     invites: BTreeMap<NodeId, Slot<InviteRow>>,
     followed: BTreeMap<FactId, Standing>,
-    /// Keys that some `Revoke` in the set names, asked for so far; empty unless `ahead`.
-    cut_off: BTreeMap<NodeId, bool>,
+    /// How keys asked for so far are revoked by what is in the set; empty unless `ahead`.
+    cut_off: BTreeMap<NodeId, Cut>,
 }
 
 fn load_slot<K: Ord, T>(
@@ -171,8 +179,8 @@ impl<'p> State<'p> {
                     self.load_sealers(view)?;
                 }
             }
-            Body::Revoke { node } => {
-                self.load_member(view, node)?;
+            Body::Revoke { node: key } | Body::Rotate { key, .. } => {
+                self.load_member(view, key)?;
                 self.load_sealers(view)?;
             }
             Body::Name { node, .. } => self.load_member(view, node)?,
@@ -182,10 +190,21 @@ impl<'p> State<'p> {
     }
 
     fn load_member<V: View + ?Sized>(&mut self, view: &V, node: NodeId) -> Result<(), StoreFault> {
+        load_slot(&mut self.members, node, |node| view.member(node))?;
+        let row = self.members.get(&node).and_then(|slot| slot.before.clone());
         if self.ahead && !self.cut_off.contains_key(&node) {
-            self.cut_off.insert(node, view.revoked(&node)?.is_some());
+            let cut = match &row {
+                _ if view.revoked(&node)?.is_some() => Cut::Named,
+                Some(row) if line::cut_off_by_line(view, &node, row)?.is_some() => Cut::Line,
+                _ => Cut::No,
+            };
+            self.cut_off.insert(node, cut);
         }
-        load_slot(&mut self.members, node, |node| view.member(node))
+        if let Some(line) = row.and_then(|row| row.line) {
+            load_slot(&mut self.members, line.first, |node| view.member(node))?;
+            load_slot(&mut self.members, line.before, |node| view.member(node))?;
+        }
+        Ok(())
     }
 
     fn load_sealers<V: View + ?Sized>(&mut self, view: &V) -> Result<(), StoreFault> {
@@ -207,6 +226,9 @@ impl<'p> State<'p> {
     ) -> Result<(), StoreFault> {
         if !self.items.contains_key(item) {
             load_slot(&mut self.items, item.into(), |item| view.custody(item))?;
+        }
+        if let Some(holder) = self.custody(item).and_then(|custody| custody.holder) {
+            self.load_member(view, holder)?;
         }
         let Some(follows) = follows else {
             return Ok(());
@@ -231,10 +253,35 @@ impl<'p> State<'p> {
         self.members.get(node)?.now()
     }
 
-    /// Whether a key that was loaded counts no more.
+    /// The first key of a loaded key's line.
+    fn first(&self, key: &NodeId) -> NodeId {
+        self.member(key).and_then(|member| member.line).map_or(*key, |line| line.first)
+    }
+
+    /// Whether the chain revokes a loaded key, or another of its line.
+    fn is_revoked_in_chain(&self, key: &NodeId) -> bool {
+        let revoked = |key: &NodeId| self.member(key).is_some_and(|member| !member.in_force());
+        revoked(key) || revoked(&self.first(key))
+    }
+
+    /// How a loaded key is revoked, by the set where that counts.
+    fn cut(&self, key: &NodeId) -> Cut {
+        let named = self.member(key).is_some_and(|member| !member.in_force());
+        match self.cut_off.get(key) {
+            Some(cut) => *cut,
+            None if named => Cut::Named,
+            None => Cut::No,
+        }
+    }
+
+    /// Whether a loaded key is revoked, or another of its line.
     fn is_revoked(&self, key: &NodeId) -> bool {
-        let cut_off = self.cut_off.get(key).copied().unwrap_or(false);
-        cut_off || self.member(key).is_some_and(|member| !member.in_force())
+        self.cut(key) != Cut::No || self.is_revoked_in_chain(key)
+    }
+
+    /// Whether another key has replaced a loaded one.
+    fn is_past(&self, key: &NodeId) -> bool {
+        self.member(key).is_some_and(|member| member.is_past(self.height))
     }
 
     fn invite(&self, key: &NodeId) -> Option<&InviteRow> {
@@ -247,7 +294,12 @@ impl<'p> State<'p> {
     /// The first rule that is broken.
     pub fn judge<'a>(&self, id: FactId, fact: &Fact<'a>) -> Result<Change<'a>, FactReject> {
         let author = self.member(&fact.author);
-        membership::may_speak(author, self.is_revoked(&fact.author), &fact.body)?;
+        let voice = Voice {
+            cut: self.cut(&fact.author),
+            in_chain: self.is_revoked_in_chain(&fact.author),
+            is_past: self.is_past(&fact.author),
+        };
+        membership::may_speak(fact.author, voice, &fact.body)?;
         if !fact.body.is_membership() {
             membership::may_write(self.params.admission, author)?;
         }
@@ -273,12 +325,12 @@ impl<'p> State<'p> {
                     time: self.time,
                 })?;
                 let name = name.into();
-                let (admit, since) = (Some(id), self.height);
-                let member = Member { role, name, admit, since, revoked: None };
+                let member = Member::new(role, name, Some(id), self.height);
                 let used = used.map(|row| (fact.author, row));
                 Ok(Change::Admit(node, member, used))
             }
             Body::Revoke { node } => self.judge_revoke(fact.author, node),
+            Body::Rotate { key, role, .. } => self.judge_rotate(id, fact.author, key, role),
             Body::Name { node, name } => {
                 self.require_fresh(&node)?;
                 let member = membership::judge_name(author, fact.author, node, self.member(&node))?;
@@ -297,21 +349,47 @@ impl<'p> State<'p> {
 
     /// Judges a `Revoke`. That the set knows of it already is no reason against it.
     fn judge_revoke<'a>(&self, author: NodeId, key: NodeId) -> Result<Change<'a>, FactReject> {
-        let subject = self.member(&key);
-        membership::judge_revoke(self.member(&author), author, key, subject)?;
+        let already = self.is_revoked_in_chain(&key);
+        membership::judge_revoke(self.member(&author), author, key, already)?;
+        let first = self.first(&key);
+        let newest = self.member(&first).and_then(|row| row.newest).unwrap_or(key);
         let by_authority = self.params.seal == SealRule::Authority;
-        if by_authority && self.sealers.as_deref() == Some(&[key]) {
+        if by_authority && self.sealers.as_deref() == Some(&[newest]) {
             return Err(FactReject::LastSealer);
         }
-        let unknown = || Member {
-            role: Role::Reader,
-            name: String::new(),
-            admit: None,
-            since: self.height,
-            revoked: None,
+        let unknown = || Member::new(Role::Reader, String::new(), None, self.height);
+        let revoked = |key: NodeId| {
+            let row = self.member(&key).cloned().unwrap_or_else(unknown);
+            (key, Member { revoked: Some(self.height), ..row })
         };
-        let row = subject.cloned().unwrap_or_else(unknown);
-        Ok(Change::Revoke(key, Member { revoked: Some(self.height), ..row }))
+        let mut rows = alloc::vec![revoked(key)];
+        rows.extend((first != key).then(|| revoked(first)));
+        Ok(Change::Line { rows, leaves: newest, enters: None })
+    }
+
+    /// Judges a `Rotate`.
+    fn judge_rotate<'a>(
+        &self,
+        id: FactId,
+        old: NodeId,
+        to: NodeId,
+        role: Role,
+    ) -> Result<Change<'a>, FactReject> {
+        self.require_fresh(&to)?;
+        let author = self.member(&old);
+        let before = author.and_then(|row| row.line).map(|line| self.is_past(&line.before));
+        let new = self.member(&to);
+        let row = membership::judge_rotate(&Rotation { old, author, before, to, new, role })?;
+        let row = Member { admit: Some(id), since: self.height, ..row };
+        let author = author.ok_or(FactReject::NotMember)?;
+        let first = self.first(&old);
+        let until = Some(Height(self.height.0.saturating_add(self.params.overlap + 1)));
+        let newest = if first == old { Some(to) } else { None };
+        let mut rows = alloc::vec![(old, Member { until, newest, ..author.clone() }), (to, row)];
+        if let Some(row) = self.member(&first).filter(|_| first != old) {
+            rows.push((first, Member { newest: Some(to), ..row.clone() }));
+        }
+        Ok(Change::Line { rows, leaves: old, enters: Some(to) })
     }
 
     fn judge_custody<'a>(
@@ -328,12 +406,15 @@ impl<'p> State<'p> {
         let receiver_holds = match action {
             CustodyAction::Transfer(to) => {
                 !self.is_revoked(&to)
+                    && !self.is_past(&to)
                     && membership::may_write(self.params.admission, self.member(&to)).is_ok()
             }
             _ => false,
         };
+        let holder = self.custody(item).and_then(|custody| custody.holder);
         let claim = Claim {
             author: fact.author,
+            is_holder: holder.is_some_and(|one| self.first(&one) == self.first(&fact.author)),
             item,
             action,
             follows,
@@ -359,14 +440,18 @@ impl<'p> State<'p> {
             }
             Change::Invite(key, row) => change(&mut self.invites, key, row),
             Change::Name(node, member) => change(&mut self.members, node, member),
-            Change::Revoke(key, member) => {
+            Change::Line { rows, leaves, enters } => {
                 if let Some(sealers) = &mut self.sealers
-                    && let Ok(at) = sealers.binary_search(&key)
+                    && let Ok(at) = sealers.binary_search(&leaves)
                 {
                     sealers.remove(at);
+                    sealers.extend(enters);
+                    sealers.sort_unstable();
                     self.sealers_changed = true;
                 }
-                change(&mut self.members, key, member);
+                for (key, member) in rows {
+                    change(&mut self.members, key, member);
+                }
             }
             Change::Admit(node, member, used) => {
                 if let (true, Some(sealers)) = (member.role.seals(), &mut self.sealers)

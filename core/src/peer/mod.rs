@@ -2,4 +2,4 @@
 
 mod book;
 
-pub use book::{Book, Source};
+pub use book::{Book, Dial, Entry, Group, Introducer, Source, may_be_told};

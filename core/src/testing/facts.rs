@@ -1,6 +1,6 @@
 //! Keys, rules and signed facts.
 
-use crate::fact::{Body, EncodedFact, Fact, Role};
+use crate::fact::{Body, EncodedFact, Fact, Role, sign_rotation};
 use crate::id::{FactId, MeshId, NodeId};
 use crate::params::Params;
 use crate::signature::SigningKey;
@@ -96,6 +96,12 @@ impl TestNode {
     /// A revocation.
     pub fn revoke(&self, node: NodeId) -> Verified<EncodedFact> {
         self.fact(0, Body::Revoke { node })
+    }
+
+    /// A rotation to another key.
+    pub fn rotate(&self, new: &Self, role: Role) -> Verified<EncodedFact> {
+        let signature = sign_rotation(&self.mesh, &self.id(), &new.key);
+        self.fact(0, Body::Rotate { key: new.id(), role, signature })
     }
 
     /// A new name.

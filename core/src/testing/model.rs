@@ -8,6 +8,7 @@ use super::MemStore;
 use super::ledger::sound;
 use crate::fact::{Body, EncodedFact, Role};
 use crate::id::{FactId, NodeId};
+use crate::ledger::line;
 use crate::ledger::read::Read;
 use crate::params::{Admission, Params, ReleaseRule};
 use crate::store::Table;
@@ -25,6 +26,11 @@ pub struct Model {
     revoked: BTreeSet<NodeId>,
     /// Role, uses left, last time, who made it.
     invites: BTreeMap<NodeId, (Role, u32, UnixTime, NodeId)>,
+    overlap: u64,
+    /// Which key came after one, and the first height at which that one counts no more.
+    heirs: BTreeMap<NodeId, (NodeId, u64)>,
+    /// Of the block that facts are sealed in.
+    height: u64,
 }
 
 impl Model {
@@ -38,16 +44,50 @@ impl Model {
             names: BTreeMap::new(),
             revoked: BTreeSet::new(),
             invites: BTreeMap::new(),
+            overlap: params.overlap,
+            heirs: BTreeMap::new(),
+            height: 1,
         }
     }
 
-    /// The role of a key that was not revoked.
+    /// The block is full; what comes is in the next one.
+    pub const fn next_block(&mut self) {
+        self.height += 1;
+    }
+
+    fn before(&self, key: &NodeId) -> Option<NodeId> {
+        self.heirs.iter().find(|(_, (heir, _))| heir == key).map(|(before, _)| *before)
+    }
+
+    /// All keys of a node, in order.
+    fn line(&self, key: &NodeId) -> Vec<NodeId> {
+        let mut line = alloc::vec![*key];
+        while let Some(before) = self.before(&line[0]) {
+            line.insert(0, before);
+        }
+        while let Some((heir, _)) = line.last().and_then(|last| self.heirs.get(last)) {
+            line.push(*heir);
+        }
+        line
+    }
+
+    fn is_gone(&self, key: &NodeId) -> bool {
+        self.line(key).iter().any(|key| self.revoked.contains(key))
+    }
+
+    fn is_past(&self, key: &NodeId) -> bool {
+        self.heirs.get(key).is_some_and(|(_, until)| *until <= self.height)
+    }
+
+    /// The role of a key that counts.
     fn role(&self, node: &NodeId) -> Option<Role> {
-        self.roles.get(node).copied().filter(|_| !self.revoked.contains(node))
+        self.roles.get(node).copied().filter(|_| !self.is_gone(node) && !self.is_past(node))
     }
 
     fn sealers(&self) -> Vec<NodeId> {
-        let seals = |node: &&NodeId| self.role(node).is_some_and(Role::seals);
+        let seals = |node: &&NodeId| {
+            !self.heirs.contains_key(*node) && self.role(node).is_some_and(Role::seals)
+        };
         self.roles.keys().filter(seals).copied().collect()
     }
 
@@ -60,7 +100,7 @@ impl Model {
         time: UnixTime,
     ) -> bool {
         let admin = role == Some(Role::Admin);
-        let gone = |key: &NodeId| self.revoked.contains(key);
+        let gone = |key: &NodeId| self.is_gone(key);
         match *body {
             Body::Invite { key, role: gives, uses, expires } => {
                 let ok = admin && !self.invites.contains_key(&key) && !gone(&key);
@@ -70,7 +110,10 @@ impl Model {
                 ok
             }
             Body::Admit { node, role: gives, .. } => {
-                let new = !gone(&node) && !gone(&author) && !self.roles.contains_key(&node);
+                let new = !gone(&node)
+                    && !gone(&author)
+                    && !self.is_past(&author)
+                    && !self.roles.contains_key(&node);
                 let invite = self.invites.get(&author).filter(|_| !admin);
                 let invited = invite.is_some_and(|(role, left, last, by)| {
                     *role == gives && *left > 0 && time <= *last && !gone(by)
@@ -89,7 +132,8 @@ impl Model {
             }
             Body::Revoke { node } => {
                 let may = admin || (role.is_some() && author == node);
-                let ok = may && !gone(&node) && self.sealers() != [node];
+                let newest = self.line(&node).last().copied();
+                let ok = may && !gone(&node) && self.sealers().as_slice() != newest.as_slice();
                 if ok {
                     self.revoked.insert(node);
                 }
@@ -97,9 +141,24 @@ impl Model {
             }
             Body::Name { node, name } => {
                 let own = author == node && role.is_some_and(Role::writes);
-                let ok = (admin || own) && self.role(&node).is_some();
+                let ok =
+                    (admin || own) && self.role(&node).is_some() && !self.heirs.contains_key(&node);
                 if ok {
                     self.names.insert(node, name.into());
+                }
+                ok
+            }
+            Body::Rotate { key, role: named, .. } => {
+                let ok = role == Some(named)
+                    && !self.heirs.contains_key(&author)
+                    && self.before(&author).is_none_or(|before| self.is_past(&before))
+                    && !gone(&key)
+                    && !self.roles.contains_key(&key);
+                if ok {
+                    self.heirs.insert(author, (key, self.height + self.overlap + 1));
+                    self.roles.insert(key, named);
+                    let name = self.names.get(&author).cloned();
+                    self.names.extend(name.map(|name| (key, name)));
                 }
                 ok
             }
@@ -114,23 +173,24 @@ impl Model {
         let writes = self.open || role.is_some_and(Role::writes);
         match fact.body {
             Body::Record { .. } | Body::Relation { .. } => writes,
-            Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. } | Body::Name { .. } => {
-                self.membership(fact.author, role, &fact.body, time)
-            }
+            body if body.is_membership() => self.membership(fact.author, role, &fact.body, time),
             Body::Request { item, follows, .. } => {
                 let free = self.holder(item).is_none();
                 writes && free && self.pass(item, follows, id, Some(fact.author))
             }
             Body::Release { item, follows, .. } => {
                 let holder = self.holder(item);
-                let may = holder.is_some_and(|one| !self.by_holder_only || one == fact.author);
+                let own = |holder| self.line(&fact.author).contains(&holder);
+                let may = holder.is_some_and(|one| !self.by_holder_only || own(one));
                 writes && may && self.pass(item, Some(follows), id, None)
             }
             Body::Transfer { item, follows, to, .. } => {
-                let may = self.holder(item) == Some(fact.author)
+                let own = |holder| self.line(&fact.author).contains(&holder);
+                let may = self.holder(item).is_some_and(own)
                     && (self.open || self.role(&to).is_some_and(Role::writes));
                 writes && may && self.pass(item, Some(follows), id, Some(to))
             }
+            _ => false,
         }
     }
 
@@ -164,7 +224,12 @@ impl Model {
         for node in keys {
             let Some(row) = sound(store.member(node)) else { panic!("{node} is no member") };
             assert_eq!(row.role, self.roles.get(node).copied().unwrap_or(Role::Reader));
-            assert_eq!(row.in_force(), !self.revoked.contains(node));
+            let line = self.line(node);
+            let ended = line[0] == *node && self.is_gone(node);
+            assert_eq!(row.in_force(), !self.revoked.contains(node) && !ended);
+            let until = self.heirs.get(node).map(|(_, until)| *until);
+            assert_eq!(row.until.map(|height| height.0), until);
+            assert_eq!(Some(&sound(line::current(store, node))), line.last());
             assert!(self.names.get(node).is_none_or(|name| *name == row.name));
         }
         assert_eq!(store.len(Table::Invite), self.invites.len());

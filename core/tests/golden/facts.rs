@@ -2,7 +2,7 @@
 //! same bytes the same way.
 
 use cairn_core::codec;
-use cairn_core::fact::{Body, Fact, FactError, Role, SignedFact};
+use cairn_core::fact::{Body, Fact, FactError, Role, SignedFact, sign_rotation};
 use cairn_core::id::{FactId, MeshId, NodeId};
 use cairn_core::params::FACT_BYTES_MAX;
 use cairn_core::signature::{Signature, SigningKey};
@@ -33,6 +33,12 @@ fn signed_at(time: UnixTime, body: Body<'_>) -> Vec<u8> {
     codec::encode_into(&signed, &mut buffer).unwrap().to_vec()
 }
 
+/// A rotation that key 2 agrees to in this mesh, and that names another key, perhaps.
+fn rotate(mesh: &MeshId, named: u8) -> Body<'static> {
+    let signature = sign_rotation(mesh, &key(1).node_id(), &key(2));
+    Body::Rotate { key: key(named).node_id(), role: Role::Sealer, signature }
+}
+
 fn signed(body: Body<'_>) -> Vec<u8> {
     signed_at(TIME, body)
 }
@@ -47,7 +53,7 @@ fn judge(mesh: &MeshId, bytes: &[u8]) -> Result<SignedFactIds, String> {
     if signed.check(mesh) {
         Ok((signed.fact.id(mesh), signed.fact.content_hash().to_string()))
     } else {
-        Err("the author did not sign this in this mesh".into())
+        Err("who has to sign this in this mesh did not".into())
     }
 }
 
@@ -81,6 +87,7 @@ fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("admit", "a node becomes a member", signed(admit)),
         ("revoke", "a key counts no more", signed(Body::Revoke { node })),
         ("name", "a member gets another name", signed(Body::Name { node, name: "shed" })),
+        ("rotate", "a node goes on under another key", signed(rotate(&MESH, 2))),
         ("time-zero", "no clock: 1970", signed_at(UnixTime(0), RECORD)),
         ("time-max", "the latest time that fits", signed_at(UnixTime(u64::MAX), RECORD)),
     ]
@@ -169,6 +176,8 @@ fn refused_by_signature() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("small-order-author", "a key under which anybody can sign", small),
         ("wrong-author", "signed by somebody else", other),
         ("wrong-mesh", "signed in another mesh", elsewhere),
+        ("rotate-not-agreed", "the new key did not sign", signed(rotate(&MESH, 3))),
+        ("rotate-wrong-mesh", "it did in another mesh", signed(rotate(&MeshId([0xbb; 32]), 2))),
     ]
 }
 

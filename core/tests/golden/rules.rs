@@ -56,7 +56,7 @@ fn refused() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     padded.splice(1..=1, [good[1] | 0x80, 0]);
     let mut latin1 = good.clone();
     latin1[2] = 0xe9;
-    let roots_at = 2 + 10 + 1 + 2 + 2 + 4 + 1 + 1 + 1;
+    let roots_at = 2 + 10 + 1 + 2 + 2 + 4 + 1 + 1 + 1 + 2;
     assert_eq!(good[roots_at], 2);
     let mut nine = good.clone();
     nine[roots_at] = 9;
@@ -74,6 +74,7 @@ fn refused() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("no-facts", "blocks of no facts", broken(|p| p.block_facts_max = 0)),
         ("large-blocks", "blocks above 4 MiB", broken(|p| p.block_bytes_max = 4_194_305)),
         ("reward", "coins under authority", broken(|p| p.reward = 1)),
+        ("long-overlap", "two keys for a million blocks", broken(|p| p.overlap = 1 << 21)),
         ("no-roots", "nobody founded it", broken(|p| p.roots.clear())),
         ("late", "founded after year 9999", broken(|p| p.time = UnixTime(u64::MAX))),
         ("roots-unordered", "founders in descending order", broken(|p| p.roots.reverse())),

@@ -8,6 +8,7 @@ use cairn_core::engine::{PeerStatus, State, Status};
 use cairn_core::event::Reorg;
 use cairn_core::fact::{Body, EncodedFact, Role};
 use cairn_core::id::{Hex, MeshId, NodeId};
+use cairn_core::ledger::line::{self, Standing};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::{Custody, FactRow, FactState, HeaderRow, Member};
 use cairn_core::store::{StoreFault, View};
@@ -93,6 +94,10 @@ enum Said {
         node: String,
         name: String,
     },
+    Rotate {
+        next: String,
+        role: &'static str,
+    },
 }
 
 impl From<Body<'_>> for Said {
@@ -137,6 +142,9 @@ impl From<Body<'_>> for Said {
             }
             Body::Revoke { node } => Self::Revoke { node: node.to_string() },
             Body::Name { node, name } => Self::Name { node: node.to_string(), name: name.into() },
+            Body::Rotate { key, role, .. } => {
+                Self::Rotate { next: key.to_string(), role: role_name(role) }
+            }
         }
     }
 }
@@ -316,6 +324,7 @@ pub fn header(row: &HeaderRow, facts: usize, best: bool) -> Value {
 /// `StoreFault` if the view fails.
 pub fn item(view: &dyn View, name: &str, row: Option<&Custody>) -> Result<Value, StoreFault> {
     let holder = row.and_then(|custody| custody.holder);
+    let holder = holder.map(|node| line::current(view, &node)).transpose()?;
     let holder_name = match &holder {
         Some(node) => name_of(view, node)?,
         None => None,
@@ -338,13 +347,20 @@ pub fn item(view: &dyn View, name: &str, row: Option<&Custody>) -> Result<Value,
 /// # Errors
 /// `StoreFault` if the view fails.
 pub fn member(view: &dyn View, node: &NodeId, row: &Member) -> Result<Value, StoreFault> {
-    let by = view.revoked(node)?;
-    let gone = by.is_some() || !row.in_force();
+    let by = line::cut_off(view, node)?;
+    let gone = by.is_some() || line::standing(view, node)? == Standing::Revoked;
+    let next = line::current(view, node)?;
     Ok(json!({
         "node_id": node.to_string(),
         "name": row.name,
         "role": role_name(row.role),
-        "state": if gone { "revoked" } else { "member" },
+        "state": match () {
+            () if gone => "revoked",
+            () if row.until.is_some() => "rotated",
+            () => "member",
+        },
+        "next": (next != *node).then(|| next.to_string()),
+        "until": row.until.map(|height| height.0),
         "since": row.since.0,
         "fact_id": row.admit.map(|id| id.to_string()),
         "revoked": gone.then(|| json!({
@@ -360,7 +376,7 @@ pub fn member(view: &dyn View, node: &NodeId, row: &Member) -> Result<Value, Sto
 /// `StoreFault` if the view fails.
 pub fn invite(view: &dyn View, invite: &query::Invite, now: UnixTime) -> Result<Value, StoreFault> {
     let left = invite.row.as_ref().map_or(invite.uses, |row| row.uses_left);
-    let void = view.revoked(&invite.key)?.is_some() || view.revoked(&invite.by)?.is_some();
+    let void = view.revoked(&invite.key)?.is_some() || line::cut_off(view, &invite.by)?.is_some();
     let state = match () {
         () if void => "revoked",
         () if left == 0 => "used",

@@ -154,7 +154,7 @@ async fn publish_signed(context: &Context, text: &str) -> Result<Option<Publishe
     let mesh = context.node().mesh();
     let checked = tokio::task::spawn_blocking(move || {
         let fact = EncodedFact::parse(&mesh, &bytes).map_err(|e| malformed(e.to_string()))?;
-        verify(fact).map_err(|id| {
+        verify(&mesh, fact).map_err(|id| {
             let message = format!("the signature of fact {id} does not hold in this mesh");
             Problem::new(Code::BadSignature, message, "sign it for this mesh")
         })

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use cairn_core::engine::{Command, Receipt};
 use cairn_core::fact::Role;
 use cairn_core::id::NodeId;
-use cairn_core::ledger::read::Read as _;
+use cairn_core::ledger::line::{self, Standing};
 use cairn_core::store::{StoreFault, View};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -50,10 +50,12 @@ fn is_last_admin(view: &dyn View, node: &NodeId) -> Result<bool, StoreFault> {
     loop {
         let page = query::members(view, after.as_ref(), PAGE)?;
         for (member, row) in &page {
-            let counts = row.role == Role::Admin && row.in_force();
+            let counts = row.role == Role::Admin
+                && row.until.is_none()
+                && line::standing(view, member)? == Standing::Member;
             if counts && member == node {
                 is_admin = true;
-            } else if counts && view.revoked(member)?.is_none() {
+            } else if counts && line::cut_off(view, member)?.is_none() {
                 return Ok(false);
             }
         }
@@ -79,7 +81,8 @@ pub(super) async fn revoke(
     Posted(asked): Posted<Revocation>,
 ) -> Result<Answer, Problem> {
     let read = move |view: &dyn View| {
-        let node = query::node_id(view, &name)?;
+        // Of the keys of one node the newest, by which all of them end.
+        let node = line::current(view, &query::node_id(view, &name)?)?;
         Ok((node, is_last_admin(view, &node)?))
     };
     let (key, last) = context.read(read).await?;
@@ -106,3 +109,18 @@ pub(super) async fn rename(
     let node = context.read(move |view| query::node_id(view, &name)).await?;
     carry_out(&context, Command::Name { node, name: new.name }).await
 }
+
+/// This node goes on under a new key, as soon as a block says so.
+pub(super) async fn rotate(
+    State(context): State<Context>,
+    Posted(Rotate {}): Posted<Rotate>,
+) -> Result<Answer, Problem> {
+    let (key, fact) = context.node().rotate().await?;
+    let (status, Json(mut document)) = receipt(&context, fact, false).await?;
+    document["schema"] = "cairn.rotation/1".into();
+    document["next"] = key.to_string().into();
+    Ok((status, Json(document)))
+}
+
+#[derive(Deserialize)]
+pub(super) struct Rotate {}

@@ -160,6 +160,7 @@ fn routes() -> Router<Context> {
         .route("/v1/members", get(members::list))
         .route("/v1/members/{node}/revoke", post(members::revoke))
         .route("/v1/members/{node}/name", post(members::rename))
+        .route("/v1/key/rotate", post(members::rotate))
         .route("/v1/invites", get(invites::list).post(invites::create))
         .route("/v1/invites/{invite}/revoke", post(invites::revoke))
         .route("/v1/events", get(events::follow))
@@ -169,15 +170,24 @@ fn routes() -> Router<Context> {
         .method_not_allowed_fallback(no_method)
 }
 
+/// The whole API, asked at the address `bound`.
+pub fn router(setup: Setup, bound: SocketAddr) -> Router {
+    let context = Context::new(setup, bound);
+    let guard = axum::middleware::from_fn_with_state(context.clone(), guard::guard);
+    routes().layer(guard).with_state(context)
+}
+
 /// Serves the API until the node stops.
 ///
 /// # Errors
 /// If the listener fails.
 pub async fn serve(listener: TcpListener, setup: Setup) -> std::io::Result<()> {
-    let context = Context::new(setup, listener.local_addr()?);
-    let guard = axum::middleware::from_fn_with_state(context.clone(), guard::guard);
-    let router = routes().layer(guard).with_state(context.clone());
-    let stopped = async move { context.stopped().await };
+    let mut stop = setup.stop.clone();
+    let router = router(setup, listener.local_addr()?);
+    let stopped = async move {
+        // An error means that whoever would say so has ended already.
+        let _ = stop.wait_for(|stop| *stop).await;
+    };
     axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
 

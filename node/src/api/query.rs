@@ -113,7 +113,7 @@ pub fn node_id(view: &dyn View, name: &str) -> Result<NodeId, Problem> {
         let page = members(view, after.as_ref(), SCAN_STEP)?;
         for (node, member) in &page {
             if member.name == name || (is_prefix && node.to_string().starts_with(name)) {
-                found.push((*node, member.in_force()));
+                found.push((*node, member.in_force() && member.until.is_none()));
             }
         }
         match page.last() {
@@ -121,7 +121,8 @@ pub fn node_id(view: &dyn View, name: &str) -> Result<NodeId, Problem> {
             _ => break,
         }
     }
-    // Who comes back after a revocation does so under the old name and with a new key.
+    // Who comes back after a revocation does so under the old name and with a new key, and so does
+    // who rotates it.
     if found.iter().any(|(_, in_force)| *in_force) {
         found.retain(|(_, in_force)| *in_force);
     }

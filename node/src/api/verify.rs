@@ -141,7 +141,9 @@ impl Walk<'_> {
                 }
                 facts.push(fact);
             }
-            if let Some(id) = verify_batch(facts, &self.seed).into_iter().find_map(Result::err) {
+            if let Some(id) =
+                verify_batch(&self.mesh, facts, &self.seed).into_iter().find_map(Result::err)
+            {
                 return Err(wrong(format!("the signature of fact {id} does not hold")));
             }
         }

@@ -1,19 +1,68 @@
-//! `key`: which key this node has.
+//! `key`: which key this node has, and how it gets another.
+
+use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::output::field;
 use super::{Context, Outcome};
+use crate::problem::{Code, Problem};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyVerb {
     /// Show the public key, which is the node's id
     Show,
+    /// Go on under a new key; name, role and what is held stay. Not for a key that somebody else may
+    /// have: revoke that
+    Rotate {
+        /// Do not wait until the mesh knows the new key
+        #[arg(long)]
+        no_wait: bool,
+    },
+}
+
+/// Between two looks at whether the node has its new key.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+fn rotate(no_wait: bool, context: &Context) -> Outcome {
+    let client = context.client()?;
+    let mut document = client.post("/v1/key/rotate", &json!({}))?;
+    let next = document["next"].clone();
+    let deadline = Instant::now() + context.patience();
+    document["active"] = (!no_wait).into();
+    while !no_wait {
+        match client.get("/v1/status") {
+            Ok(status) if status["node_id"] == next => break,
+            // It starts again just now.
+            Err(problem)
+                if !matches!(
+                    problem.code,
+                    Code::NotReachable | Code::Stopping | Code::TimedOut | Code::Failed
+                ) =>
+            {
+                return Err(problem);
+            }
+            _ => {}
+        }
+        if Instant::now() >= deadline {
+            return Err(Problem::new(
+                Code::TimedOut,
+                "no block has the new key yet; the node takes it by itself as soon as one does",
+                "run: cairn status, and later: cairn key show",
+            ));
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+    context.out.data(&document, |document| field(document, "/next"))?;
+    context.out.say("make a new backup of node.key and mesh.json: the old one is of no use now");
+    Ok(0)
 }
 
 pub(super) fn run(verb: &KeyVerb, context: &Context) -> Outcome {
-    let KeyVerb::Show = verb;
+    if let KeyVerb::Rotate { no_wait } = verb {
+        return rotate(*no_wait, context);
+    }
     let status = context.client()?.get("/v1/status")?;
     let document = json!({
         "schema": "cairn.key/1", "node_id": status["node_id"], "algorithm": "ed25519",

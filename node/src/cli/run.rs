@@ -89,7 +89,11 @@ fn address(text: &str, default: IpAddr) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is no address; write ADDR:PORT, :PORT or PORT"))
 }
 
-fn any_address(text: &str) -> Result<SocketAddr, String> {
+/// An address to listen for peers on: `ADDR:PORT`, or a port of every address.
+///
+/// # Errors
+/// What was expected.
+pub fn any_address(text: &str) -> Result<SocketAddr, String> {
     address(text, IpAddr::from([0, 0, 0, 0]))
 }
 
@@ -206,6 +210,7 @@ pub(super) fn run(args: &RunArgs, context: &Context) -> Outcome {
 enum Ended {
     Asked,
     Store(std::sync::Arc<StoreError>),
+    Rotated,
     Http,
 }
 
@@ -221,6 +226,7 @@ async fn serve(mut config: NodeConfig, out: &Output) -> Outcome {
         let ended = tokio::select! {
             _ = &mut signal => Ended::Asked,
             error = served.node.fatal() => Ended::Store(error),
+            () = served.node.rotated() => Ended::Rotated,
             _ = &mut served.server => Ended::Http,
         };
         let error = match ended {
@@ -233,6 +239,12 @@ async fn serve(mut config: NodeConfig, out: &Output) -> Outcome {
                 // What failed is what is told; the rest ends as well as it can.
                 let _ = served.node.stop().await;
                 return Err(http_failed(&std::io::ErrorKind::BrokenPipe.into()));
+            }
+            Ended::Rotated => {
+                out.say("the mesh knows the new key: starting again with it");
+                served.stop().await?;
+                served = restart(&config).await?;
+                continue;
             }
             Ended::Store(error) => error,
         };

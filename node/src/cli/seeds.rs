@@ -13,7 +13,10 @@ const DEFAULT_PORT: u16 = super::run::MESH_PORT;
 
 /// An address to dial: `host:port`, `ip:port`, `[v6]:port`, `:port` and `port` (this machine), or
 /// a host alone with the usual port.
-pub(super) fn peer(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// What was expected.
+pub fn peer(text: &str) -> Result<String, String> {
     let text = text.trim();
     let port = text.strip_prefix(':').unwrap_or(text);
     let full = if port.parse::<u16>().is_ok() {
@@ -49,7 +52,7 @@ pub(super) fn from_environment() -> Result<Vec<String>, Problem> {
 
 /// What a file of seeds says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct SeedFile {
+pub struct SeedFile {
     seeds: Vec<String>,
     outbound_wanted: Option<u64>,
     outbound_max: Option<u64>,
@@ -83,7 +86,10 @@ impl SeedFile {
 
     /// Parses the part of TOML that this file needs: numbers, and one list of strings that may
     /// span lines.
-    fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// The line, and what was expected there.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut file = Self::default();
         let mut lines = text.lines().enumerate();
         while let Some((number, line)) = lines.next() {
@@ -116,16 +122,15 @@ impl SeedFile {
     }
 
     /// Puts it into a node's configuration.
-    pub(super) fn apply(self, config: &mut NodeConfig) {
+    pub fn apply(self, config: &mut NodeConfig) {
         config.seeds.extend(self.seeds);
         let size = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
         let limits = &mut config.limits;
         if let Some(max) = self.outbound_max {
             limits.outbound_max = size(max);
         }
-        if let Some(wanted) = self.outbound_wanted {
-            limits.outbound_wanted = size(wanted).min(limits.outbound_max);
-        }
+        let wanted = self.outbound_wanted.map_or(limits.outbound_wanted, size);
+        limits.outbound_wanted = wanted.min(limits.outbound_max);
         if let Some(seconds) = self.connect_seconds {
             limits.hello_timeout = seconds.saturating_mul(1_000).max(1);
         }
@@ -174,6 +179,13 @@ mod tests {
         file.apply(&mut config);
         assert_eq!((config.limits.outbound_wanted, config.limits.outbound_max), (8, 16));
         assert_eq!((config.limits.hello_timeout, config.limits.dial_interval), (10_000, 30_000));
+    }
+
+    #[test]
+    fn no_more_is_wanted_than_may_be() {
+        let mut config = NodeConfig::new("/nowhere");
+        SeedFile::parse("max_outbound_connections = 3").unwrap().apply(&mut config);
+        assert_eq!((config.limits.outbound_wanted, config.limits.outbound_max), (3, 3));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// What was expected.
-pub(super) fn bytes(text: &str) -> Result<u64, String> {
+pub fn bytes(text: &str) -> Result<u64, String> {
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text.get(number.len()..).unwrap_or_default().to_ascii_lowercase();
     let power = match unit.as_str() {

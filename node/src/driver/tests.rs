@@ -179,7 +179,7 @@ fn rig() -> Rig {
         outbox: Arc::new(Outbox::open(&dir.path().join("outbox"), Seq(0)).unwrap()),
         durability: Durability::start(store.clone(), Box::new(|| Ok(())), durable).unwrap(),
         store,
-        pool: Arc::new(VerifyPool::start(1, [1; 32], done).unwrap()),
+        pool: Arc::new(VerifyPool::start(1, cairn_core::id::MeshId::ZERO, [1; 32], done).unwrap()),
         clock: Clock::new(true),
         events: Arc::new(EventLog::new(crate::clock::wall())),
         status: status_sender,

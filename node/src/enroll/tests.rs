@@ -30,7 +30,7 @@ fn a_founder_reads_back_its_mesh_and_its_invite_fact() {
     assert_eq!(back.params, enrollment.params);
     assert_eq!(back.key.node_id(), enrollment.key.node_id());
     assert_eq!(back.facts, enrollment.facts);
-    let fact = verify(back.facts[0].clone()).unwrap();
+    let fact = verify(&mesh_id(&back.params), back.facts[0].clone()).unwrap();
     let key = invite.unwrap().key().node_id();
     assert!(matches!(fact.fact().body, Body::Invite { key: of, uses: 3, .. } if of == key));
     assert_eq!(fact.fact().author, back.key.node_id());
@@ -46,7 +46,7 @@ fn a_newcomer_admits_itself_with_the_invites_key_and_dials_the_inviter() {
     let back = load(&newcomer).unwrap().unwrap();
     let inviter = Some(enrollment.key.node_id());
     assert_eq!(back.dial, [("192.0.2.1:7071".to_string(), inviter)]);
-    let fact = verify(back.facts[0].clone()).unwrap();
+    let fact = verify(&mesh_id(&back.params), back.facts[0].clone()).unwrap();
     assert_eq!(fact.fact().author, invite.key().node_id());
     let node = back.key.node_id();
     let own = Body::Admit { node, role: Role::Sealer, name: "anna" };

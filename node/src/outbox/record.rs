@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 const HEAD: usize = 4 + 8;
 
 /// Appends a record.
-pub(super) fn write(to: &mut Vec<u8>, fact: &[u8]) {
+pub fn write(to: &mut Vec<u8>, fact: &[u8]) {
     // At most 16 KiB, by the rules.
     let length = u32::try_from(fact.len()).unwrap_or(u32::MAX);
     to.extend_from_slice(&length.to_le_bytes());
@@ -29,7 +29,7 @@ fn at(bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// All records that are as they were written.
-pub(super) fn read(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn read(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
         while !rest.is_empty() {

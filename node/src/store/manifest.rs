@@ -23,8 +23,9 @@ const XXH3: u8 = 0;
 
 /// A table's file and what its content must sum up to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TableFile {
-    pub(super) path: PathBuf,
+pub struct TableFile {
+    /// Its file.
+    pub path: PathBuf,
     checksum: u128,
 }
 
@@ -65,7 +66,7 @@ fn manifest(store: &Path, keyspace: &Path) -> Result<PathBuf, StoreError> {
 }
 
 /// Checks the manifests of a store that nobody has open.
-pub(super) fn check(store: &Path) -> Result<(), StoreError> {
+pub fn check(store: &Path) -> Result<(), StoreError> {
     for keyspace in keyspaces(store)? {
         manifest(store, &keyspace)?;
     }
@@ -74,7 +75,7 @@ pub(super) fn check(store: &Path) -> Result<(), StoreError> {
 
 /// The files of all tables, as the manifests name them now. While the store is open they may be
 /// replaced at any time: what is not there any more when it is looked at was not damaged.
-pub(super) fn tables(store: &Path) -> Result<Vec<TableFile>, StoreError> {
+pub fn tables(store: &Path) -> Result<Vec<TableFile>, StoreError> {
     let mut tables = Vec::new();
     for keyspace in keyspaces(store)? {
         let path = manifest(store, &keyspace)?;
@@ -114,7 +115,7 @@ fn listed(manifest: &Path, folder: &Path) -> Option<Vec<TableFile>> {
 
 /// Reads a file to its end in pieces, with a pause after each that `pause` makes; stops early if it
 /// says so. Returns whether the content is what was written; a file that is gone was replaced.
-pub(super) fn is_sound(
+pub fn is_sound(
     table: &TableFile,
     piece: &mut [u8],
     mut pause: impl FnMut() -> bool,

@@ -12,7 +12,7 @@
 mod boot;
 mod commits;
 mod error;
-mod manifest;
+pub mod manifest;
 mod marks;
 mod room;
 mod scrub;

@@ -16,7 +16,7 @@ use super::*;
 fn pool(threads: usize) -> (VerifyPool, mpsc::Receiver<Done>) {
     let (sender, receiver) = mpsc::channel();
     let sink = Box::new(move |done| sender.send(done).unwrap());
-    (VerifyPool::start(threads, [7; 32], sink).unwrap(), receiver)
+    (VerifyPool::start(threads, MeshId::ZERO, [7; 32], sink).unwrap(), receiver)
 }
 
 fn next(receiver: &mpsc::Receiver<Done>) -> Done {

@@ -57,6 +57,6 @@ pub(super) fn mesh_file(bytes: &[u8]) {
     for Unverified(fact) in enrolled.facts {
         let parsed = EncodedFact::parse(&mesh, fact.bytes()).unwrap();
         assert_eq!(parsed.0.id(), fact.id());
-        let _ = verify(parsed);
+        let _ = verify(&mesh, parsed);
     }
 }

@@ -9,12 +9,20 @@ mod bytes;
 #[cfg(feature = "processes")]
 mod edge;
 mod engine;
+#[cfg(feature = "processes")]
+mod files;
+#[cfg(feature = "processes")]
+mod frames;
+#[cfg(feature = "processes")]
+mod http;
 mod ledger;
 mod messages;
 mod peers;
 mod proofs;
 mod stored;
 mod things;
+#[cfg(feature = "processes")]
+mod words;
 
 use std::fmt::Debug;
 
@@ -42,12 +50,31 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("line", edge::line),
     #[cfg(feature = "processes")]
     ("mesh_file", edge::mesh_file),
+    #[cfg(feature = "processes")]
+    ("frames", frames::frames),
+    #[cfg(feature = "processes")]
+    ("outbox", files::outbox),
+    #[cfg(feature = "processes")]
+    ("manifest", files::manifest_files),
+    #[cfg(feature = "processes")]
+    ("argument", words::argument),
+    #[cfg(feature = "processes")]
+    ("seed_file", words::seed_file),
+    #[cfg(feature = "processes")]
+    ("http", http::http),
 ];
 
 /// Runs one target on some bytes. Panics if there is no such target.
 pub fn run(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|(known, _)| *known == name);
     target.unwrap_or_else(|| panic!("no fuzz target `{name}`")).1(data);
+}
+
+/// Ends what targets keep from one input to the next. libFuzzer never calls it: it ends a process
+/// without a word.
+pub fn finish() {
+    #[cfg(feature = "processes")]
+    http::finish();
 }
 
 /// Decodes; what decodes must encode to the same bytes again and fit its bound.

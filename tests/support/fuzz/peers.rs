@@ -29,7 +29,7 @@ pub(super) fn make(
     known: &[Verified<EncodedFact>],
 ) -> Verified<EncodedFact> {
     let author = &nodes[source.below(nodes.len())];
-    let kind = source.below(8);
+    let kind = source.below(10);
     let detail = source.byte();
     let other: NodeId = nodes[usize::from(detail) % nodes.len()].id();
     let role = ROLES[usize::from(detail >> 3) % 4];
@@ -55,7 +55,9 @@ pub(super) fn make(
             let note = "again";
             author.fact(detail.into(), Body::Request { item, follows, note })
         }
-        _ => author.admit(other, role),
+        7 => author.admit(other, role),
+        8 => author.rename(other, item),
+        _ => author.revoke(other),
     }
 }
 

@@ -28,8 +28,8 @@ pub(super) fn fact(bytes: &[u8]) {
     assert!(!signed.fact.body.kind().is_empty());
     let id = seen.id();
     let holds = signed.check(&MESH);
-    assert_eq!(verify(parsed.clone()).is_ok(), holds);
-    let verdicts = verify_batch(vec![parsed.clone(), parsed], &[7; 32]);
+    assert_eq!(verify(&MESH, parsed.clone()).is_ok(), holds);
+    let verdicts = verify_batch(&MESH, vec![parsed.clone(), parsed], &[7; 32]);
     for verdict in verdicts {
         assert_eq!(verdict.is_ok(), holds);
         assert_eq!(verdict.map_or_else(|id| id, |fact| fact.id()), id);

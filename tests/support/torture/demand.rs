@@ -23,8 +23,10 @@ const IDLE_INPUTS: u64 = 40;
 pub(super) fn heal(play: &mut Play<'_>) {
     let scenario = play.scenario;
     play.world.heal();
-    // Whoever is stopping stops.
-    play.world.run(MINUTE / 6);
+    // Whoever is stopping stops, as soon as it is awake.
+    let asleep = play.world.nodes.iter().map(|node| node.stops_at()).max();
+    let stopped = asleep.unwrap_or_default().max(play.world.now()) + MINUTE / 6;
+    play.world.run(stopped - play.world.now());
     play.world.weather = Weather::default();
     for n in 0..scenario.nodes.len() {
         let world = &mut play.world;

@@ -100,6 +100,8 @@ pub struct World {
     pub(crate) stalled: Vec<(usize, ConnId, Frame)>,
     /// What it has seen.
     pub tally: Tally,
+    /// Dials made so far, from whom to whom.
+    pub dials: BTreeMap<(usize, usize), u64>,
     /// A hash of every input so far: two runs of one seed have the same.
     pub trace: u64,
     /// Prints every input.
@@ -129,6 +131,7 @@ impl World {
             cut: BTreeMap::new(),
             stalled: Vec::new(),
             tally: Tally::default(),
+            dials: BTreeMap::new(),
             trace: 0,
             verbose: false,
             up: 0,
@@ -225,6 +228,14 @@ impl World {
             }
             Err(_) => self.replace_disk(n),
         }
+    }
+
+    /// Kills a node and starts it again with another key and what it had.
+    pub fn rekey(&mut self, n: usize, key: SigningKey) {
+        self.kill(n);
+        self.nodes[n].config.key = key.clone();
+        self.nodes[n].key = key;
+        self.start(n);
     }
 
     /// Whether a machine is suspended.

@@ -25,6 +25,8 @@ const EPOCH: u64 = 1_767_225_600_000;
 pub(crate) struct End {
     pub(crate) to: usize,
     pub(crate) peer: ConnId,
+    /// When this end is told that the connection is there.
+    pub(crate) opens_at: u64,
     /// When the last frame of the control stream arrives; what follows does not overtake it.
     pub(crate) control_at: u64,
     /// The same for the announce stream.
@@ -142,6 +144,11 @@ impl Node {
     /// Who it is.
     pub fn id(&self) -> NodeId {
         self.key.node_id()
+    }
+
+    /// When it hears that it was told to stop; 0 if it was not.
+    pub(crate) fn stops_at(&self) -> u64 {
+        if self.stops.is_empty() { 0 } else { self.asleep_until }
     }
 
     /// Whether it keeps the rules.

@@ -43,7 +43,7 @@ fn a_port_in_use_is_told_as_such() {
     let a = Node::start(&runtime, 1, TransportLimits::default());
     let (sender, _inbox) = inbox::<TransportEvent>(1);
     let (address, limits) = (a.endpoint.local_addr(), TransportLimits::default());
-    let second = Endpoint::bind(address, &[2; 32], limits, runtime.handle(), sender);
+    let second = Endpoint::bind(address, &[2; 32], knock(), limits, runtime.handle(), sender);
     let error = second.err().unwrap();
     assert!(matches!(error, BindError::PortInUse(_)));
     assert_eq!(error.to_string(), format!("UDP port is in use: {address}"));
@@ -113,7 +113,8 @@ fn under_load_an_address_is_proven_first_and_gets_in() {
     let runtime = runtime();
     // A quarter of three is none, so every first packet counts as load.
     let limits = TransportLimits { half_open_max: 3, ..TransportLimits::default() };
-    let first = Gate::new(3).judge(LOOPBACK.ip(), false, 0, Instant::now());
+    let now = Instant::now();
+    let first = Gate::new(3, now).judge(LOOPBACK.ip(), false, 0, now);
     assert_eq!(first, Verdict::Retry);
     let a = Node::start(&runtime, 1, TransportLimits::default());
     let b = Node::start(&runtime, 2, limits);

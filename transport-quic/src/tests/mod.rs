@@ -1,8 +1,11 @@
 //! The transport over real sockets on loopback, among itself and against hostile peers, who are
 //! plain quinn clients. Every wait has a deadline; nothing sleeps.
 
+mod knock;
 mod lifecycle;
+mod places;
 mod pressure;
+mod resumption;
 mod streams;
 mod tls;
 
@@ -12,14 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr, RequestTag};
-use cairn_core::id::NodeId;
+use cairn_core::id::{MeshId, NodeId};
 use cairn_core::wire::{Class, CloseCode, WIRE_VERSION};
 use quinn::{Connection, ConnectionError, TransportConfig};
 use tokio::runtime::Runtime;
 
 use crate::identity::{Identity, NAME, quic_client};
 use crate::verifier::KeyVerifier;
-use crate::{Endpoint, Inbox, TransportEvent, TransportLimits, inbox};
+use crate::{Endpoint, Inbox, Knock, TransportEvent, TransportLimits, inbox};
 
 const WAIT: Duration = Duration::from_secs(20);
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -34,6 +37,11 @@ fn wait<T>(runtime: &Runtime, future: impl Future<Output = T>) -> T {
     runtime.block_on(async { tokio::time::timeout(WAIT, future).await.expect("in time") })
 }
 
+/// The knock of the mesh that all are in.
+fn knock() -> Knock {
+    Knock::of(&MeshId([5; 32]))
+}
+
 struct Node {
     endpoint: Endpoint,
     inbox: Inbox<TransportEvent>,
@@ -41,9 +49,14 @@ struct Node {
 
 impl Node {
     fn start(runtime: &Runtime, seed: u8, limits: TransportLimits) -> Self {
+        Self::start_in(runtime, seed, knock(), limits)
+    }
+
+    fn start_in(runtime: &Runtime, seed: u8, knock: Knock, limits: TransportLimits) -> Self {
         let (sender, inbox) = inbox(16);
         let handle = runtime.handle();
-        let endpoint = Endpoint::bind(LOOPBACK, &[seed; 32], limits, handle, sender).unwrap();
+        let key = [seed; 32];
+        let endpoint = Endpoint::bind(LOOPBACK, &key, knock, limits, handle, sender).unwrap();
         Self { endpoint, inbox }
     }
 
@@ -106,6 +119,7 @@ fn raw_dial(
 ) -> Result<(quinn::Endpoint, Connection), ConnectionError> {
     let mut config = quinn::ClientConfig::new(quic_client(tls).unwrap());
     config.transport_config(Arc::new(transport));
+    config.initial_dst_cid_provider(Arc::new(|| knock().connection_id()));
     let address = to.endpoint.local_addr();
     wait(runtime, async {
         let endpoint = quinn::Endpoint::client(LOOPBACK).unwrap();

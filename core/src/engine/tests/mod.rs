@@ -151,7 +151,7 @@ impl Sole {
                 return;
             };
             if let Job::Verify(facts) = work {
-                self.input(Input::Verified(job, verify_batch(facts, &[7; 32])));
+                self.input(Input::Verified(job, verify_batch(&self.engine.mesh, facts, &[7; 32])));
             }
         }
     }

@@ -322,7 +322,7 @@ fn invented_addresses_are_not_all_dialled_at_once() {
     let (mut sole, ..) = pair(false);
     for n in 0..500 {
         let address = PeerAddr(format!("192.0.2.7:{}", 2_000 + n));
-        sole.engine.book.learn(address, Source::Heard, None);
+        sole.engine.book.learn(&address, Source::Heard, None);
     }
     sole.pass(1_000);
     let dials = sole.out.iter().filter(|output| matches!(output, Output::Dial(..))).count();

@@ -5,6 +5,7 @@ mod block;
 mod exhaustive;
 mod reorg;
 mod revoke;
+mod rotate;
 mod rules;
 
 use alloc::vec::Vec;
@@ -31,7 +32,7 @@ struct World {
 
 fn rules(release: ReleaseRule) -> Params {
     let root = TestNode::new(0, crate::id::MeshId::ZERO);
-    Params { release, ..params(&[&root]) }
+    Params { release, overlap: 2, ..params(&[&root]) }
 }
 
 impl World {

@@ -35,7 +35,7 @@ impl Play {
         let mesh = TestLedger::mesh(&params);
         Self {
             ledger: TestLedger::new(params),
-            nodes: (0..6).map(|n| TestNode::new(n, mesh)).collect(),
+            nodes: (0..8).map(|n| TestNode::new(n, mesh)).collect(),
             facts: Vec::new(),
             blocks: Vec::new(),
         }
@@ -43,11 +43,13 @@ impl Play {
 
     /// A fact of some kind, often one that can be permitted.
     fn make(&mut self, author: u8, kind: u8, detail: u8) {
-        let author = &self.nodes[usize::from(author) % 6];
-        let other: NodeId = self.nodes[usize::from(detail) % 6].id();
+        let author = &self.nodes[usize::from(author) % 8];
+        let other: NodeId = self.nodes[usize::from(detail) % 8].id();
         let item = ["saw", "drill"][usize::from(detail) % 2];
         let latest = self.ledger.store.custody(item).unwrap().map(|c| c.latest);
         let roles = [Role::Reader, Role::Member, Role::Sealer, Role::Admin];
+        let row = self.ledger.store.member(&author.id()).unwrap();
+        let own = row.map_or(Role::Member, |row| row.role);
         let role = roles[usize::from(detail / 6) % 4];
         // Half of the custody facts follow whatever came last into the set.
         let custody = |fact: &&Verified<EncodedFact>| {
@@ -56,13 +58,14 @@ impl Play {
         let pending = self.facts.iter().rev().find(custody).map(|fact| fact.id());
         let follows = if detail & 8 == 0 { latest } else { pending };
         let followed = follows.unwrap_or(FactId([detail; 32]));
-        let fact = match kind % 10 {
+        let fact = match kind % 11 {
             0 => author.record("t", &alloc::format!("{detail}")),
             1 | 2 => author.request(item, follows),
             3 => author.release(item, followed),
             4 => author.transfer(item, followed, other),
             5 => author.invite(other, role.min(Role::Sealer), 2, 40),
             8 => author.revoke(other),
+            10 => author.rotate(&self.nodes[usize::from(detail) % 8], own),
             9 => author.rename(other, ["ada", "bo"][usize::from(detail) % 2]),
             _ => author.admit(other, role),
         };
@@ -79,6 +82,7 @@ impl Play {
                 let (_, fact) = self.ledger.store.fact(id).unwrap().unwrap();
                 assert!(model.fact(&fact, block.header.time));
             }
+            model.next_block();
         }
         model
     }

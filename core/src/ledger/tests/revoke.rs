@@ -17,7 +17,7 @@ fn world() -> World {
 }
 
 /// The verdict on a fact that no block seals yet, as revocations in the set have it.
-fn ahead(world: &World, fact: &EncodedFact) -> Result<(), FactReject> {
+pub(super) fn ahead(world: &World, fact: &EncodedFact) -> Result<(), FactReject> {
     let tip = world.ledger.tip();
     let mut state = State::ahead(&world.ledger.params, &tip.header, UnixTime(100));
     let said: Fact<'_> = fact.fact();
@@ -32,7 +32,7 @@ fn admin(world: &mut World) -> TestNode {
     admin
 }
 
-fn sealers(world: &World) -> Vec<NodeId> {
+pub(super) fn sealers(world: &World) -> Vec<NodeId> {
     let root = world.ledger.tip().header.sealers_root;
     world.ledger.store.sealers(&root).unwrap().unwrap()
 }

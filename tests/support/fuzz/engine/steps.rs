@@ -175,7 +175,7 @@ impl Scene {
             1 => CustodyAction::Release,
             _ => CustodyAction::Transfer(self.nodes[source.below(self.nodes.len())].id()),
         };
-        let command = match source.below(8) {
+        let command = match source.below(10) {
             0 => Command::Sync,
             1 => Command::Invite {
                 key: self.nodes[source.below(self.nodes.len())].id(),
@@ -186,6 +186,12 @@ impl Scene {
             2 => {
                 let text = String::from_utf8_lossy(source.bytes()).into_owned();
                 Command::AddPeer(PeerAddr(text), None)
+            }
+            8 => Command::Revoke { key: self.nodes[source.below(self.nodes.len())].id() },
+            9 => {
+                let node = self.nodes[source.below(self.nodes.len())].id();
+                let name = String::from_utf8_lossy(source.bytes()).into_owned();
+                Command::Name { node, name }
             }
             3 if source.byte() == 0xff => Command::Stop,
             _ => {

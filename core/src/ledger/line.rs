@@ -1,0 +1,109 @@
+//! The keys that one node had one after the other: a *line*. A rotation adds a key to it.
+//!
+//! Rows name the first key of their line, and the row of that first key names the newest, so each
+//! question here costs a few reads, however often a node changed its key. At most two keys of a
+//! line count at one time: the newest, and for an overlap the one before it.
+
+use super::read::Read;
+use super::rows::Member;
+use crate::id::{FactId, NodeId};
+use crate::store::{StoreFault, View};
+
+/// Where a key stands in the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// No block admits it.
+    Unknown,
+    /// It is a member's.
+    Member,
+    /// It was, and another key has replaced it.
+    Replaced,
+    /// It was, or never will be.
+    Revoked,
+}
+
+/// Where a key stands for the block after the tip.
+///
+/// # Errors
+/// `StoreFault` if the view fails; so for all functions here.
+pub fn standing(view: &(impl View + ?Sized), key: &NodeId) -> Result<Standing, StoreFault> {
+    let Some(row) = view.member(key)? else {
+        return Ok(Standing::Unknown);
+    };
+    let first = match row.line {
+        Some(line) => view.member(&line.first)?,
+        None => None,
+    };
+    let next = view.tip_row()?.map_or_else(Default::default, |row| row.tip.height.next());
+    Ok(match () {
+        () if !row.in_force() || first.is_some_and(|first| !first.in_force()) => Standing::Revoked,
+        () if row.is_past(next) => Standing::Replaced,
+        () => Standing::Member,
+    })
+}
+
+/// The other keys of the line that may count, or whose revocation is the whole line's: the first,
+/// the one before this key, the newest and the one before that.
+fn others(
+    view: &(impl View + ?Sized),
+    key: &NodeId,
+    row: &Member,
+) -> Result<impl Iterator<Item = NodeId>, StoreFault> {
+    let first = row.line.map_or(*key, |line| line.first);
+    let newest = current(view, key)?;
+    let before = view.member(&newest)?.and_then(|row| row.line).map(|line| line.before);
+    let own_before = row.line.map(|line| line.before);
+    let all = [Some(first), own_before, before, Some(newest)];
+    Ok(all.into_iter().flatten().filter(move |other| other != key))
+}
+
+/// The `Revoke` in the set by which a key is cut off: one that names it, or another key of its
+/// line and is not by that key itself, for who finds an old key must not end the new one by it.
+pub fn cut_off(view: &(impl View + ?Sized), key: &NodeId) -> Result<Option<FactId>, StoreFault> {
+    if let Some(by) = view.revoked(key)? {
+        return Ok(Some(by));
+    }
+    match view.member(key)? {
+        Some(row) => cut_off_by_line(view, key, &row),
+        None => Ok(None),
+    }
+}
+
+/// The same for a key with this row that no `Revoke` names itself.
+pub fn cut_off_by_line(
+    view: &(impl View + ?Sized),
+    key: &NodeId,
+    row: &Member,
+) -> Result<Option<FactId>, StoreFault> {
+    if row.line.is_none() && row.newest.is_none() {
+        return Ok(None);
+    }
+    for other in others(view, key, row)? {
+        if let Some(by) = view.revoked(&other)?
+            && view.fact(&by)?.is_some_and(|(_, fact)| fact.fact().author != other)
+        {
+            return Ok(Some(by));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether two keys are of one line, at the tip.
+pub fn is_same(view: &(impl View + ?Sized), a: &NodeId, b: &NodeId) -> Result<bool, StoreFault> {
+    let first = |key: &NodeId| -> Result<NodeId, StoreFault> {
+        Ok(view.member(key)?.and_then(|row| row.line).map_or(*key, |line| line.first))
+    };
+    Ok(a == b || first(a)? == first(b)?)
+}
+
+/// The newest key of a key's line, at the tip.
+pub fn current(view: &(impl View + ?Sized), key: &NodeId) -> Result<NodeId, StoreFault> {
+    let Some(row) = view.member(key)? else {
+        return Ok(*key);
+    };
+    let newest = match row.line {
+        Some(line) => view.member(&line.first)?.and_then(|first| first.newest),
+        None => row.newest,
+    };
+    Ok(newest.unwrap_or(*key))
+}
