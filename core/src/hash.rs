@@ -30,6 +30,12 @@ pub enum Tag {
     RotationSignature,
     /// The key of the knock before a handshake, from the mesh id.
     Knock,
+    /// The number of one start of a node, and its challenges, from its seed.
+    Run,
+    /// What somebody signs to show that it runs with a key.
+    Twin,
+    /// What that signature covers.
+    TwinSignature,
     /// Deriving the seed of batch verification.
     BatchSeed,
     /// The secret of the address book: our signature over zeros, and what follows from it.
@@ -50,6 +56,9 @@ impl Tag {
             Self::Rotation => b"cairn/rotate/1",
             Self::RotationSignature => b"cairn/rotate-sig/1",
             Self::Knock => b"cairn/knock/1",
+            Self::Run => b"cairn/run/1",
+            Self::Twin => b"cairn/twin/1",
+            Self::TwinSignature => b"cairn/twin-sig/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
             Self::Book => b"cairn/book/1",
         }

@@ -14,5 +14,6 @@ mod scale;
 mod seeds;
 mod silence;
 mod torture;
+mod twins;
 
 pub(crate) use support::mesh;

@@ -202,7 +202,9 @@ impl Evil {
                 *tip = if lies { self.false_tip(*tip) } else { *tip };
                 *facts = if sets { self.false_set(*facts) } else { *facts };
             }
-            Control::Pong { .. } | Control::Revoked { .. } => return (bytes, None),
+            Control::Pong { .. } | Control::Revoked { .. } | Control::Twin(_) => {
+                return (bytes, None);
+            }
         }
         let done = lies.then_some(Habit::LyingTip).or(sets.then_some(Habit::LyingSet));
         (encode(&message), done)

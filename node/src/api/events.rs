@@ -58,6 +58,7 @@ fn fields(event: &Event) -> (&'static str, Value) {
                 "by_peer": by_peer,
             }),
         ),
+        Event::Twin(on) => ("twin", json!({"on": on})),
         Event::ReadOnly(on) => ("read-only", json!({"on": on})),
         Event::Synced(tip) => ("synced", json!({"tip": dto::tip(tip)})),
     }

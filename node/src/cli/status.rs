@@ -124,9 +124,10 @@ fn screen(status: &Value, context: &Context) -> String {
     ];
     let mut lines: Vec<String> =
         rows.iter().map(|(name, value)| format!("{name:<8} {value}")).collect();
-    if status["refused"].is_object() {
-        let (why, hint) = (field(status, "/refused/message"), field(status, "/refused/hint"));
-        lines.push(format!("{:<8} {why}; {hint}", "refused"));
+    for name in ["refused", "degraded"].into_iter().filter(|name| status[name].is_object()) {
+        let (why, hint) =
+            (field(status, &format!("/{name}/message")), field(status, &format!("/{name}/hint")));
+        lines.push(format!("{name:<8} {why}; {hint}"));
     }
     lines.join("\n")
 }

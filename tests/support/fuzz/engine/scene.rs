@@ -246,7 +246,7 @@ impl Scene {
                         self.pings.push((conn, nonce));
                         self.show(tip);
                     }
-                    Control::Pong { .. } | Control::Revoked { .. } => {}
+                    Control::Pong { .. } | Control::Revoked { .. } | Control::Twin(_) => {}
                 }
             }
             Frame::Announce(bytes) => {
