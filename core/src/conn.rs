@@ -13,6 +13,10 @@ pub struct ConnId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialId(pub u64);
 
+/// A call back to a peer that asked for one, numbered by the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
 /// A request of ours, numbered by the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestTag(pub u64);
@@ -36,6 +40,12 @@ impl PeerAddr {
         self.0.len() <= Self::BYTES_MAX
             && self.0.bytes().all(|c| c.is_ascii_alphanumeric() || b".-_:[]%".contains(&c))
             && self.0.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port_ok(port))
+    }
+
+    /// The host without its port and brackets; all of the text if it is no address.
+    pub fn host(&self) -> &str {
+        let host = self.0.rsplit_once(':').map_or(self.0.as_str(), |(host, _)| host);
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 }
 

@@ -85,6 +85,17 @@ pub enum Event {
         code: Option<CloseCode>,
         /// Whether the peer ended it.
         by_peer: bool,
+        /// What was said with it; printable.
+        reason: String,
+    },
+    /// A peer provably misbehaved and is kept out for a time.
+    PeerBanned {
+        /// The peer.
+        node: NodeId,
+        /// Until when, by our wall clock.
+        until: UnixTime,
+        /// What it did, in words.
+        reason: String,
     },
     /// Nothing is missing any more, as far as the connected peers tell.
     Synced(Tip),

@@ -30,6 +30,8 @@ pub enum Tag {
     RotationSignature,
     /// The key of the knock before a handshake, from the mesh id.
     Knock,
+    /// What a node tells of its mesh on the local network.
+    Lan,
     /// The number of one start of a node, and its challenges, from its seed.
     Run,
     /// What somebody signs to show that it runs with a key.
@@ -56,6 +58,7 @@ impl Tag {
             Self::Rotation => b"cairn/rotate/1",
             Self::RotationSignature => b"cairn/rotate-sig/1",
             Self::Knock => b"cairn/knock/1",
+            Self::Lan => b"cairn/lan/1",
             Self::Run => b"cairn/run/1",
             Self::Twin => b"cairn/twin/1",
             Self::TwinSignature => b"cairn/twin-sig/1",

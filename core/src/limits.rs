@@ -23,6 +23,8 @@ pub const BLOCKS_PER_REQUEST: usize = 64;
 pub const BLOCKS_ANSWER_BYTES: usize = 1024 * 1024;
 /// Most addresses in one peer exchange.
 pub const PEERS_PER_ANSWER: usize = 64;
+/// Most addresses told to a peer for which there is no room.
+pub const ADDRESSES_WHEN_FULL: usize = 16;
 /// Most ids in a locator.
 pub const LOCATOR_IDS: usize = 32;
 /// Most bytes of membership facts that a stranger may show before it is trusted.
@@ -32,6 +34,7 @@ const _: () = assert!(FACTS_ANSWER_BYTES >= 4 * FACT_BYTES_MAX);
 const _: () = assert!(BLOCKS_ANSWER_BYTES >= 2 * 32 * BLOCK_FACTS_MAX as usize);
 const _: () = assert!(ANNOUNCE_FRAME_BYTES >= 32 * IDS_PER_ANNOUNCE + 16);
 const _: () = assert!(CONTROL_FRAME_BYTES >= INTRODUCTION_BYTES + 1_024);
+const _: () = assert!(CONTROL_FRAME_BYTES >= ADDRESSES_WHEN_FULL * (255 + 40) + 16);
 const _: () = assert!(SEALERS_MAX * 32 < BLOCKS_ANSWER_BYTES / 8);
 
 /// The tunable limits of one node.
@@ -78,6 +81,9 @@ pub struct Limits {
     pub outbound_max: usize,
     /// Connections from others at most.
     pub inbound_max: usize,
+    /// First and longest time that a peer is kept out for what it provably did wrong; no time at all
+    /// means that it is only disconnected.
+    pub bans: (Millis, Millis),
     /// Longest wait before an address that a person gave is dialled again.
     pub dial_interval: Millis,
     /// First and longest wait after a failed dial.
@@ -148,6 +154,7 @@ impl Default for Limits {
             outbound_wanted: 8,
             outbound_max: 16,
             inbound_max: 64,
+            bans: (10 * 60_000, 7 * 24 * 3_600_000),
             dial_interval: 30_000,
             backoff: (1_000, 600_000),
             addresses: 1_024,

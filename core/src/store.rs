@@ -63,11 +63,15 @@ pub enum Table {
     Peer = 23,
     /// Key → the `Revoke` in the set that names it (independent of the tip).
     Revoked = 24,
+    /// Node or address → until when it is kept out.
+    Ban = 25,
+    /// Direction ‖ node → how the last connection ended.
+    Close = 26,
 }
 
 impl Table {
     /// All tables in order of their number.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Meta,
         Self::Fact,
         Self::FactIndex,
@@ -93,6 +97,8 @@ impl Table {
         Self::Fingerprint,
         Self::Peer,
         Self::Revoked,
+        Self::Ban,
+        Self::Close,
     ];
 }
 

@@ -28,6 +28,12 @@ pub fn is_item(text: &str) -> bool {
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"_.-".contains(&c))
 }
 
+/// What a peer said for people: without control characters, and at most `max` characters.
+#[cfg(feature = "alloc")]
+pub fn printable(text: &str, max: usize) -> alloc::string::String {
+    text.chars().filter(|c| !c.is_control()).take(max).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

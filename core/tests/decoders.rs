@@ -9,7 +9,8 @@ use cairn_core::block::Header;
 use cairn_core::codec;
 use cairn_core::fact::SignedFact;
 use cairn_core::ledger::rows::{
-    Custody, FactRow, HeaderRow, Ids, InviteRow, Known, Member, PeerRow, SetRow, TipRow,
+    BanRow, Close, Custody, FactRow, HeaderRow, Ids, InviteRow, Known, Member, PeerRow, SetRow,
+    TipRow,
 };
 use cairn_core::params::Params;
 use cairn_core::wire::{
@@ -55,9 +56,10 @@ macro_rules! decoder {
     };
 }
 
-// Pong is short, variant 2 and a number of up to two bytes, minimal; and a proof of revocation that
-// holds nothing, or one fact of no bytes.
-decoder!(control, Control, [0, 0, 128 + 1, 128 * 127 + 1]);
+// Pong and a call back are short, a variant and a number of up to two bytes, minimal; a proof of
+// revocation that holds nothing, or one fact of no bytes; no addresses of others; and a number of one
+// byte with each of three outcomes.
+decoder!(control, Control, [0, 0, 128 + 2, 128 * 127 + 1]);
 // Facts, none of them.
 decoder!(announce, Announce, [0, 0, 1, 0]);
 // No locator, and a u16 of one or two bytes.
@@ -89,5 +91,8 @@ decoder!(invite_row, InviteRow, [0; 4]);
 decoder!(known_row, Known, [0; 4]);
 // Nobody, a small time, no close.
 decoder!(peer_row, PeerRow, [0, 0, 0, 128]);
+// Small numbers, no reason.
+decoder!(ban_row, BanRow, [0; 4]);
+decoder!(close_row, Close, [0; 4]);
 decoder!(set_row, SetRow, [0; 4]);
 decoder!(tip_row, TipRow, [0; 4]);

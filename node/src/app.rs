@@ -22,16 +22,18 @@ use cairn_core::wire::Tip;
 use cairn_transport_quic::{Endpoint, Inbox, InboxSender, Knock, TransportLimits, inbox};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinHandle as JoinTask;
 use zeroize::Zeroizing;
 
 use crate::bootstrap::{open_store, replay};
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::data_dir::{DataDir, Lock, Runtime};
 use crate::driver::{Driver, Told};
 use crate::enroll::{self, Enrollment};
 use crate::events::EventLog;
 use crate::handle::{HandleParts, NodeHandle};
 use crate::keys::{self, KeyError};
+use crate::lan;
 use crate::outbox::Outbox;
 use crate::rotation::{self, Rotation};
 use crate::store::{Durability, Profile, Room, Scrub, Store, StoreError};
@@ -104,6 +106,7 @@ pub struct Node {
     http: Option<TcpListener>,
     runtime: Runtime,
     token: Zeroizing<String>,
+    lan: Option<JoinTask<()>>,
     _scrub: Scrub,
     _lock: Lock,
 }
@@ -174,6 +177,9 @@ impl Node {
     /// `StoreError` if the store failed, now or before.
     pub async fn stop(self) -> Result<(), Arc<StoreError>> {
         let deadline = tokio::time::Instant::now() + STOP_WAIT;
+        if let Some(lan) = &self.lan {
+            lan.abort();
+        }
         // Whatever the engine answers, the node stops.
         let _ = tokio::time::timeout(GOODBYE_WAIT, self.handle.command(Command::Stop)).await;
         self.endpoint.shutdown().await;
@@ -291,13 +297,13 @@ fn assemble(
     let runtime =
         Runtime { pid: std::process::id(), http: http_address, mesh: endpoint.local_addr() };
     tell_start(config, &enrollment, &store, &runtime)?;
-    let mut clock = Clock::new(config.clock_vouched);
+    let mut clock = Clock::new(config.wall, config.clock_vouched);
     let engine_config = engine_config(config, &enrollment, runtime.mesh.port())?;
     let engine = Engine::new(engine_config, &store.view(), clock.now())
         .map_err(|fault| StoreError::fault(store.path(), &fault))?;
     let mesh = enroll::mesh_id(&enrollment.params);
     let (pool, durability) = helpers(config, mesh, &store, &outbox, &sender)?;
-    let events = Arc::new(EventLog::new(clock::wall()));
+    let events = Arc::new(EventLog::new((config.wall)()));
     let (status, status_seen) = watch::channel(Arc::new(engine.status().clone()));
     let (peers, peers_seen) = watch::channel(Arc::new(engine.peers()));
     let handle = NodeHandle::new(HandleParts {
@@ -308,10 +314,12 @@ fn assemble(
         status: status_seen.clone(),
         peers: peers_seen.clone(),
         mesh,
-        params: enrollment.params,
-        invite_expires: enrollment.invite_expires,
-        key: enrollment.key.signing().clone(),
+        enrollment,
         rotation: Rotation::new(&dir)?,
+        dir: dir.clone(),
+        listen: runtime.mesh,
+        room: Room::new(config.profile, config.disk_limit),
+        wall: config.wall,
     });
     let driver = Driver {
         machine: engine,
@@ -333,6 +341,7 @@ fn assemble(
     let driver = spawn_driver(driver, fatal_sender.clone()).map_err(StartError::Thread)?;
     let scrub = start_scrub(&store, fatal_sender.clone()).map_err(StartError::Thread)?;
     tokio::spawn(watch_store(Arc::downgrade(&store), outbox, peers_seen, fatal_sender));
+    let lan = config.lan.then(|| lan::start(handle.clone()));
     Ok(Node {
         handle,
         endpoint,
@@ -343,6 +352,7 @@ fn assemble(
         http,
         runtime,
         token,
+        lan,
         _scrub: scrub,
         _lock: lock,
     })

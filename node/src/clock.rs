@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cairn_core::time::{Instant, Millis, Now, UnixTime};
 
 /// 2026-01-01T00:00:00Z: no right clock shows less, because this program is younger.
-const EARLIEST: UnixTime = UnixTime(1_767_225_600_000);
+pub(crate) const EARLIEST: UnixTime = UnixTime(1_767_225_600_000);
 /// Between two looks at whether the clock has been confirmed.
 const LOOK_INTERVAL: Millis = 10_000;
 /// Present if the kernel found a battery-backed clock.
@@ -24,22 +24,25 @@ const SYNC_MARK: &str = "/run/systemd/timesync/synchronized";
 #[derive(Debug, Clone)]
 pub struct Clock {
     start: std::time::Instant,
+    wall: fn() -> UnixTime,
     vouched: bool,
     confirmed: bool,
     next_look: Instant,
 }
 
 impl Clock {
-    /// Starts the monotonic clock. `vouched`: the operator says that the wall clock is right.
-    pub fn new(vouched: bool) -> Self {
-        Self { start: std::time::Instant::now(), vouched, confirmed: false, next_look: Instant(0) }
+    /// Starts the monotonic clock beside a wall clock. `vouched`: the operator says that the wall
+    /// clock is right.
+    pub fn new(wall: fn() -> UnixTime, vouched: bool) -> Self {
+        let start = std::time::Instant::now();
+        Self { start, wall, vouched, confirmed: false, next_look: Instant(0) }
     }
 
     /// Both clocks now.
     pub fn now(&mut self) -> Now {
         let elapsed = self.start.elapsed().as_millis();
         let instant = Instant(u64::try_from(elapsed).unwrap_or(u64::MAX));
-        let wall = wall();
+        let wall = (self.wall)();
         if !self.confirmed && instant >= self.next_look {
             self.next_look = instant.after(LOOK_INTERVAL);
             self.confirmed = confirmed(wall, self.vouched);
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_monotonic_clock_never_goes_back() {
-        let mut clock = Clock::new(false);
+        let mut clock = Clock::new(wall, false);
         let times: Vec<_> = (0..100).map(|_| clock.now().instant).collect();
         assert!(times.is_sorted());
     }

@@ -100,6 +100,12 @@ impl DataDirError {
     }
 }
 
+/// Whether a process runs a node on it now.
+pub(crate) fn is_held(dir: &DataDir) -> bool {
+    let held = |file: &File| flock(file, FlockOperation::NonBlockingLockShared).is_err();
+    File::open(dir.path().join("lock")).is_ok_and(|file| held(&file))
+}
+
 /// Where the running node listens; for programs on the same machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runtime {

@@ -198,10 +198,14 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                 tracing::debug!(dial = dial.0, %error, "dial failed");
                 return self.input(state, Input::DialFailed(*dial));
             }
-            Event::Opened { conn, node, address, dial } => {
+            Event::CalledBack { call, result } => {
+                tracing::debug!(call = call.0, ?result, "called back");
+                return self.input(state, Input::CalledBack(*call, result.is_ok()));
+            }
+            Event::Opened { conn, node, address, dial, key_exchange } => {
                 let (node, dial) = (*node, *dial);
                 let address = PeerAddr(address.to_string());
-                let opened = ConnInput::Opened { node, address, dial };
+                let opened = ConnInput::Opened { node, address, dial, key_exchange };
                 (conn, opened)
             }
             Event::Control { conn, bytes } => (conn, ConnInput::Control(bytes)),
@@ -216,7 +220,7 @@ impl<M: Machine, T: Transport> Driver<M, T> {
             Event::Closed { conn, code, by_peer, detail } => {
                 tracing::debug!(conn = conn.0, ?code, by_peer, detail, "connection closed");
                 let (code, by_peer) = (*code, *by_peer);
-                (conn, ConnInput::Closed { code, by_peer })
+                (conn, ConnInput::Closed { code, by_peer, reason: detail })
             }
         };
         self.input(state, Input::Conn(*conn, input))
@@ -250,8 +254,11 @@ impl<M: Machine, T: Transport> Driver<M, T> {
                     journal::dialing(&address.0);
                     self.transport.dial(dial, &address, node);
                 }
+                Output::CallBack(call, address, node) => {
+                    self.transport.call_back(call, &address, node);
+                }
                 Output::Send(conn, frame) => self.transport.send(conn, frame),
-                Output::Close(conn, code) => self.transport.close(conn, code),
+                Output::Close(conn, code, detail) => self.transport.close(conn, code, &detail),
                 Output::Reply(id, answer) => {
                     // Whoever is answered finds what it did in the state that it looks at next.
                     if !published {

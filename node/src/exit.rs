@@ -12,5 +12,9 @@ pub const REFUSED: u8 = 5;
 pub const STORAGE: u8 = 8;
 /// The network, such as a port in use.
 pub const NETWORK: u8 = 9;
+/// `doctor` found something that works, but not as it could.
+pub const DOCTOR_WARNED: u8 = 10;
+/// `doctor` found something that does not work.
+pub const DOCTOR_FAILED: u8 = 11;
 /// Bad configuration.
 pub const CONFIG: u8 = 78;

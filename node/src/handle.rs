@@ -1,24 +1,25 @@
 //! What everything but the driver holds of a running node: commands go in, answers, states and news
 //! come out. Queries read the store's views and never wait for the engine.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cairn_core::engine::{Command, PeerStatus, Published, Receipt, Refusal, Status};
 use cairn_core::fact::{Body, EncodedFact, Fact, FactError};
 use cairn_core::id::{FactId, MeshId, NodeId};
 use cairn_core::params::Params;
-use cairn_core::signature::SigningKey;
 use cairn_core::time::UnixTime;
 use cairn_core::verified::Verified;
 use cairn_transport_quic::InboxSender;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use crate::clock;
+use crate::data_dir::DataDir;
 use crate::driver::{Answer, Told};
+use crate::enroll::Enrollment;
 use crate::events::EventLog;
 use crate::rotation::Rotation;
 pub use crate::rotation::RotationError;
-use crate::store::{Store, StoreView};
+use crate::store::{Room, Store, StoreView};
 use crate::verify_pool::VerifyPool;
 
 /// Commands waiting for the driver at one time; more callers wait their turn.
@@ -80,11 +81,13 @@ struct Inner {
     events: Arc<EventLog>,
     status: watch::Receiver<Arc<Status>>,
     peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
-    params: Params,
     mesh: MeshId,
-    key: SigningKey,
-    invite_expires: Option<UnixTime>,
+    enrollment: Enrollment,
     rotation: Rotation,
+    dir: DataDir,
+    listen: SocketAddr,
+    room: Room,
+    wall: fn() -> UnixTime,
 }
 
 /// A running node. Clones are the same node.
@@ -93,7 +96,7 @@ pub struct NodeHandle(Arc<Inner>);
 
 impl std::fmt::Debug for NodeHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "NodeHandle({:?} in {:?})", self.node_id(), self.0.params.name)
+        write!(f, "NodeHandle({:?} in {:?})", self.node_id(), self.0.enrollment.params.name)
     }
 }
 
@@ -105,11 +108,13 @@ pub(crate) struct HandleParts {
     pub(crate) events: Arc<EventLog>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) peers: watch::Receiver<Arc<Vec<PeerStatus>>>,
-    pub(crate) params: Params,
     pub(crate) mesh: MeshId,
-    pub(crate) key: SigningKey,
+    pub(crate) enrollment: Enrollment,
     pub(crate) rotation: Rotation,
-    pub(crate) invite_expires: Option<UnixTime>,
+    pub(crate) dir: DataDir,
+    pub(crate) listen: SocketAddr,
+    pub(crate) room: Room,
+    pub(crate) wall: fn() -> UnixTime,
 }
 
 impl NodeHandle {
@@ -122,11 +127,13 @@ impl NodeHandle {
             events: parts.events,
             status: parts.status,
             peers: parts.peers,
-            params: parts.params,
             mesh: parts.mesh,
-            key: parts.key,
-            invite_expires: parts.invite_expires,
+            enrollment: parts.enrollment,
             rotation: parts.rotation,
+            dir: parts.dir,
+            listen: parts.listen,
+            room: parts.room,
+            wall: parts.wall,
         }))
     }
 
@@ -195,7 +202,7 @@ impl NodeHandle {
         }
         match self.command(Command::Publish(facts)).await? {
             Receipt::Published(published) => Ok(published),
-            Receipt::Made(_) | Receipt::Done => Ok(Vec::new()),
+            Receipt::Made(_) | Receipt::Pong(_) | Receipt::Done => Ok(Vec::new()),
         }
     }
 
@@ -208,7 +215,7 @@ impl NodeHandle {
         drafts: Vec<Draft>,
     ) -> Result<Vec<Result<Verified<EncodedFact>, FactError>>, Refusal> {
         let (sender, receiver) = oneshot::channel();
-        let (mesh, key, now) = (self.0.mesh, self.0.key.clone(), clock::wall());
+        let (mesh, key, now) = (self.0.mesh, self.0.enrollment.key.signing().clone(), self.wall());
         let sign = move |draft: &Draft| {
             let fact = Fact {
                 author: key.node_id(),
@@ -258,7 +265,7 @@ impl NodeHandle {
 
     /// The mesh's rules.
     pub fn params(&self) -> &Params {
-        &self.0.params
+        &self.0.enrollment.params
     }
 
     /// The mesh.
@@ -268,7 +275,7 @@ impl NodeHandle {
 
     /// When the invite expires that this node joined by, if it did.
     pub fn invite_expires(&self) -> Option<UnixTime> {
-        self.0.invite_expires
+        self.0.enrollment.invite_expires
     }
 
     pub(crate) fn rotation(&self) -> &Rotation {
@@ -287,6 +294,31 @@ impl NodeHandle {
 
     /// This node.
     pub fn node_id(&self) -> NodeId {
-        self.0.key.node_id()
+        self.0.enrollment.key.node_id()
+    }
+
+    /// Its place in the mesh, as `mesh.json` says it.
+    pub(crate) fn enrollment(&self) -> &Enrollment {
+        &self.0.enrollment
+    }
+
+    /// Its files.
+    pub(crate) fn data_dir(&self) -> &DataDir {
+        &self.0.dir
+    }
+
+    /// Where it listens for peers.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.0.listen
+    }
+
+    /// How much of the disk it leaves free.
+    pub(crate) fn room(&self) -> Room {
+        self.0.room
+    }
+
+    /// What its wall clock shows.
+    pub(crate) fn wall(&self) -> UnixTime {
+        (self.0.wall)()
     }
 }

@@ -364,6 +364,26 @@ impl From<Refusal> for Problem {
                 format!("the membership of the author {node} was revoked"),
                 "run: cairn member list",
             ),
+            Refusal::NotBanned => Self::new(
+                Code::NotFound,
+                "nobody of that name is banned (any more)",
+                "run: cairn peers --all",
+            ),
+            Refusal::UnknownAddress(address) => Self::new(
+                Code::NotFound,
+                format!("this node does not remember the address {address}"),
+                "run: cairn peers --all",
+            ),
+            Refusal::NotConnected(node) => Self::new(
+                Code::Network,
+                format!("there is no link to {node}, so it cannot be pinged"),
+                "run: cairn peers --all, then: cairn peer add HOST:PORT",
+            ),
+            Refusal::NoAnswer(node) => Self::new(
+                Code::TimedOut,
+                format!("{node} did not answer in time; its line may be down"),
+                "run: cairn peers --watch",
+            ),
             Refusal::Stopping => {
                 Self::new(Code::Stopping, "the node is stopping", "start it again: cairn run")
             }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod bans;
 mod behind;
 mod capture;
 mod crash;
@@ -9,8 +10,10 @@ mod custody;
 mod damage;
 mod demo;
 mod disk_full;
+mod doctor;
 mod import;
 mod initial;
+mod lan;
 mod members;
 mod mesh;
 mod power;

@@ -126,7 +126,9 @@ impl Attacker {
             TransportEvent::Announce { .. } => self.announced += 1,
             TransportEvent::Answer { tag, bytes, .. } => self.answers.push((tag, Some(bytes))),
             TransportEvent::NoAnswer { tag, .. } => self.answers.push((tag, None)),
-            TransportEvent::Opened { .. } | TransportEvent::DialFailed { .. } => {}
+            TransportEvent::Opened { .. }
+            | TransportEvent::DialFailed { .. }
+            | TransportEvent::CalledBack { .. } => {}
         }
         None
     }

@@ -130,7 +130,7 @@ fn who_has_the_victims_key_is_noticed_and_its_own_address_is_not_taken_for_that(
     });
     let state = || scene.victim().handle().status().state;
     assert_ne!(state(), State::Degraded);
-    let mut attacker = Attacker::dial(&scene, *key.seed());
+    let attacker = Attacker::dial(&scene, *key.seed());
     attacker.control(&Control::Hello(hello(&chain)));
     crate::scene::until("it noticed that its key is used twice", || state() == State::Degraded);
     scene.unharmed();

@@ -10,6 +10,7 @@
 
 mod api;
 mod attacker;
+mod bans;
 mod blocks;
 mod facts;
 mod floods;

@@ -198,9 +198,15 @@ impl Raw {
 
     /// The victim closes the connection; with which code, if with one of ours.
     pub(crate) fn closed(&self) -> Option<CloseCode> {
+        self.closed_saying().0
+    }
+
+    /// The same, with what it says.
+    pub(crate) fn closed_saying(&self) -> (Option<CloseCode>, String) {
         match self.wait(self.connection.closed()) {
             ConnectionError::ApplicationClosed(close) => {
-                CloseCode::from_number(close.error_code.into_inner())
+                let text = String::from_utf8(close.reason.to_vec()).unwrap();
+                (CloseCode::from_number(close.error_code.into_inner()), text)
             }
             other => panic!("the victim closes by itself, not so: {other}"),
         }

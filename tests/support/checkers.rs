@@ -6,6 +6,7 @@ use cairn_core::id::{FactId, NodeId};
 use cairn_core::ledger::line;
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::FactState;
+use cairn_core::peer::CLOSES_MAX;
 use cairn_core::store::{Table, View};
 use cairn_core::testing::MemStore;
 use cairn_core::wire::CloseCode;
@@ -110,6 +111,7 @@ pub fn accusation(world: &World, event: &Event) -> Option<String> {
             let blames = blames || (expels && !any_key_ended(world));
             (blames && !evil.contains(node)).then(|| format!("{event:?}"))
         }
+        Event::PeerBanned { node, .. } if !evil.contains(node) => Some(format!("{event:?}")),
         Event::BlockRefused { .. } if evil.is_empty() => Some(format!("{event:?}")),
         _ => None,
     }
@@ -141,8 +143,8 @@ pub fn within_limits(world: &World) {
         let (status, shown) = (engine.status(), engine.peers());
         assert!(status.wanted <= limits.wants as u64, "node {n} wants {} facts", status.wanted);
         let live = limits.inbound_max + limits.outbound_max;
-        let peers = shown.len();
-        assert!(peers <= limits.addresses_in_all() + live, "node {n} shows {peers} peers");
+        let (peers, most) = (shown.len(), limits.addresses_in_all() + live + CLOSES_MAX);
+        assert!(peers <= most, "node {n} shows {peers} peers");
         let connected = shown.iter().filter(|peer| peer.connected).count();
         assert!(connected <= live, "node {n} has {connected} peers");
     }

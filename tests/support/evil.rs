@@ -202,9 +202,12 @@ impl Evil {
                 *tip = if lies { self.false_tip(*tip) } else { *tip };
                 *facts = if sets { self.false_set(*facts) } else { *facts };
             }
-            Control::Pong { .. } | Control::Revoked { .. } | Control::Twin(_) => {
-                return (bytes, None);
-            }
+            Control::Pong { .. }
+            | Control::Twin(_)
+            | Control::Revoked { .. }
+            | Control::Full { .. }
+            | Control::CallBack { .. }
+            | Control::CalledBack { .. } => return (bytes, None),
         }
         let done = lies.then_some(Habit::LyingTip).or(sets.then_some(Habit::LyingSet));
         (encode(&message), done)

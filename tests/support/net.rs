@@ -165,15 +165,17 @@ impl World {
         self.nodes[n].streams.range(all).filter(|(_, (_, other))| *other == class).count()
     }
 
-    pub(crate) fn close(&mut self, n: usize, conn: ConnId, code: CloseCode) {
+    pub(crate) fn close(&mut self, n: usize, conn: ConnId, code: CloseCode, detail: &str) {
         let Some(end) = self.nodes[n].ends.get(&conn).copied() else {
             return;
         };
-        self.schedule(self.now, n, Happening::Closed(conn, Some(code), false));
+        let text = code.text(detail);
+        let closed = Happening::Closed(conn, Some(code), false, text.clone());
+        self.schedule(self.now, n, closed);
         let what = if self.is_cut(n, end.to) {
-            (IDLE_TIMEOUT, Happening::Closed(end.peer, None, false))
+            (IDLE_TIMEOUT, Happening::lost(end.peer))
         } else {
-            (self.delay(), Happening::Closed(end.peer, Some(code), true))
+            (self.delay(), Happening::Closed(end.peer, Some(code), true, text))
         };
         let at = end.line_free.max(self.now) + what.0;
         self.schedule(at, end.to, what.1);

@@ -123,6 +123,7 @@ pub struct Cairn {
     home: TempDir,
     child: Option<Child>,
     wrapper: Vec<String>,
+    lan: bool,
     listen: SocketAddr,
     http: SocketAddr,
     agent: Agent,
@@ -145,6 +146,7 @@ impl Cairn {
             home: TempDir::with_prefix(format!("cairn-e2e-{name}-")).unwrap(),
             child: None,
             wrapper: Vec::new(),
+            lan: false,
             listen,
             http: "127.0.0.1:0".parse().unwrap(),
             agent: agent.build().new_agent(),
@@ -169,6 +171,11 @@ impl Cairn {
     /// own, and must become it, keeping the process id. Nothing: it runs by itself.
     pub fn under(&mut self, wrapper: Vec<String>) {
         self.wrapper = wrapper;
+    }
+
+    /// From its next start on, it finds others on this machine's network by itself.
+    pub fn on_the_lan(&mut self) {
+        self.lan = true;
     }
 
     /// Where it listens for peers; port 0 before its first start.
@@ -221,6 +228,9 @@ impl Cairn {
         let (listen, http) = (self.listen.to_string(), self.http.to_string());
         let args = ["run", "--listen", &listen, "--http", &http];
         let mut command = self.with(wrapped(&self.wrapper), &args);
+        if !self.lan {
+            command.arg("--no-lan");
+        }
         command.args(flags).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().unwrap();
         let pid = child.id();

@@ -4,8 +4,8 @@ use std::fmt;
 
 use cairn_core::codec;
 use cairn_core::engine::{
-    BatchId, Command, CommandId, ConnId, ConnInput, DialId, Input, JobId, PeerAddr, RequestTag,
-    StreamTag,
+    BatchId, CallId, Command, CommandId, ConnId, ConnInput, DialId, Input, JobId, PeerAddr,
+    RequestTag, StreamTag,
 };
 use cairn_core::fact::FactVerdict;
 use cairn_core::id::NodeId;
@@ -22,12 +22,13 @@ pub(crate) enum Happening {
         dial: Option<DialId>,
     },
     DialFailed(DialId),
+    CalledBack(CallId),
     Control(ConnId, Vec<u8>),
     Announce(ConnId, Vec<u8>),
     Request(ConnId, StreamTag, Class, Vec<u8>),
     Answer(ConnId, RequestTag, Vec<u8>),
     NoAnswer(ConnId, RequestTag),
-    Closed(ConnId, Option<CloseCode>, bool),
+    Closed(ConnId, Option<CloseCode>, bool, String),
     /// The connection is closed if this cut is still there; the engine is not told of this.
     IdleOut(ConnId, (usize, usize), u64),
     Command(CommandId, Command),
@@ -67,15 +68,26 @@ impl Ord for Scheduled {
 }
 
 impl Happening {
+    /// A connection is over, and nobody said why.
+    pub(crate) const fn lost(conn: ConnId) -> Self {
+        Self::Closed(conn, None, false, String::new())
+    }
+
     /// As the engine is told.
     pub(crate) fn input(&self) -> Input<'_> {
         match self {
             Self::Tick => Input::Tick,
             Self::Opened { conn, node, address, dial } => Input::Conn(
                 *conn,
-                ConnInput::Opened { node: *node, address: address.clone(), dial: *dial },
+                ConnInput::Opened {
+                    node: *node,
+                    address: address.clone(),
+                    dial: *dial,
+                    key_exchange: "simulated",
+                },
             ),
             Self::DialFailed(dial) => Input::DialFailed(*dial),
+            Self::CalledBack(call) => Input::CalledBack(*call, true),
             Self::Control(conn, bytes) => Input::Conn(*conn, ConnInput::Control(bytes)),
             Self::Announce(conn, bytes) => Input::Conn(*conn, ConnInput::Announce(bytes)),
             Self::Request(conn, stream, class, bytes) => {
@@ -85,11 +97,11 @@ impl Happening {
                 Input::Conn(*conn, ConnInput::Answer { tag: *tag, bytes })
             }
             Self::NoAnswer(conn, tag) => Input::Conn(*conn, ConnInput::NoAnswer(*tag)),
-            Self::Closed(conn, code, by_peer) => {
-                Input::Conn(*conn, ConnInput::Closed { code: *code, by_peer: *by_peer })
+            Self::Closed(conn, code, by_peer, reason) => {
+                Input::Conn(*conn, ConnInput::Closed { code: *code, by_peer: *by_peer, reason })
             }
             Self::IdleOut(conn, ..) => {
-                Input::Conn(*conn, ConnInput::Closed { code: None, by_peer: false })
+                Input::Conn(*conn, ConnInput::Closed { code: None, by_peer: false, reason: "" })
             }
             Self::Command(id, command) => Input::Command(*id, command.clone()),
             Self::Verified(job, verdicts) => Input::Verified(*job, verdicts.clone()),
@@ -117,12 +129,13 @@ impl Happening {
             Self::Tick => (1, 0, 0),
             Self::Opened { conn, dial, .. } => (2, conn.0, dial.map_or(0, |dial| dial.0)),
             Self::DialFailed(dial) => (3, dial.0, 0),
+            Self::CalledBack(call) => (16, call.0, 0),
             Self::Control(conn, _) => (4, conn.0, 0),
             Self::Announce(conn, _) => (5, conn.0, 0),
             Self::Request(conn, stream, class, _) => (6 + *class as u64 * 32, conn.0, stream.0),
             Self::Answer(conn, tag, _) => (7, conn.0, tag.0),
             Self::NoAnswer(conn, tag) => (8, conn.0, tag.0),
-            Self::Closed(conn, code, by_peer) => {
+            Self::Closed(conn, code, by_peer, _) => {
                 (9, conn.0, code.map_or(0, |code| code as u64) * 2 + u64::from(*by_peer))
             }
             Self::IdleOut(conn, _, number) => (10, conn.0, *number),

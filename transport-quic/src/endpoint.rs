@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr};
 use cairn_core::id::NodeId;
 use cairn_core::wire::CloseCode;
+use quinn::crypto::rustls::HandshakeData;
 use quinn::{Connection, ConnectionError, Incoming, Runtime as _, TransportErrorCode, VarInt};
+use rustls::NamedGroup;
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -38,16 +40,16 @@ const SHUTDOWN_WAIT: Duration = Duration::from_secs(2);
 
 /// A node's place on the network. Clones are the same endpoint; it lives until `shutdown`.
 #[derive(Clone)]
-pub struct Endpoint(Arc<Shared>);
+pub struct Endpoint(pub(crate) Arc<Shared>);
 
-struct Shared {
+pub(crate) struct Shared {
     quinn: quinn::Endpoint,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     identity: Identity,
     knock: Knock,
     limits: Arc<TransportLimits>,
-    runtime: Handle,
-    sink: Arc<dyn Sink>,
+    pub(crate) runtime: Handle,
+    pub(crate) sink: Arc<dyn Sink>,
     sessions: Mutex<HashMap<ConnId, Arc<Session>>>,
     next_conn: AtomicU64,
     gate: Mutex<Gate>,
@@ -156,10 +158,11 @@ impl Endpoint {
         }
     }
 
-    /// Ends a connection; nothing but its `Closed` follows.
-    pub fn close(&self, conn: ConnId, code: CloseCode) {
+    /// Ends a connection with a number and what there is to say besides; nothing but its `Closed`
+    /// follows.
+    pub fn close(&self, conn: ConnId, code: CloseCode, detail: &str) {
         if let Some(session) = self.session(conn) {
-            session.close(code);
+            session.close(code, detail);
         }
     }
 
@@ -242,12 +245,13 @@ impl Shared {
         let remote = connection.remote_address();
         let address = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         let dialled = dial.is_some();
+        let key_exchange = key_exchange_of(&connection);
         let (limits, sink) = (&self.limits, &self.sink);
         let (session, announcements) =
             Session::new(conn, dialled, connection, limits, sink, &self.runtime);
         // Known before it is told, so that the driver can send at once.
         lock(&self.sessions).insert(conn, Arc::clone(&session));
-        let opened = TransportEvent::Opened { conn, node, address, dial };
+        let opened = TransportEvent::Opened { conn, node, address, dial, key_exchange };
         self.sink.put(conn, Lane::Urgent, opened, None);
         let displaced = match dialled {
             true => None,
@@ -281,7 +285,7 @@ impl Shared {
         for (tried, address) in addresses.iter().enumerate() {
             let left = patience.saturating_sub(start.elapsed());
             let part = left / (addresses.len() - tried) as u32;
-            failure = match timeout(part, self.try_address(*address, expected)).await {
+            failure = match timeout(part, self.try_address(&self.quinn, *address, expected)).await {
                 Ok(Ok(connected)) => return Ok(connected),
                 Ok(Err(error)) => error,
                 Err(_) => DialError::Timeout,
@@ -290,8 +294,9 @@ impl Shared {
         Err(failure)
     }
 
-    async fn try_address(
+    pub(crate) async fn try_address(
         &self,
+        from: &quinn::Endpoint,
         address: SocketAddr,
         expected: Option<NodeId>,
     ) -> Result<(Connection, NodeId), DialError> {
@@ -303,7 +308,7 @@ impl Shared {
         let mut client = self.limits.client(tls);
         let knock = self.knock;
         client.initial_dst_cid_provider(Arc::new(move || knock.connection_id()));
-        let connecting = match self.quinn.connect_with(client, address, NAME) {
+        let connecting = match from.connect_with(client, address, NAME) {
             Ok(connecting) => connecting,
             Err(quinn::ConnectError::EndpointStopping) => return Err(DialError::ShuttingDown),
             Err(error) => return Err(failed(error.to_string())),
@@ -339,6 +344,18 @@ fn open(
     let socket = Arc::new(Door { socket: tokio.wrap_udp_socket(socket)?, guard });
     let quinn = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, tokio)?;
     Ok((quinn.local_addr()?, quinn))
+}
+
+/// The key exchange that was agreed on in the handshake, by its name in the IANA registry.
+fn key_exchange_of(connection: &Connection) -> &'static str {
+    let data = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
+    match data.map(|data| data.negotiated_key_exchange_group) {
+        Some(NamedGroup::X25519MLKEM768) => "X25519MLKEM768",
+        Some(NamedGroup::X25519) => "X25519",
+        Some(NamedGroup::secp256r1) => "secp256r1",
+        Some(NamedGroup::secp384r1) => "secp384r1",
+        _ => "other",
+    }
 }
 
 /// The key that the other side proved to hold.

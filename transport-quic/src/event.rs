@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use cairn_core::engine::{ConnId, DialId, RequestTag, StreamTag};
+use cairn_core::engine::{CallId, ConnId, DialId, RequestTag, StreamTag};
 use cairn_core::id::NodeId;
 use cairn_core::wire::{Class, CloseCode};
 
@@ -21,6 +21,8 @@ pub enum TransportEvent {
         address: SocketAddr,
         /// Our attempt, if we dialled.
         dial: Option<DialId>,
+        /// The key exchange that was agreed on, by its name in the IANA registry.
+        key_exchange: &'static str,
     },
     /// An attempt ended without a connection.
     DialFailed {
@@ -28,6 +30,13 @@ pub enum TransportEvent {
         dial: DialId,
         /// Why.
         error: DialError,
+    },
+    /// What became of a call back.
+    CalledBack {
+        /// The call.
+        call: CallId,
+        /// Whether the node was reached, and why not.
+        result: Result<(), DialError>,
     },
     /// A frame on the control stream.
     Control {

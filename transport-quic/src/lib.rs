@@ -18,6 +18,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod admission;
+mod call_back;
 mod config;
 mod door;
 mod endpoint;

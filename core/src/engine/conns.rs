@@ -85,6 +85,12 @@ pub(super) struct Conn {
     pub(super) address: PeerAddr,
     /// Our attempt, if we dialled.
     pub(super) dial: Option<DialId>,
+    /// The key exchange that was agreed on.
+    pub(super) key_exchange: &'static str,
+    /// Since when it is up.
+    pub(super) since: Instant,
+    /// Whether it was ever accepted.
+    pub(super) welcome: bool,
     /// How far it has got.
     pub(super) phase: Phase,
     /// Whether our hello was sent.
@@ -101,6 +107,8 @@ pub(super) struct Conn {
     pub(super) ping: Option<(u64, Instant)>,
     /// When the next ping goes out.
     pub(super) next_ping: Instant,
+    /// When it may be called back next.
+    pub(super) next_call: Instant,
     /// Round trip of the last ping.
     pub(super) rtt: Option<Millis>,
     /// A request to it was in vain and nothing has come from it since: it may be gone without our
@@ -119,6 +127,41 @@ pub(super) struct Conn {
 }
 
 impl Conn {
+    /// In phase `Opened`: the peer has so long to say hello.
+    pub(super) fn opened(
+        now: Instant,
+        node: NodeId,
+        address: PeerAddr,
+        dial: Option<DialId>,
+        key_exchange: &'static str,
+        hello_timeout: Millis,
+    ) -> Self {
+        Self {
+            node,
+            address,
+            dial,
+            key_exchange,
+            since: now,
+            welcome: false,
+            phase: Phase::Opened(now.after(hello_timeout)),
+            greeted: false,
+            port: 0,
+            run: Run([0; 16]),
+            doubted: None,
+            tip: None,
+            ping: None,
+            next_ping: now,
+            next_call: now,
+            rtt: None,
+            silent: false,
+            useful: 0,
+            stalls: 0,
+            clock: (UnixTime::default(), now),
+            buckets: [TokenBucket::new(now); Class::ALL.len()],
+            paces: [Pace::default(); Class::ALL.len()],
+        }
+    }
+
     /// Whether the peer may do something of this cost now.
     pub(super) fn may(&mut self, now: Instant, class: Class, cost: u64, rate: (u32, u32)) -> bool {
         self.buckets[class as usize].take(now, cost, rate)
@@ -143,36 +186,8 @@ pub(super) struct Conns {
 }
 
 impl Conns {
-    /// A new connection, in phase `Opened`.
-    pub(super) fn open(
-        &mut self,
-        now: Instant,
-        id: ConnId,
-        node: NodeId,
-        address: PeerAddr,
-        dial: Option<DialId>,
-        hello_timeout: Millis,
-    ) {
-        let conn = Conn {
-            node,
-            address,
-            dial,
-            phase: Phase::Opened(now.after(hello_timeout)),
-            greeted: false,
-            port: 0,
-            run: Run([0; 16]),
-            doubted: None,
-            tip: None,
-            ping: None,
-            next_ping: now,
-            rtt: None,
-            silent: false,
-            useful: 0,
-            stalls: 0,
-            clock: (UnixTime::default(), now),
-            buckets: [TokenBucket::new(now); Class::ALL.len()],
-            paces: [Pace::default(); Class::ALL.len()],
-        };
+    /// A new connection.
+    pub(super) fn open(&mut self, id: ConnId, conn: Conn) {
         self.all.insert(id, conn);
     }
 

@@ -5,12 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::block::Header;
-use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
+use crate::peer::Subject;
 use crate::signature::Signature;
-use crate::time::UnixTime;
+use crate::time::{Millis, UnixTime};
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
 
@@ -37,6 +38,8 @@ pub enum ConnInput<'a> {
         address: PeerAddr,
         /// Our attempt, if we dialled.
         dial: Option<DialId>,
+        /// The key exchange that the transport agreed on, by its registered name.
+        key_exchange: &'static str,
     },
     /// A frame on the control stream.
     Control(&'a [u8]),
@@ -66,6 +69,8 @@ pub enum ConnInput<'a> {
         code: Option<CloseCode>,
         /// Whether the peer closed it.
         by_peer: bool,
+        /// What was said with it.
+        reason: &'a str,
     },
 }
 
@@ -118,8 +123,50 @@ pub enum Command {
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
     AddPeer(PeerAddr, Option<NodeId>),
+    /// A node of this mesh may be at this address; it was heard on the local network.
+    Hear(PeerAddr),
+    /// Asks some peers to call back; what they find is in `Status::reach`.
+    CheckReach,
+    /// Forgets an address; a link to it stays up.
+    RemovePeer(PeerAddr),
+    /// Asks a connected node for a sign of life, now.
+    PingPeer(NodeId),
+    /// Ends the links with somebody and takes none for so long.
+    Ban {
+        /// Who.
+        subject: Subject,
+        /// How long, in milliseconds.
+        length: Millis,
+        /// Why; shown here, told to nobody.
+        reason: String,
+    },
+    /// Lifts a ban.
+    Unban(Subject),
     /// Says goodbye to every peer.
     Stop,
+}
+
+impl Command {
+    /// Whether it writes to the ledger; the rest concerns this node and its peers alone.
+    pub(super) const fn writes(&self) -> bool {
+        match self {
+            Self::Publish(_)
+            | Self::Custody { .. }
+            | Self::Invite { .. }
+            | Self::Revoke { .. }
+            | Self::Rotate { .. }
+            | Self::Name { .. } => true,
+            Self::Sync
+            | Self::CheckReach
+            | Self::Hear(_)
+            | Self::AddPeer(..)
+            | Self::RemovePeer(_)
+            | Self::PingPeer(_)
+            | Self::Ban { .. }
+            | Self::Unban(_)
+            | Self::Stop => false,
+        }
+    }
 }
 
 /// One thing that happened.
@@ -131,6 +178,8 @@ pub enum Input<'a> {
     Conn(ConnId, ConnInput<'a>),
     /// An attempt to connect failed before `Opened`.
     DialFailed(DialId),
+    /// What became of a call back: whether the node that asked for it was reached.
+    CalledBack(CallId, bool),
     /// The user asks.
     Command(CommandId, Command),
     /// Verdicts on the facts of a job, in their order.

@@ -14,6 +14,7 @@ mod chain;
 mod config;
 mod conns;
 mod input;
+mod keep_out;
 mod on_chain;
 mod on_command;
 mod on_conn;
@@ -21,21 +22,25 @@ mod on_facts;
 mod on_message;
 mod orphans;
 mod output;
+mod pings;
 mod presync;
 mod promises;
+mod reach;
 mod read_only;
 mod requests;
 mod revoked;
+mod room;
 mod sealing;
 mod serve;
 mod status;
 mod strangers;
 mod twins;
 
-pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
 pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
+pub use reach::Reach;
 pub use status::{PeerStatus, State, Status};
 
 use alloc::collections::{BTreeMap, VecDeque};
@@ -44,7 +49,9 @@ use alloc::vec::Vec;
 use chain::Chain;
 use conns::Conns;
 use orphans::Orphans;
+use pings::Pings;
 use promises::{Promise, Promises};
+use reach::Reaching;
 use requests::Requests;
 use revoked::Revocations;
 use sealing::Sealing;
@@ -54,10 +61,10 @@ use twins::Twins;
 use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
 use crate::id::{MeshId, NodeId};
-use crate::ledger::line;
+use crate::ledger::read::Read;
 use crate::ledger::rows::{PeerRow, SetRow};
 use crate::mempool::Mempool;
-use crate::peer::Book;
+use crate::peer::{BANS_MAX, Bans, Book, CLOSES_MAX, Closes};
 use crate::reconcile::{Fingerprints, Schedule, Session};
 use crate::store::{Batch, Op, StoreFault, Table, View};
 use crate::sync::bodies::BodySync;
@@ -110,19 +117,23 @@ pub struct Engine {
     schedule: Schedule,
     session: Option<ActiveSession>,
     book: Book,
+    bans: Bans,
+    closes: Closes,
+    pings: Pings,
     sealing: Sealing,
     // The outside.
     conns: Conns,
     requests: Requests,
     promises: Promises,
     revocations: Revocations,
+    reaching: Reaching,
     twins: Twins,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
     /// Facts of strangers that became known, for the next input.
     released: Vec<Verified<EncodedFact>>,
-    verifying: BTreeMap<JobId, (ConnId, usize)>,
+    verifying: BTreeMap<JobId, (ConnId, Option<NodeId>, usize)>,
     verifying_facts: usize,
     last_job: u64,
     last_nonce: u64,
@@ -165,6 +176,8 @@ impl Engine {
         let mut mempool = Mempool::new(&limits);
         mempool.refill(view, REFILL)?;
         let book = boot::load_book(&config, view)?;
+        let bans = Bans::load(view.ban_rows(BANS_MAX)?, limits.bans, now);
+        let closes = Closes::load(view.close_rows(CLOSES_MAX)?);
         let status = status::initial(chain.tip(), fingerprints.set_of(&set.summary));
         let mut engine = Self {
             me: config.key.node_id(),
@@ -184,10 +197,14 @@ impl Engine {
             schedule: Schedule::new(limits.reconcile_interval),
             session: None,
             book,
+            bans,
+            closes,
+            pings: Pings::default(),
             conns: Conns::default(),
             requests: Requests::default(),
             promises: Promises::default(),
             revocations: Revocations::load(&config.key.node_id(), view)?,
+            reaching: Reaching::default(),
             twins: Twins::new(config.seed, now.instant),
             fresh: Vec::new(),
             outbox: VecDeque::new(),
@@ -241,6 +258,7 @@ impl Engine {
                 self.book.dial_failed(now.instant, dial);
                 self.touch_peers();
             }
+            Input::CalledBack(call, reached) => self.on_call_over(call, reached),
             Input::Command(id, command) => self.on_command(id, command, view, &mut batch)?,
             Input::Verified(job, verdicts) if self.read_only => self.postpone(job, verdicts),
             Input::Verified(job, verdicts) => self.on_verified(job, verdicts, view, &mut batch)?,
@@ -264,6 +282,10 @@ impl Engine {
             self.wake = true;
         }
         self.pump(view)?;
+        if !self.read_only {
+            self.bans.save(&mut batch);
+            self.closes.save(&mut batch);
+        }
         self.commit(batch);
         self.refresh_status(view)
     }
@@ -299,6 +321,7 @@ impl Engine {
             stuck.filter(|_| writes),
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
             self.revocations.timeout(),
+            self.pings.timeout(),
             self.twins.timeout(),
         ]
         .into_iter()
@@ -324,8 +347,8 @@ impl Engine {
             conn.doubted = None;
         }
         match input {
-            ConnInput::Opened { node, address, dial } => {
-                self.on_opened(conn, node, address, dial, view)
+            ConnInput::Opened { node, address, dial, key_exchange } => {
+                self.on_opened(conn, node, address, dial, key_exchange, view)
             }
             ConnInput::Control(bytes) => self.on_control(conn, bytes, view, batch),
             ConnInput::Announce(bytes) => self.on_announce(conn, bytes, view),
@@ -339,8 +362,8 @@ impl Engine {
                 }
                 Ok(())
             }
-            ConnInput::Closed { code, by_peer } => {
-                self.on_closed(conn, code, by_peer);
+            ConnInput::Closed { code, by_peer, reason } => {
+                self.on_closed(conn, code, by_peer, reason);
                 Ok(())
             }
         }
@@ -377,6 +400,7 @@ impl Engine {
             self.close(conn, crate::wire::CloseCode::BadHello);
         }
         self.end_farewells();
+        self.expire_pings();
         self.review_twins();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
@@ -431,37 +455,6 @@ impl Engine {
                 }
                 None => batch.delete(Table::Peer, key),
             }
-        }
-    }
-
-    /// Dials what is due, and notes when the next address will be.
-    fn dial_due(&mut self, view: &dyn View) -> Result<(), StoreFault> {
-        let now = self.now.instant;
-        if !self.dials_stale && self.next_dial.is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        self.dials_stale = false;
-        self.next_dial = None;
-        let connected = self.conns.nodes();
-        loop {
-            // Those under way count: else one pass would dial the whole book.
-            let outbound =
-                self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
-            let limits = &self.config.limits;
-            if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
-                return Ok(());
-            }
-            let wanted = limits.outbound_wanted.saturating_sub(outbound);
-            let Some((dial, address, pin)) = self.book.next_dial(now, wanted, &connected) else {
-                self.next_dial = self.book.timeout(wanted, &connected);
-                return Ok(());
-            };
-            // Who is expected there may have another key by now.
-            let pin = match pin {
-                Some(pin) => Some(line::current(view, &pin)?),
-                None => None,
-            };
-            self.outbox.push_back(Output::Dial(dial, address, pin));
         }
     }
 

@@ -18,8 +18,9 @@ use crate::ledger::read::Read;
 use crate::ledger::reject::{BlockReject, FactReject};
 use crate::ledger::rows::{FactState, HeaderRow, Meta};
 use crate::ledger::state::State;
+use crate::peer::Misbehavior;
 use crate::store::{Batch, StoreFault, Table, View};
-use crate::wire::{Announce, CloseCode, Tip};
+use crate::wire::{Announce, Tip};
 
 /// Facts that blocks connected by one input may have together; at least one block always is.
 const FACTS_PER_STEP: usize = 8_192;
@@ -59,7 +60,7 @@ impl Engine {
             self.refuse_block(&block, reject.to_string());
             // Only blocks that the sender has connected itself are served, so it is to blame.
             if let Some(conn) = from {
-                self.close(conn, CloseCode::Misbehavior);
+                self.accuse(conn, Misbehavior::Block);
             }
             if !disconnected.is_empty() {
                 // The branch may not be the better one any more; nothing of it was made visible.

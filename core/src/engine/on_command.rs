@@ -31,7 +31,11 @@ impl Engine {
     ) -> Result<(), StoreFault> {
         let result = match self.refused_now(&command) {
             Some(refusal) => Err(refusal),
-            None => self.carry_out(command, view, batch)?,
+            None => match command {
+                // The answer is the peer's.
+                Command::PingPeer(node) => return self.ping_for(id, node, view),
+                command => self.carry_out(command, view, batch)?,
+            },
         };
         match result {
             // Nothing was done, so there is nothing to wait for.
@@ -47,8 +51,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
-        let writes = !matches!(command, Command::Sync | Command::AddPeer(..) | Command::Stop);
-        if writes && self.revocations.me {
+        if command.writes() && self.revocations.me {
             return Ok(Err(Refusal::Revoked));
         }
         match command {
@@ -75,6 +78,16 @@ impl Engine {
                 self.ping_soon();
                 Ok(Ok(Receipt::Done))
             }
+            Command::Hear(address) => {
+                if self.book.learn(&address, Source::Lan, None) {
+                    self.touch_peers();
+                }
+                Ok(Ok(Receipt::Done))
+            }
+            Command::CheckReach => {
+                self.check_reach();
+                Ok(Ok(Receipt::Done))
+            }
             Command::AddPeer(address, pin) => {
                 if !self.book.learn(&address, Source::Given, pin) {
                     let most = self.config.limits.addresses_given;
@@ -87,6 +100,11 @@ impl Engine {
                 self.touch_peers();
                 Ok(Ok(Receipt::Done))
             }
+            // Answered by the peer: see `on_command`.
+            Command::PingPeer(node) => Ok(Err(Refusal::NoAnswer(node))),
+            Command::RemovePeer(address) => Ok(self.forget_address(address)),
+            Command::Ban { subject, length, reason } => Ok(self.ban(subject, length, &reason)),
+            Command::Unban(subject) => Ok(self.unban(&subject)),
             Command::Stop => {
                 self.stopping = true;
                 self.next_save = self.now.instant;

@@ -1,11 +1,12 @@
 //! Connections: opening, hello, ping, closing. Membership is judged here, before anything else is
 //! said: a peer whose key is not known is told nothing until it has shown the facts that admit it.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_bytes::ByteBuf;
 
-use super::conns::Phase;
+use super::conns::{Conn, Phase};
 use super::{Engine, Frame, Output};
 use crate::codec;
 use crate::conn::{ConnId, DialId, PeerAddr};
@@ -16,29 +17,81 @@ use crate::ledger::arrival::Arrival;
 use crate::ledger::line;
 use crate::ledger::read::Read;
 use crate::ledger::rows::Known;
-use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
+use crate::limits::{ADDRESSES_WHEN_FULL, CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
 use crate::params::{Admission, RULES_VERSION};
-use crate::peer::{Group, Introducer};
+use crate::peer::{Group, Introducer, Misbehavior};
 use crate::store::{Batch, StoreFault, View};
+use crate::text::printable;
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, Tip};
 
+/// Most characters that are kept of what was said at the end of a connection.
+const REASON_CHARS_MAX: usize = 200;
+
 impl Engine {
+    /// Dials what is due, and notes when the next address will be.
+    pub(super) fn dial_due(&mut self, view: &dyn View) -> Result<(), StoreFault> {
+        let now = self.now.instant;
+        if !self.dials_stale && self.next_dial.is_none_or(|at| at > now) {
+            return Ok(());
+        }
+        self.dials_stale = false;
+        self.next_dial = None;
+        let connected = self.conns.nodes();
+        let mut skipped = 0;
+        loop {
+            // Those under way count: else one pass would dial the whole book.
+            let outbound =
+                self.conns.count(true) + self.book.reaching(|c| self.conns.is_accepted(c));
+            let limits = &self.config.limits;
+            if self.stopping || self.revocations.me || outbound >= limits.outbound_max {
+                return Ok(());
+            }
+            let wanted = limits.outbound_wanted.saturating_sub(outbound);
+            let Some((dial, address, pin)) = self.book.next_dial(now, wanted, &connected) else {
+                self.next_dial = self.book.timeout(wanted, &connected);
+                return Ok(());
+            };
+            // Who is expected there may have another key by now.
+            let pin = match pin {
+                Some(pin) => Some(line::current(view, &pin)?),
+                None => None,
+            };
+            if self.is_kept_out(&address, pin) {
+                // Looked at again when it would be dialled again.
+                self.book.dial_failed(now, dial);
+                skipped += 1;
+                if skipped > limits.addresses_in_all() {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.outbox.push_back(Output::Dial(dial, address, pin));
+        }
+    }
+
     pub(super) fn on_opened(
         &mut self,
         conn: ConnId,
         node: NodeId,
         address: PeerAddr,
         dial: Option<DialId>,
+        key_exchange: &'static str,
         view: &dyn View,
     ) -> Result<(), StoreFault> {
         if let Some(dial) = dial {
             self.book.opened(dial, conn, node);
         }
         let timeout = self.config.limits.hello_timeout;
-        self.conns.open(self.now.instant, conn, node, address, dial, timeout);
+        let now = self.now.instant;
+        let opened = Conn::opened(now, node, address, dial, key_exchange, timeout);
+        self.conns.open(conn, opened);
         if self.stopping {
             self.close(conn, CloseCode::ShuttingDown);
+            return Ok(());
+        }
+        if let Some(until) = self.kept_out(conn) {
+            self.close_saying(conn, CloseCode::Misbehavior, until);
             return Ok(());
         }
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
@@ -91,9 +144,17 @@ impl Engine {
             (_, Ok(Control::Revoked { proof })) => {
                 self.on_told_revoked(conn, &proof, view, batch)?;
             }
+            (_, Ok(Control::Full { peers })) if peers.len() <= ADDRESSES_WHEN_FULL => {
+                self.hear_addresses(conn, peers);
+            }
             (Phase::Opened(_), Ok(Control::Hello(hello))) => {
                 match self.judge_hello(conn, &hello, view, batch)? {
                     Ok(()) => self.accept(conn, hello, view)?,
+                    Err(CloseCode::Full) if !self.read_only => self.send_on(conn),
+                    Err(CloseCode::Protocol) => {
+                        let range = alloc::format!("{PROTOCOL_VERSION} to {PROTOCOL_VERSION}");
+                        self.close_saying(conn, CloseCode::Protocol, range);
+                    }
                     Err(code) => self.close(conn, code),
                 }
             }
@@ -104,7 +165,11 @@ impl Engine {
             }
             (Phase::Accepted, Ok(Control::Pong { nonce })) => self.on_pong(conn, nonce),
             (Phase::Accepted, Ok(Control::Twin(message))) => self.on_twin(conn, message),
-            (Phase::Accepted, _) => self.close(conn, CloseCode::Misbehavior),
+            (Phase::Accepted, Ok(Control::CallBack { nonce })) => self.on_call_back(conn, nonce),
+            (Phase::Accepted, Ok(Control::CalledBack { nonce, outcome })) => {
+                self.on_called_back(conn, nonce, outcome);
+            }
+            (Phase::Accepted, _) => self.accuse(conn, Misbehavior::Message(Class::Control)),
         }
         Ok(())
     }
@@ -145,10 +210,11 @@ impl Engine {
         {
             return Ok(Err(code));
         }
-        if !dialled && self.conns.count(false) >= self.config.limits.inbound_max {
-            return Ok(Err(CloseCode::Full));
+        if let Err(code) = self.prefer_link(conn, hello.run) {
+            return Ok(Err(code));
         }
-        Ok(self.prefer_link(conn, hello.run))
+        let room = dialled || self.has_room_inbound() || self.make_room();
+        Ok(if room { Ok(()) } else { Err(CloseCode::Full) })
     }
 
     /// A stranger shows the facts that admit it. They enter the set only if all of them do.
@@ -225,6 +291,7 @@ impl Engine {
             return Ok(());
         };
         conn.phase = Phase::Accepted;
+        conn.welcome = true;
         conn.port = hello.port;
         conn.run = hello.run;
         conn.clock = (hello.clock, now.instant);
@@ -282,6 +349,7 @@ impl Engine {
             conn.rtt = Some(now.since(sent));
             self.status.peers_version += 1;
         }
+        self.answer_ping(id, nonce);
     }
 
     /// Pings whoever is due. Our state in a ping is what finds a lost announcement.
@@ -328,24 +396,42 @@ impl Engine {
 
     /// Ends a connection; nothing more is heard from it.
     pub(super) fn close(&mut self, id: ConnId, code: CloseCode) {
+        self.close_saying(id, code, String::new());
+    }
+
+    /// The same, with more to say than the number does.
+    pub(super) fn close_saying(&mut self, id: ConnId, code: CloseCode, detail: String) {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
         if conn.phase != Phase::Closing {
             conn.phase = Phase::Closing;
             self.forget_conn(id);
-            self.outbox.push_back(Output::Close(id, code));
+            self.outbox.push_back(Output::Close(id, code, detail));
         }
     }
 
-    pub(super) fn on_closed(&mut self, id: ConnId, code: Option<CloseCode>, by_peer: bool) {
+    pub(super) fn on_closed(
+        &mut self,
+        id: ConnId,
+        code: Option<CloseCode>,
+        by_peer: bool,
+        reason: &str,
+    ) {
         self.forget_conn(id);
         self.revocations.forget(id);
+        self.reaching.forget(id);
         let Some(conn) = self.conns.remove(id) else {
             return;
         };
         self.book.closed(self.now, id, code.map(|code| (code, by_peer)));
-        let event = Event::PeerClosed { node: conn.node, code, by_peer };
+        // The transport found what no correct program sends, before it came to us.
+        if code == Some(CloseCode::Misbehavior) && !by_peer && conn.phase != Phase::Closing {
+            self.accuse_of(id, Some(conn.node), Misbehavior::Frame);
+        }
+        let reason = printable(reason, REASON_CHARS_MAX);
+        self.note_close(&conn, code, by_peer, &reason);
+        let event = Event::PeerClosed { node: conn.node, code, by_peer, reason };
         self.outbox.push_back(Output::Event(event));
         self.touch_peers();
     }
@@ -356,6 +442,7 @@ impl Engine {
             self.wanted.failed(tag);
             self.bodies.failed(tag);
         }
+        self.fail_pings(id);
         self.gossip.remove_conn(id);
         self.wanted.remove_conn(id);
         self.bodies.remove_conn(id);

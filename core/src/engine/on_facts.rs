@@ -11,9 +11,10 @@ use crate::event::Event;
 use crate::fact::{EncodedFact, FactVerdict};
 use crate::id::{FactId, NodeId};
 use crate::ledger::arrival::{Arrival, Arrived};
+use crate::peer::Misbehavior;
 use crate::store::{Batch, StoreFault, View};
 use crate::verified::Verified;
-use crate::wire::{Class, CloseCode, FactsAnswer};
+use crate::wire::{Class, FactsAnswer};
 
 impl Engine {
     /// A peer answered a request for facts: form is checked here, signatures by the pool.
@@ -21,7 +22,7 @@ impl Engine {
         let Ok(answer) = codec::decode::<FactsAnswer<'_>>(bytes, Class::Facts.answer_bytes_max())
         else {
             self.wanted.failed(tag);
-            return self.close(conn, CloseCode::Misbehavior);
+            return self.accuse(conn, Misbehavior::Answer(Class::Facts));
         };
         let mut facts = Vec::with_capacity(answer.facts.len());
         for bytes in &answer.facts {
@@ -29,7 +30,7 @@ impl Engine {
                 Ok(fact) => facts.push(fact),
                 Err(_) => {
                     self.wanted.failed(tag);
-                    return self.close(conn, CloseCode::Misbehavior);
+                    return self.accuse(conn, Misbehavior::Answer(Class::Facts));
                 }
             }
         }
@@ -44,7 +45,8 @@ impl Engine {
         self.last_job += 1;
         let job = JobId(self.last_job);
         self.verifying_facts += facts.len();
-        self.verifying.insert(job, (conn, facts.len()));
+        let node = self.conns.get(conn).map(|peer| peer.node);
+        self.verifying.insert(job, (conn, node, facts.len()));
         self.outbox.push_back(Output::Work(job, Job::Verify(facts)));
     }
 
@@ -56,7 +58,7 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
-        let Some((conn, count)) = self.verifying.remove(&job) else {
+        let Some((conn, node, count)) = self.verifying.remove(&job) else {
             return Ok(());
         };
         self.verifying_facts -= count;
@@ -67,7 +69,7 @@ impl Engine {
                 Err(id) => {
                     // The id itself is not to blame: a true signature may still come.
                     self.wanted.retry_elsewhere(&id, conn);
-                    self.close(conn, CloseCode::Misbehavior);
+                    self.accuse_of(conn, node, Misbehavior::Signature);
                 }
             }
         }

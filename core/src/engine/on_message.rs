@@ -7,7 +7,7 @@ use super::{Engine, Frame, Output};
 use crate::block::BodyReject;
 use crate::chain::locator;
 use crate::codec;
-use crate::conn::{ConnId, PeerAddr, RequestTag};
+use crate::conn::{ConnId, RequestTag};
 use crate::event::Event;
 use crate::id::{BlockId, FactId};
 use crate::ledger::read::Read;
@@ -15,14 +15,14 @@ use crate::limits::{
     BLOCKS_ANSWER_BYTES, FACTS_PER_REQUEST, HEADERS_PER_ANSWER, IDS_PER_ANNOUNCE, LOCATOR_IDS,
     PEERS_PER_ANSWER,
 };
-use crate::peer::may_be_told;
+use crate::peer::Misbehavior;
 use crate::reconcile::{Purpose, Session, Step, holds};
 use crate::store::{StoreFault, View};
 use crate::sync::Turn;
 use crate::time::{Instant, Millis};
 use crate::wire::{
-    Announce, BlocksAnswer, BlocksRequest, Class, CloseCode, FactsRequest, HeadersAnswer,
-    HeadersRequest, PeersAnswer, PeersRequest, ReconcileAnswer,
+    Announce, BlocksAnswer, BlocksRequest, Class, FactsRequest, HeadersAnswer, HeadersRequest,
+    PeersAnswer, PeersRequest, ReconcileAnswer,
 };
 
 /// What an announcement costs of its rate besides its ids, in ids.
@@ -64,7 +64,7 @@ impl Engine {
                     self.want_missing(conn, &ids, view)?;
                 }
             }
-            _ => self.close(conn, CloseCode::Misbehavior),
+            _ => self.accuse(conn, Misbehavior::Message(Class::Announce)),
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Engine {
         };
         if !understood {
             self.no_answer(conn, tag, class);
-            self.close(conn, CloseCode::Misbehavior);
+            self.accuse(conn, Misbehavior::Answer(class));
         }
         Ok(())
     }
@@ -271,20 +271,11 @@ impl Engine {
         if answer.peers.len() > PEERS_PER_ANSWER {
             return false;
         }
-        let Some((by, from)) = self.conns.get(conn).map(|conn| (conn.node, conn.address.clone()))
-        else {
-            return true;
-        };
-        let heard = Event::PeersHeard { node: by, count: answer.peers.len() as u32 };
-        self.outbox.push_back(Output::Event(heard));
-        let introducer = self.introducer(by, &from);
-        for (address, node) in answer.peers {
-            let address = PeerAddr(address);
-            if node != self.me && may_be_told(&address, &from) {
-                self.book.hear(&address, Some(node), introducer);
-            }
+        if let Some(node) = self.conns.get(conn).map(|conn| conn.node) {
+            let heard = Event::PeersHeard { node, count: answer.peers.len() as u32 };
+            self.outbox.push_back(Output::Event(heard));
         }
-        self.touch_peers();
+        self.hear_addresses(conn, answer.peers);
         true
     }
 

@@ -9,11 +9,12 @@ use crate::event::Event;
 use crate::fact::EncodedFact;
 use crate::id::{FactId, NodeId};
 use crate::store::Batch;
+use crate::time::Millis;
 use crate::verified::Unverified;
 use crate::wire::{Class, CloseCode};
 
 use super::input::{BatchId, CommandId, JobId};
-use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
+use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 
 /// A frame for one connection. A full queue drops announcements and fails requests
 /// (`ConnInput::NoAnswer`). A peer that leaves too much unread loses the answers that do not fit, and
@@ -102,6 +103,14 @@ pub enum Refusal {
     Revoked,
     /// The author was revoked.
     AuthorRevoked(NodeId),
+    /// Nobody is kept out under this name.
+    NotBanned,
+    /// The address is not remembered.
+    UnknownAddress(PeerAddr),
+    /// There is no link to this node.
+    NotConnected(NodeId),
+    /// The node did not answer in time.
+    NoAnswer(NodeId),
     /// The node is stopping.
     Stopping,
 }
@@ -113,6 +122,8 @@ pub enum Receipt {
     Published(Vec<Published>),
     /// For `Custody`, `Invite`, `Revoke`, `Rotate` and `Name`: the fact that was made.
     Made(FactId),
+    /// For `PingPeer`: the round trip.
+    Pong(Millis),
     /// For the rest.
     Done,
 }
@@ -138,10 +149,14 @@ pub enum Output {
     Work(JobId, Job),
     /// Connect; `ConnInput::Opened` or `Input::DialFailed` follows. With a key, to nobody else.
     Dial(DialId, PeerAddr, Option<NodeId>),
+    /// Find out whether this node can be reached there, from another port than the usual one, and
+    /// hang up; `Input::CalledBack` follows within a few seconds.
+    CallBack(CallId, PeerAddr, NodeId),
     /// Send a frame.
     Send(ConnId, Frame),
-    /// End a connection; `ConnInput::Closed` follows.
-    Close(ConnId, CloseCode),
+    /// End a connection and say why: the number and what there is to say besides (see
+    /// `CloseCode::text`). `ConnInput::Closed` follows.
+    Close(ConnId, CloseCode, String),
     /// Answer a command. Exactly one per command.
     Reply(CommandId, Result<Receipt, Refusal>),
     /// News.

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::{Engine, JobId, Output, Refusal};
 use crate::event::Event;
 use crate::fact::FactVerdict;
-use crate::wire::CloseCode;
+use crate::peer::Misbehavior;
 
 use super::input::Command;
 
@@ -39,17 +39,16 @@ impl Engine {
 
     /// Why a command cannot be carried out, if it cannot.
     pub(super) fn refused_now(&self, command: &Command) -> Option<Refusal> {
-        let writes = !matches!(command, Command::Sync | Command::AddPeer(..) | Command::Stop);
         match self.stopping {
             true => Some(Refusal::Stopping),
-            false => (self.read_only && writes).then_some(Refusal::ReadOnly),
+            false => (self.read_only && command.writes()).then_some(Refusal::ReadOnly),
         }
     }
 
     /// Verdicts on facts that there is no room for any more: they are asked for again once there
     /// is. A bad one is the peer's fault in any case.
     pub(super) fn postpone(&mut self, job: JobId, verdicts: Vec<FactVerdict>) {
-        let Some((conn, count)) = self.verifying.remove(&job) else {
+        let Some((conn, node, count)) = self.verifying.remove(&job) else {
             return;
         };
         self.verifying_facts -= count;
@@ -58,7 +57,7 @@ impl Engine {
                 Ok(fact) => self.wanted.ask_again(&fact.id(), conn),
                 Err(id) => {
                     self.wanted.retry_elsewhere(&id, conn);
-                    self.close(conn, CloseCode::Misbehavior);
+                    self.accuse_of(conn, node, Misbehavior::Signature);
                 }
             }
         }

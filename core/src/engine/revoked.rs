@@ -3,6 +3,7 @@
 //! wrote and no block seals leaves the set.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde_bytes::ByteBuf;
@@ -18,13 +19,14 @@ use crate::ledger::read::Read;
 use crate::ledger::reject::FactReject;
 use crate::ledger::rows::{FOR_GOOD, FactState, Known, Meta, height_key};
 use crate::limits::INTRODUCTION_BYTES;
+use crate::peer::Misbehavior;
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::time::{Instant, Millis};
 use crate::verified::Verified;
 use crate::wire::{CloseCode, Control};
 
-/// A revoked peer has so long to read why, before its connection is closed.
-const FAREWELL: Millis = 1_000;
+/// A peer that is told why it has to go has so long to read why, before its connection is closed.
+pub(super) const FAREWELL: Millis = 1_000;
 /// Whoever tells us that we are revoked closes the connection within this time, or we do.
 const FAREWELL_HEARD: Millis = 5_000;
 /// Admissions from a node back to a founder that are looked at.
@@ -42,7 +44,7 @@ pub(super) struct Revocations {
     /// Facts in conflict are to be looked through.
     sweep: bool,
     /// Connections that end at these instants.
-    farewells: Vec<(Instant, ConnId)>,
+    farewells: Vec<(Instant, ConnId, CloseCode)>,
 }
 
 impl Revocations {
@@ -54,11 +56,11 @@ impl Revocations {
 
     /// When the next farewell is over.
     pub(super) fn timeout(&self) -> Option<Instant> {
-        self.farewells.iter().map(|(at, _)| *at).min()
+        self.farewells.iter().map(|(at, ..)| *at).min()
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
-        self.farewells.retain(|(_, other)| *other != conn);
+        self.farewells.retain(|(_, other, _)| *other != conn);
     }
 }
 
@@ -221,12 +223,12 @@ impl Engine {
             proof.push(ByteBuf::from(revoke.bytes()));
             self.send_control(conn, &Control::Revoked { proof });
         }
-        self.farewell(conn, FAREWELL);
+        self.farewell(conn, FAREWELL, CloseCode::Revoked);
         Ok(())
     }
 
     /// Nothing more is heard from a connection, which ends in a moment.
-    fn farewell(&mut self, id: ConnId, after: Millis) {
+    pub(super) fn farewell(&mut self, id: ConnId, after: Millis, code: CloseCode) {
         let Some(conn) = self.conns.get_mut(id) else {
             return;
         };
@@ -234,7 +236,7 @@ impl Engine {
             conn.phase = Phase::Closing;
             self.forget_conn(id);
             self.touch_peers();
-            self.revocations.farewells.push((self.now.instant.after(after), id));
+            self.revocations.farewells.push((self.now.instant.after(after), id, code));
         }
     }
 
@@ -242,11 +244,11 @@ impl Engine {
     pub(super) fn end_farewells(&mut self) {
         let now = self.now.instant;
         let farewells = core::mem::take(&mut self.revocations.farewells);
-        for (at, conn) in farewells {
+        for (at, conn, code) in farewells {
             if at <= now {
-                self.outbox.push_back(Output::Close(conn, CloseCode::Revoked));
+                self.outbox.push_back(Output::Close(conn, code, String::new()));
             } else {
-                self.revocations.farewells.push((at, conn));
+                self.revocations.farewells.push((at, conn, code));
             }
         }
     }
@@ -260,7 +262,7 @@ impl Engine {
         batch: &mut Batch,
     ) -> Result<(), StoreFault> {
         let Some(facts) = self.read_membership_facts(proof) else {
-            self.close(conn, CloseCode::Misbehavior);
+            self.accuse(conn, Misbehavior::FalseRevocation);
             return Ok(());
         };
         let mut mine = false;
@@ -270,10 +272,10 @@ impl Engine {
             }
         }
         if !mine {
-            self.close(conn, CloseCode::Misbehavior);
+            self.accuse(conn, Misbehavior::FalseRevocation);
             return Ok(());
         }
-        self.farewell(conn, FAREWELL_HEARD);
+        self.farewell(conn, FAREWELL_HEARD, CloseCode::Revoked);
         // Without room it is not remembered; the next peer tells it again.
         if !self.read_only {
             self.arrive(facts, None, view, batch)?;

@@ -88,6 +88,13 @@ impl Engine {
         if ahead > self.config.limits.clock_ahead_max / 2 { ahead } else { 0 }
     }
 
+    /// The other way round.
+    pub(super) fn clock_behind(&self) -> Millis {
+        let median = self.conns.median_clock(self.now.instant, self.config.params.time);
+        let behind = median.map_or(0, |median| median.since(self.now.wall));
+        if behind > self.config.limits.clock_ahead_max / 2 { behind } else { 0 }
+    }
+
     /// When a better header chain no longer keeps us from sealing, because nobody has given us what
     /// it lacks for so long: its blocks are withheld or lost, and the mesh must go on without them.
     pub(super) fn withheld_at(&self) -> Instant {

@@ -18,11 +18,12 @@ use crate::limits::{
     BLOCKS_ANSWER_BYTES, BLOCKS_PER_REQUEST, FACTS_ANSWER_BYTES, FACTS_PER_REQUEST,
     HEADERS_PER_ANSWER, LOCATOR_IDS, PEERS_PER_ANSWER,
 };
+use crate::peer::Misbehavior;
 use crate::reconcile;
 use crate::store::{StoreFault, View};
 use crate::wire::{
-    BlocksAnswer, BlocksRequest, Class, CloseCode, FactsAnswer, FactsRequest, HeadersAnswer,
-    HeadersRequest, PeersAnswer, PeersRequest,
+    BlocksAnswer, BlocksRequest, Class, FactsAnswer, FactsRequest, HeadersAnswer, HeadersRequest,
+    PeersAnswer, PeersRequest,
 };
 use crate::work::Height;
 
@@ -64,7 +65,7 @@ impl Engine {
             Some(bytes) => {
                 self.outbox.push_back(Output::Send(conn, Frame::Answer { stream, bytes }));
             }
-            None => self.close(conn, CloseCode::Misbehavior),
+            None => self.accuse(conn, Misbehavior::Request(class)),
         }
         Ok(())
     }
@@ -195,19 +196,7 @@ impl Engine {
     fn serve_peers(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         let request: PeersRequest = parse(Class::Peers, bytes)?;
         let max = usize::from(request.max).min(PEERS_PER_ANSWER);
-        let mut reached = self.book.shareable(max);
-        let inbound = self.conns.accepted().filter(|(_, conn)| conn.dial.is_none());
-        let inbound = inbound.filter_map(|(_, conn)| {
-            let listens = super::on_conn::with_port(&conn.address, conn.port)?;
-            Some((listens.0, conn.node))
-        });
-        let mut peers: Vec<_> = inbound.take(max).collect();
-        // Both kinds have half of the answer; what one does not need the other takes.
-        reached.truncate((max / 2).max(max - peers.len()));
-        peers.truncate(max - reached.len());
-        peers.extend(reached.into_iter().map(|(address, node)| (address.0, node)));
-        peers.sort();
-        peers.dedup();
+        let peers = self.known_addresses(max);
         Some(codec::encode(&PeersAnswer { peers }))
     }
 

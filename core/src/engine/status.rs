@@ -3,10 +3,12 @@
 use alloc::vec::Vec;
 
 use crate::id::NodeId;
+use crate::ledger::rows::Close;
+use crate::peer::{Deeds, score};
 use crate::time::{Millis, UnixTime};
 use crate::wire::{CloseCode, SetSummary, Tip};
 
-use super::{Engine, Output};
+use super::{Engine, Output, Reach};
 use crate::conn::PeerAddr;
 use crate::event::Event;
 use crate::store::{StoreFault, Table, View};
@@ -55,6 +57,13 @@ pub struct PeerStatus {
     pub last_close: Option<(CloseCode, bool)>,
     /// The tip it last told.
     pub tip: Option<Tip>,
+    /// The key exchange of the live connection, by its registered name.
+    pub key_exchange: Option<&'static str>,
+    /// A live peer or an address that may be dialled; of others no more is known than how a
+    /// connection with them ended.
+    pub listed: bool,
+    /// How the last connection in each direction ended, if with a number; the newest first.
+    pub closes: Vec<Close>,
 }
 
 /// Everything that is shown of an engine.
@@ -80,6 +89,10 @@ pub struct Status {
     pub duplicates_dropped: u64,
     /// How far our wall clock is ahead of the peers', if that is too far; else 0.
     pub clock_ahead: Millis,
+    /// How far it is behind them, if that is too far; else 0.
+    pub clock_behind: Millis,
+    /// Whether peers could connect to us when they were last asked to try.
+    pub reach: Reach,
     /// Grows with every change of what `Engine::peers` returns.
     pub peers_version: u64,
 }
@@ -97,6 +110,8 @@ pub(super) const fn initial(tip: Tip, facts: SetSummary) -> Status {
         announces_received: 0,
         duplicates_dropped: 0,
         clock_ahead: 0,
+        clock_behind: 0,
+        reach: Reach { round: 0, waiting: 0, outcomes: Vec::new() },
         peers_version: 0,
     }
 }
@@ -119,7 +134,8 @@ impl Engine {
             let two = view.scan(Table::Member, &[], &[0xff; 33], 2)?;
             self.has_others = two.iter().any(|(key, _)| key[..] != self.me.0);
         }
-        let (clock_ahead, facts) = (self.clock_ahead(), self.shared_set());
+        let (clock_ahead, clock_behind) = (self.clock_ahead(), self.clock_behind());
+        let (reach, facts) = (self.reaching.shown(), self.shared_set());
         let row = &self.chain.row;
         let status = &mut self.status;
         status.tip = row.tip;
@@ -131,6 +147,8 @@ impl Engine {
         status.announces_received = self.announces_received;
         status.duplicates_dropped = self.duplicates_dropped;
         status.clock_ahead = clock_ahead;
+        status.clock_behind = clock_behind;
+        status.reach = reach;
         let state = self.state();
         if state == State::Synced && self.status.state != State::Synced {
             self.outbox.push_back(Output::Event(Event::Synced(self.status.tip)));
@@ -172,15 +190,19 @@ impl Engine {
     /// call, at a cost that grows with both: `Status::peers_version` tells when to.
     pub fn peers(&self) -> Vec<PeerStatus> {
         let live = self.conns.accepted().map(|(_, conn)| PeerStatus {
-            node: Some(conn.node),
-            address: conn.address.clone(),
             outbound: conn.dial.is_some(),
             connected: true,
             rtt: conn.rtt,
-            score: i32::try_from(conn.useful).unwrap_or(i32::MAX),
+            score: score(&Deeds {
+                useful: conn.useful,
+                rtt: conn.rtt,
+                stalls: conn.stalls,
+                strikes: self.bans.strikes(&conn.node),
+            }),
             last_seen: Some(self.now.wall),
-            last_close: None,
             tip: conn.tip,
+            key_exchange: Some(conn.key_exchange),
+            ..self.not_connected(Some(conn.node), conn.address.clone())
         });
         // A node there is a link to is listed once, whatever other addresses it was heard at.
         let linked = self.conns.nodes();
@@ -188,17 +210,46 @@ impl Engine {
             .book
             .iter()
             .filter(|(_, entry)| !entry.node.is_some_and(|node| linked.contains(&node)));
-        let remembered = known.map(|(address, entry)| PeerStatus {
-            node: entry.node,
-            address: address.clone(),
+        let remembered = known.map(|(address, entry)| {
+            let peer = self.not_connected(entry.node, address.clone());
+            let last_close = peer.last_close.or(entry.last_close);
+            PeerStatus { last_seen: entry.last_seen, last_close, ..peer }
+        });
+        live.chain(remembered).chain(self.turned_away(&linked)).collect()
+    }
+
+    /// Those of whom nothing is known but how a connection with them ended.
+    fn turned_away(&self, linked: &[NodeId]) -> Vec<PeerStatus> {
+        let mut nodes = self.closes.nodes();
+        let listed = linked.iter().copied().chain(self.book.iter().filter_map(|(_, e)| e.node));
+        for node in listed {
+            nodes.remove(&node);
+        }
+        let shown = nodes.into_iter().filter_map(|node| {
+            let address = self.closes.of(&node).first()?.address.clone();
+            let peer = self.not_connected(Some(node), PeerAddr(address));
+            let outbound = peer.closes.first()?.outbound;
+            Some(PeerStatus { outbound, listed: false, ..peer })
+        });
+        shown.collect()
+    }
+
+    fn not_connected(&self, node: Option<NodeId>, address: PeerAddr) -> PeerStatus {
+        let closes = node.map_or_else(Vec::new, |node| self.closes.of(&node));
+        let strikes = node.map_or(0, |node| self.bans.strikes(&node));
+        PeerStatus {
+            node,
+            address,
             outbound: true,
             connected: false,
             rtt: None,
-            score: 0,
-            last_seen: entry.last_seen,
-            last_close: entry.last_close,
+            score: score(&Deeds { strikes, ..Deeds::default() }),
+            last_seen: None,
+            last_close: closes.first().map(|close| (close.code, close.by_peer)),
             tip: None,
-        });
-        live.chain(remembered).collect()
+            key_exchange: None,
+            listed: true,
+            closes,
+        }
     }
 }

@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 
 use super::rows::{
-    Custody, FactRow, HeaderRow, InviteRow, Known, Member, Meta, PeerRow, Seq, SetRow, TipRow,
-    height_key, history_key, key, text_key,
+    BanRow, Close, Custody, FactRow, HeaderRow, InviteRow, Known, Member, Meta, PeerRow, Seq,
+    SetRow, TipRow, height_key, history_key, key, text_key,
 };
 use crate::event::Reorg;
 use crate::fact::EncodedFact;
@@ -147,6 +147,18 @@ pub trait Read: View {
                 Ok((address.into(), decode(Table::Peer, value)?))
             })
             .collect()
+    }
+
+    /// Who is kept out or was until lately, at most `max`, by key.
+    fn ban_rows(&self, max: usize) -> Result<Vec<(Vec<u8>, BanRow)>, StoreFault> {
+        let rows = self.scan(Table::Ban, &[], &[0xff], max)?;
+        rows.into_iter().map(|(key, value)| Ok((key, decode(Table::Ban, &value)?))).collect()
+    }
+
+    /// How connections ended, at most `max`, by key.
+    fn close_rows(&self, max: usize) -> Result<Vec<(Vec<u8>, Close)>, StoreFault> {
+        let rows = self.scan(Table::Close, &[], &[0xff], max)?;
+        rows.into_iter().map(|(key, value)| Ok((key, decode(Table::Close, &value)?))).collect()
     }
 
     /// Numbers of the facts under a prefix of an index table, ascending from after `after`.

@@ -12,8 +12,8 @@ use crate::id::{FactId, NodeId};
 use crate::ledger::reject::FactReject;
 use crate::seal::pow::EffectiveTime;
 use crate::store::KEY_BYTES_MAX;
-use crate::time::UnixTime;
-use crate::wire::{SetSummary, Tip};
+use crate::time::{Millis, UnixTime};
+use crate::wire::{CloseCode, SetSummary, Tip};
 use crate::work::{Height, Work};
 
 /// A key built from parts, without an allocation.
@@ -242,6 +242,39 @@ pub struct PeerRow {
     pub last_seen: UnixTime,
     /// Number and side of the last close.
     pub last_close: Option<(u8, bool)>,
+}
+
+/// `Table::Ban`, keyed by `peer::Subject`: somebody who is kept out, or was until lately.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Until when, by our wall clock.
+    pub until: UnixTime,
+    /// How long that was when the ban was made.
+    pub length: Millis,
+    /// How often it was banned for what it provably did, and not forgotten since.
+    pub strikes: u32,
+    /// A person wanted it; else the node decided.
+    pub by_person: bool,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// `Table::Close`, keyed by direction and node: how the last connection with a node ended, if it
+/// ended with a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Close {
+    /// The number.
+    pub code: CloseCode,
+    /// Whether the peer ended it.
+    pub by_peer: bool,
+    /// Whether we had dialled.
+    pub outbound: bool,
+    /// When, by our wall clock.
+    pub at: UnixTime,
+    /// Where the peer was seen.
+    pub address: String,
+    /// What was said with the number, by whoever ended it.
+    pub reason: String,
 }
 
 /// Value rows of lists.

@@ -2,8 +2,14 @@
 
 use core::fmt;
 
+#[cfg(feature = "alloc")]
+use alloc::string::{String, ToString};
+
+use serde::{Deserialize, Serialize};
+
 /// The numbered reasons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "u8", try_from = "u8")]
 #[repr(u8)]
 pub enum CloseCode {
     /// The peer belongs to another mesh.
@@ -55,6 +61,26 @@ impl CloseCode {
     /// The code with this number.
     pub fn from_number(number: u64) -> Option<Self> {
         Self::ALL.into_iter().find(|code| *code as u64 == number)
+    }
+
+    /// The words that go with the number: what it means, and `detail` if there is any.
+    #[cfg(feature = "alloc")]
+    pub fn text(self, detail: &str) -> String {
+        if detail.is_empty() { self.to_string() } else { alloc::format!("{self}: {detail}") }
+    }
+}
+
+impl From<CloseCode> for u8 {
+    fn from(code: CloseCode) -> Self {
+        code as Self
+    }
+}
+
+impl TryFrom<u8> for CloseCode {
+    type Error = &'static str;
+
+    fn try_from(number: u8) -> Result<Self, Self::Error> {
+        Self::from_number(number.into()).ok_or("no close code")
     }
 }
 

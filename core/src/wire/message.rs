@@ -78,8 +78,37 @@ pub enum Control {
         /// `INTRODUCTION_BYTES` in all.
         proof: Vec<serde_bytes::ByteBuf>,
     },
+    /// Can others connect to me? Dial the address that this connection comes from, at the port that
+    /// my hello names, from a port of yours that I have not sent to.
+    CallBack {
+        /// Echoed in the answer.
+        nonce: u64,
+    },
+    /// What became of a call back.
+    CalledBack {
+        /// From the question.
+        nonce: u64,
+        /// Whether it was reached.
+        outcome: CallOutcome,
+    },
+    /// There is no room for this link; the connection is closed next. Others may have room.
+    Full {
+        /// `host:port` and the key that answered there; ≤ `ADDRESSES_WHEN_FULL`.
+        peers: Vec<(String, NodeId)>,
+    },
     /// Two nodes may run with one key.
     Twin(Twin),
+}
+
+/// What became of a call back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CallOutcome {
+    /// The handshake was made, with the key that asked.
+    Reached,
+    /// Nobody answered, or somebody else.
+    Unreached,
+    /// Not tried: too soon after the last one.
+    Busy,
 }
 
 /// Frames on the announce stream.

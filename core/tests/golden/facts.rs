@@ -149,6 +149,31 @@ fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     ]
 }
 
+/// The same bounds in the other bodies that have them.
+fn refused_by_bounds_elsewhere() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let (fact, node, no_key) = (FactId([0x11; 32]), key(2).node_id(), NodeId([0xff; 32]));
+    let untyped = Body::Record { topic: "note", media_type: "", bytes: b"" };
+    let relation = Body::Relation { subject: fact, predicate: "", object: fact };
+    let release = Body::Release { item: "", follows: fact, note: "" };
+    let transfer = |item, to| Body::Transfer { item, follows: fact, to, note: "" };
+    let invite = Body::Invite { key: no_key, role: Role::Member, uses: 1, expires: TIME };
+    let admit = Body::Admit { node, role: Role::Member, name: "" };
+    vec![
+        ("empty-media-type", "a media type of no bytes", signed(untyped)),
+        ("empty-predicate", "a relation that says nothing", signed(relation)),
+        ("release-nothing", "an item without a name becomes free", signed(release)),
+        ("transfer-nothing", "an item without a name changes hands", signed(transfer("", node))),
+        ("transfer-no-key", "an item goes to what is no key", signed(transfer("drill-2", no_key))),
+        ("invite-no-key", "an invite whose key is none", signed(invite)),
+        ("admit-nameless", "a member with a name of no bytes", signed(admit)),
+        (
+            "name-no-key",
+            "a name for what is no key",
+            signed(Body::Name { node: no_key, name: "x" }),
+        ),
+    ]
+}
+
 fn refused_by_signature() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let mut bad = signed(RECORD);
     let last = bad.len() - 1;
@@ -204,7 +229,12 @@ fn this_version_makes_the_pinned_facts() {
         vectors.into_iter().map(|(name, what, bytes)| (name, render_one(what, &bytes))).collect()
     };
     pin("fact/accept", &files(accepted()));
-    let refused = [refused_by_form(), refused_by_bounds(), refused_by_signature()];
+    let refused = [
+        refused_by_form(),
+        refused_by_bounds(),
+        refused_by_bounds_elsewhere(),
+        refused_by_signature(),
+    ];
     pin("fact/refuse", &files(refused.concat()));
 }
 

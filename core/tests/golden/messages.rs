@@ -6,7 +6,8 @@ use cairn_core::id::{BlockId, FactId, MeshId, NodeId};
 use cairn_core::signature::SigningKey;
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{
-    Announce, BlocksRequest, Class, Control, Hello, Run, SetSummary, Statement, Tip, Twin,
+    Announce, BlocksRequest, CallOutcome, Class, Control, Hello, Run, SetSummary, Statement, Tip,
+    Twin,
 };
 use cairn_core::work::{Height, Work};
 
@@ -56,7 +57,7 @@ fn this_version_reads_and_writes_hello() {
     hostile.splice(agent_at - 1..agent_at, [0xff, 0xff, 0xff, 0xff, 0x0f]);
     let oversize = Hello { agent: "x".repeat(CONTROL), ..hello() };
     let mut kind = good.clone();
-    kind[0] = 4;
+    kind[0] = 8;
     refuse.extend([
         ("not-utf8", "an agent that is no UTF-8", latin1),
         ("padded-length", "the agent's length written in two bytes", padded),
@@ -111,13 +112,46 @@ fn this_version_reads_and_writes_what_is_said_of_twins() {
     let statement = Statement::sign(&key, &MeshId([0x66; 32]), [0x55; 16], Run([0x77; 16]));
     let here = codec::encode(&Control::Twin(Twin::Here(statement)));
     let mut refuse = cut_and_trailing(&here);
-    refuse.push(("unknown-kind", "something of twins that does not exist", vec![4, 3]));
+    refuse.push(("unknown-kind", "something of twins that does not exist", vec![7, 3]));
     let accept = [
         ("met", "somebody else has your key", met),
         ("ask", "who has it is to sign", ask),
         ("here", "signed", here),
     ];
     check::<Control>("message/twin", CONTROL, &accept, &refuse);
+}
+
+#[test]
+fn this_version_reads_and_writes_calls_back() {
+    let call = codec::encode(&Control::CallBack { nonce: 300 });
+    let refuse = cut_and_trailing(&call);
+    let accept = [("usual", "nonce 300", call)];
+    check::<Control>("message/call-back", CONTROL, &accept, &refuse);
+
+    let told = |outcome| codec::encode(&Control::CalledBack { nonce: 300, outcome });
+    let reached = told(CallOutcome::Reached);
+    let mut refuse = cut_and_trailing(&reached);
+    let mut unknown = reached.clone();
+    *unknown.last_mut().unwrap() = 3;
+    refuse.push(("unknown-outcome", "an outcome that does not exist", unknown));
+    let accept = [
+        ("reached", "the handshake was made", reached),
+        ("unreached", "nobody answered", told(CallOutcome::Unreached)),
+        ("busy", "not tried", told(CallOutcome::Busy)),
+    ];
+    check::<Control>("message/called-back", CONTROL, &accept, &refuse);
+}
+
+#[test]
+fn this_version_reads_and_writes_where_others_are() {
+    let one = ("192.0.2.1:7071".to_owned(), NodeId([0x44; 32]));
+    let two = ("[2001:db8::1]:7071".to_owned(), NodeId([0x55; 32]));
+    let told = codec::encode(&Control::Full { peers: vec![one, two] });
+    let alone = codec::encode(&Control::Full { peers: Vec::new() });
+    let mut refuse = cut_and_trailing(&told);
+    refuse.push(("hostile-length", "2^32 addresses", vec![6, 0xff, 0xff, 0xff, 0xff, 0x0f]));
+    let accept = [("told", "two addresses", told), ("alone", "none", alone)];
+    check::<Control>("message/full", CONTROL, &accept, &refuse);
 }
 
 #[test]

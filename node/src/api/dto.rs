@@ -10,14 +10,16 @@ use cairn_core::fact::{Body, EncodedFact, Role};
 use cairn_core::id::{Hex, MeshId, NodeId};
 use cairn_core::ledger::line::{self, Standing};
 use cairn_core::ledger::read::Read;
-use cairn_core::ledger::rows::{Custody, FactRow, FactState, HeaderRow, Member};
+use cairn_core::ledger::rows::{BanRow, Close, Custody, FactRow, FactState, HeaderRow, Member};
+use cairn_core::peer::{BANS_MAX, Subject};
 use cairn_core::store::{StoreFault, View};
 use cairn_core::time::UnixTime;
-use cairn_core::wire::Tip;
+use cairn_core::wire::{CloseCode, Tip};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::query;
+use crate::explain;
 
 /// A block as a place on the best chain.
 #[derive(Debug, Serialize)]
@@ -243,6 +245,7 @@ pub const fn state_name(state: State) -> &'static str {
 /// What `status` says of the engine; who and where the node is comes on top.
 pub fn status(status: &Status, peers: &[PeerStatus]) -> Value {
     let connected = peers.iter().filter(|peer| peer.connected).count();
+    let known = peers.iter().filter(|peer| peer.listed).count();
     json!({
         "schema": "cairn.status/1",
         "state": state_name(status.state),
@@ -254,40 +257,100 @@ pub fn status(status: &Status, peers: &[PeerStatus]) -> Value {
             "conflict": status.conflict,
             "wanted": status.wanted,
         },
-        "peers": {"connected": connected, "known": peers.len()},
+        "peers": {"connected": connected, "known": known},
         "version": env!("CARGO_PKG_VERSION"),
     })
 }
 
-/// The peers, live ones first.
+/// How a connection ended, and what that means.
+fn close(close: &Close) -> Value {
+    let why = explain::close(close.code, close.by_peer);
+    json!({
+        "code": format!("{:#04x}", close.code as u8),
+        "reason": close.reason,
+        "by_peer": close.by_peer,
+        "direction": direction(close.outbound),
+        "address": close.address,
+        "time": close.at.0,
+        "meaning": why.meaning,
+        "cause": why.cause,
+        "next": why.next,
+    })
+}
+
+const fn direction(outbound: bool) -> &'static str {
+    if outbound { "outbound" } else { "inbound" }
+}
+
+/// One who is kept out.
+fn ban(view: &dyn View, subject: &Subject, row: &BanRow) -> Result<Value, StoreFault> {
+    let (node, address) = match subject {
+        Subject::Node(node) => (Some(node), None),
+        Subject::Host(host) => (None, Some(host)),
+    };
+    let name = node.map_or(Ok(None), |node| name_of(view, node))?;
+    Ok(json!({
+        "node_id": node.map(NodeId::to_string),
+        "name": name,
+        "address": address,
+        "until": row.until.0,
+        "reason": row.reason,
+        "by": if row.by_person { "person" } else { "node" },
+        "strikes": row.strikes,
+    }))
+}
+
+/// The peers, live ones first, and who is kept out at this time.
 ///
 /// # Errors
 /// `StoreFault` if the view fails.
-pub fn peers(view: &dyn View, peers: &[PeerStatus]) -> Result<Value, StoreFault> {
+pub fn peers(view: &dyn View, peers: &[PeerStatus], now: UnixTime) -> Result<Value, StoreFault> {
+    let rows = view.ban_rows(BANS_MAX)?.into_iter().filter(|(_, row)| row.until > now);
+    let bans: Vec<_> =
+        rows.filter_map(|(key, row)| Some((Subject::from_key(&key)?, row))).collect();
+    let banned_until = |node: &NodeId| {
+        let ban = bans.iter().find(|(subject, _)| *subject == Subject::Node(*node));
+        ban.map(|(_, row)| row.until.0)
+    };
     let mut list = Vec::with_capacity(peers.len());
     for peer in peers {
         let name = match &peer.node {
             Some(node) => name_of(view, node)?,
             None => None,
         };
+        let closes: Vec<_> = peer.closes.iter().map(close).collect();
         list.push(json!({
             "node_id": peer.node.map(|node| node.to_string()),
             "name": name,
             "address": peer.address.0,
-            "direction": if peer.outbound { "outbound" } else { "inbound" },
+            "direction": direction(peer.outbound),
             "connected": peer.connected,
             "rtt_ms": peer.rtt,
             "score": peer.score,
+            "key_exchange": peer.key_exchange,
             "last_seen": peer.last_seen.map(|time| time.0),
-            "last_close": peer.last_close.map(|(code, by_peer)| json!({
-                "code": format!("{:#04x}", code as u8),
-                "reason": code.to_string(),
-                "by_peer": by_peer,
-            })),
+            "banned_until": peer.node.as_ref().and_then(banned_until),
+            "last_close": closes.first().cloned().or_else(|| peer.last_close.map(remembered_close)),
+            "closes": closes,
             "tip": peer.tip.as_ref().map(tip),
         }));
     }
-    Ok(json!({"schema": "cairn.peers/1", "peers": list}))
+    let kept_out = bans.iter().map(|(subject, row)| ban(view, subject, row));
+    let bans = kept_out.collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({"schema": "cairn.peers/1", "peers": list, "bans": bans}))
+}
+
+/// The end of a connection of which only the number is remembered.
+fn remembered_close((code, by_peer): (CloseCode, bool)) -> Value {
+    let why = explain::close(code, by_peer);
+    json!({
+        "code": format!("{:#04x}", code as u8),
+        "reason": code.to_string(),
+        "by_peer": by_peer,
+        "meaning": why.meaning,
+        "cause": why.cause,
+        "next": why.next,
+    })
 }
 
 /// A block without its list of facts.

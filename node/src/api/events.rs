@@ -49,16 +49,20 @@ fn fields(event: &Event) -> (&'static str, Value) {
         Event::PeersHeard { node, count } => {
             ("peers-heard", json!({"node_id": node.to_string(), "count": count}))
         }
-        Event::PeerClosed { node, code, by_peer } => (
+        Event::PeerClosed { node, code, by_peer, reason } => (
             "peer-closed",
             json!({
                 "node_id": node.to_string(),
                 "code": code.map(|code| format!("{:#04x}", code as u8)),
-                "reason": code.map(|code| code.to_string()),
+                "reason": reason,
                 "by_peer": by_peer,
             }),
         ),
         Event::Twin(on) => ("twin", json!({"on": on})),
+        Event::PeerBanned { node, until, reason } => (
+            "peer-banned",
+            json!({"node_id": node.to_string(), "until": until.0, "reason": reason}),
+        ),
         Event::ReadOnly(on) => ("read-only", json!({"on": on})),
         Event::Synced(tip) => ("synced", json!({"tip": dto::tip(tip)})),
     }

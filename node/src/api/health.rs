@@ -47,7 +47,23 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
                 join INVITE --data-dir NEW",
         });
     }
+    if let Some((message, hint)) = alone(status.state, peers.len()) {
+        document["isolated"] = json!({"message": message, "hint": hint});
+    }
     Json(document)
+}
+
+/// Why a node of a mesh that has others has no peer, and what to type.
+fn alone(state: EngineState, known: usize) -> Option<(String, &'static str)> {
+    match (state, known) {
+        (EngineState::Isolated, 0) => {
+            Some(("no address of another node is known".into(), "run: cairn peer add HOST:PORT"))
+        }
+        (EngineState::Isolated, known) => {
+            Some((format!("nobody answers at {known} known addresses"), "run: cairn doctor peers"))
+        }
+        _ => None,
+    }
 }
 
 /// Why nobody lets this node in, as the peers said that closed its connections.
@@ -118,7 +134,8 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoR
     gauge("cairn_facts_conflict", "Facts that lost against others.", status.conflict);
     gauge("cairn_facts_wanted", "Facts known to be missing.", status.wanted);
     gauge("cairn_peers_connected", "Peers connected.", connected);
-    gauge("cairn_peers_known", "Peers remembered.", peers.len() as u64);
+    let known = peers.iter().filter(|peer| peer.listed).count() as u64;
+    gauge("cairn_peers_known", "Peers remembered.", known);
     gauge("cairn_uptime_seconds", "Since the start.", context.0.started.elapsed().as_secs());
     let synced = u64::from(status.state == EngineState::Synced);
     gauge("cairn_synced", "1 if nothing is known to be missing.", synced);

@@ -105,6 +105,6 @@ pub(super) async fn revoke(
     let key = context.read(move |view| query::invite_key(view, &name)).await?;
     match context.node().command(Command::Revoke { key }).await? {
         Receipt::Made(id) => receipt(&context, id, false).await,
-        Receipt::Published(_) | Receipt::Done => Err(stopping()),
+        Receipt::Published(_) | Receipt::Pong(_) | Receipt::Done => Err(stopping()),
     }
 }

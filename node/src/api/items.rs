@@ -131,7 +131,7 @@ async fn change(
     let command = Command::Custody { item, action, note };
     match context.node().command(command).await? {
         Receipt::Made(id) => receipt(context, id, false).await,
-        Receipt::Published(_) | Receipt::Done => Err(stopping()),
+        Receipt::Published(_) | Receipt::Pong(_) | Receipt::Done => Err(stopping()),
     }
 }
 

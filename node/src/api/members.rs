@@ -69,7 +69,7 @@ fn is_last_admin(view: &dyn View, node: &NodeId) -> Result<bool, StoreFault> {
 async fn carry_out(context: &Context, command: Command) -> Result<Answer, Problem> {
     match context.node().command(command).await? {
         Receipt::Made(id) => receipt(context, id, false).await,
-        Receipt::Published(_) | Receipt::Done => Err(stopping()),
+        Receipt::Published(_) | Receipt::Pong(_) | Receipt::Done => Err(stopping()),
     }
 }
 

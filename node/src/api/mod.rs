@@ -10,6 +10,7 @@
 pub mod addresses;
 mod batch;
 mod blocks;
+mod doctor;
 pub mod dto;
 mod events;
 mod export;
@@ -53,6 +54,7 @@ struct Inner {
     listen: SocketAddr,
     reads: Semaphore,
     checks: Semaphore,
+    doctor: Semaphore,
     importing: Mutex<HashSet<ContentHash>>,
     stop: watch::Receiver<bool>,
     started: std::time::Instant,
@@ -83,6 +85,7 @@ impl Context {
             listen: setup.listen,
             reads: Semaphore::new(READS_MAX),
             checks: Semaphore::new(1),
+            doctor: Semaphore::new(1),
             importing: Mutex::new(HashSet::new()),
             stop: setup.stop,
             started: std::time::Instant::now(),
@@ -156,6 +159,10 @@ fn routes() -> Router<Context> {
         .route("/v1/chain/reorgs", get(blocks::reorgs))
         .route("/v1/chain/verify", get(blocks::verify))
         .route("/v1/peers", get(peers::list).post(peers::add))
+        .route("/v1/peers/{peer}/remove", post(peers::remove))
+        .route("/v1/peers/{peer}/ping", post(peers::ping))
+        .route("/v1/peers/{peer}/ban", post(peers::ban))
+        .route("/v1/peers/{peer}/unban", post(peers::unban))
         .route("/v1/sync", post(peers::sync))
         .route("/v1/members", get(members::list))
         .route("/v1/members/{node}/revoke", post(members::revoke))
@@ -163,6 +170,8 @@ fn routes() -> Router<Context> {
         .route("/v1/key/rotate", post(members::rotate))
         .route("/v1/invites", get(invites::list).post(invites::create))
         .route("/v1/invites/{invite}/revoke", post(invites::revoke))
+        .route("/v1/doctor", get(doctor::look).post(doctor::examine))
+        .route("/v1/doctor/peer", post(doctor::peer))
         .route("/v1/events", get(events::follow))
         .route("/v1/export", get(export::export))
         .merge(seed_routes::routes())

@@ -1,21 +1,29 @@
-//! Peers: who they are, and whom to dial.
+//! Peers: who they are, whom to dial, and who is kept out.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use cairn_core::engine::{Command, PeerAddr};
+use cairn_core::engine::{Command, PeerAddr, Receipt};
+use cairn_core::id::NodeId;
 use cairn_core::invite::ADDRESS_BYTES_MAX;
+use cairn_core::ledger::read::Read as _;
+use cairn_core::peer::{BANS_MAX, Subject};
 use cairn_core::store::View;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::query::PREFIX_CHARS_MIN;
 use super::reply::Posted;
-use super::{Context, dto, query};
-use crate::problem::Problem;
+use super::{Context, dto, query, stopping};
+use crate::clock;
+use crate::problem::{Code, Problem};
 
 pub(super) async fn list(State(context): State<Context>) -> Result<Json<Value>, Problem> {
     let peers = context.node().peers();
-    context.read(move |view| Ok(dto::peers(view, &peers)?)).await.map(Json)
+    context.read(move |view| Ok(dto::peers(view, &peers, clock::wall())?)).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -64,6 +72,124 @@ pub(super) async fn add(
     Ok((StatusCode::ACCEPTED, Json(document)))
 }
 
+/// Most that somebody can be kept out for at once: ten years.
+const BAN_MS_MAX: u64 = 3_650 * 24 * 3_600_000;
+/// If nothing is said: a day.
+const BAN_MS: u64 = 24 * 3_600_000;
+
+/// The address that a text is, without port and brackets; none for names.
+fn host(text: &str) -> Option<String> {
+    let socket = text.parse::<SocketAddr>().map(|socket| socket.ip());
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let ip = socket.or_else(|_| bare.parse::<IpAddr>()).ok()?;
+    Some(ip.to_canonical().to_string())
+}
+
+/// The node that a text means: its id, a beginning of the id of somebody whom this node met, or the
+/// name of a member.
+async fn node(context: &Context, text: String) -> Result<NodeId, Problem> {
+    if let Ok(node) = text.parse() {
+        return Ok(node);
+    }
+    let long_enough = text.len() >= PREFIX_CHARS_MIN + "cairn1".len();
+    let peers = context.node().peers();
+    let met: Vec<NodeId> = peers.iter().filter_map(|peer| peer.node).collect();
+    let read = move |view: &dyn View| {
+        let banned = view.ban_rows(BANS_MAX)?.into_iter();
+        let banned = banned.filter_map(|(key, _)| match Subject::from_key(&key)? {
+            Subject::Node(node) => Some(node),
+            Subject::Host(_) => None,
+        });
+        let fits = |node: &NodeId| long_enough && node.to_string().starts_with(&text);
+        let found: BTreeSet<NodeId> = met.into_iter().chain(banned).filter(fits).collect();
+        match found.first() {
+            Some(only) if found.len() == 1 => Ok(*only),
+            _ => query::node_id(view, &text),
+        }
+    };
+    context.read(read).await
+}
+
+async fn subject(context: &Context, text: String) -> Result<Subject, Problem> {
+    if let Some(host) = host(&text) {
+        return Ok(Subject::Host(host));
+    }
+    if is_address(&text) {
+        let message = format!("`{text}` is a name: only nodes and IP addresses can be banned");
+        return Err(Problem::new(Code::Usage, message, "run: cairn peers --all, for its node id"));
+    }
+    node(context, text).await.map(Subject::Node)
+}
+
+fn named(schema: &str, subject: &Subject) -> Value {
+    let (node, address) = match subject {
+        Subject::Node(node) => (Some(node.to_string()), None),
+        Subject::Host(host) => (None, Some(host)),
+    };
+    json!({"schema": schema, "node_id": node, "address": address})
+}
+
+#[derive(Deserialize)]
+pub(super) struct NewBan {
+    for_ms: Option<u64>,
+    #[serde(default)]
+    reason: String,
+}
+
+pub(super) async fn ban(
+    State(context): State<Context>,
+    Path(peer): Path<String>,
+    Posted(new): Posted<NewBan>,
+) -> Result<Json<Value>, Problem> {
+    let length = new.for_ms.unwrap_or(BAN_MS);
+    if !(1..=BAN_MS_MAX).contains(&length) {
+        return Err(Problem::usage("a ban lasts between 1ms and 3650d".to_owned()));
+    }
+    let subject = subject(&context, peer).await?;
+    let mut document = named("cairn.peer-ban/1", &subject);
+    document["until"] = clock::wall().after(length).0.into();
+    let reason = new.reason;
+    context.node().command(Command::Ban { subject, length, reason }).await?;
+    Ok(Json(document))
+}
+
+pub(super) async fn unban(
+    State(context): State<Context>,
+    Path(peer): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let subject = subject(&context, peer).await?;
+    let document = named("cairn.peer-unban/1", &subject);
+    context.node().command(Command::Unban(subject)).await?;
+    Ok(Json(document))
+}
+
+pub(super) async fn remove(
+    State(context): State<Context>,
+    Path(address): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    if !is_address(&address) {
+        let message = format!("`{address}` is no address; write HOST:PORT or [IPV6]:PORT");
+        return Err(Problem::usage(message));
+    }
+    let document = json!({"schema": "cairn.peer-remove/1", "address": address});
+    context.node().command(Command::RemovePeer(PeerAddr(address))).await?;
+    Ok(Json(document))
+}
+
+pub(super) async fn ping(
+    State(context): State<Context>,
+    Path(peer): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let node = node(&context, peer).await?;
+    let answer = context.node().command(Command::PingPeer(node)).await?;
+    let Receipt::Pong(rtt) = answer else { return Err(stopping()) };
+    let name = context.read(move |view| Ok(dto::name_of(view, &node)?)).await?;
+    let document = json!({
+        "schema": "cairn.peer-ping/1", "node_id": node.to_string(), "name": name, "rtt_ms": rtt,
+    });
+    Ok(Json(document))
+}
+
 pub(super) async fn sync(State(context): State<Context>) -> Result<Json<Value>, Problem> {
     context.node().command(Command::Sync).await?;
     Ok(Json(json!({"schema": "cairn.sync/1", "asked": true})))
@@ -72,6 +198,17 @@ pub(super) async fn sync(State(context): State<Context>) -> Result<Json<Value>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_are_ip_addresses_in_one_form() {
+        for text in ["192.0.2.1", "192.0.2.1:7071", "::ffff:192.0.2.1", "[::ffff:c000:201]:1"] {
+            assert_eq!(host(text).as_deref(), Some("192.0.2.1"), "{text}");
+        }
+        for text in ["2001:db8:0:0::1", "[2001:db8::1]", "[2001:db8::1]:7071"] {
+            assert_eq!(host(text).as_deref(), Some("2001:db8::1"), "{text}");
+        }
+        assert_eq!((host("raspi:7071"), host("cairn1qqq"), host("")), (None, None, None));
+    }
 
     #[test]
     fn addresses_have_a_host_and_a_port() {

@@ -46,7 +46,7 @@ fn addresses(context: &Context, wanted: impl Fn(&PeerStatus) -> bool) -> Vec<Str
 }
 
 async fn peers(State(context): State<Context>) -> Json<Value> {
-    let known = addresses(&context, |_| true);
+    let known = addresses(&context, |peer| peer.listed);
     let active = addresses(&context, |peer| peer.connected);
     let count = known.len();
     Json(json!({"peers": known, "active_peers": active, "peer_count": count}))
@@ -59,7 +59,7 @@ async fn live_peers(State(context): State<Context>) -> Json<Value> {
 }
 
 async fn known_peers(State(context): State<Context>) -> Json<Value> {
-    Json(json!({"peers": addresses(&context, |_| true)}))
+    Json(json!({"peers": addresses(&context, |peer| peer.listed)}))
 }
 
 #[derive(Deserialize)]

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cairn_core::limits::Limits;
+use cairn_core::time::UnixTime;
 use cairn_transport_quic::BindError;
 
+use crate::clock;
 use crate::data_dir::DataDirError;
 use crate::enroll::EnrollError;
 use crate::exit;
@@ -31,10 +33,14 @@ pub struct NodeConfig {
     pub seal: bool,
     /// How much memory the store and the network may take.
     pub profile: Profile,
+    /// Whether to look for nodes on the local network, and to answer those who look.
+    pub lan: bool,
     /// Most bytes that the store may take on disk; none for as much as there is.
     pub disk_limit: Option<u64>,
     /// Whether the operator vouches for the wall clock.
     pub clock_vouched: bool,
+    /// The wall clock; a test may have a wrong one.
+    pub wall: fn() -> UnixTime,
     /// Threads that check signatures; 0 for one per core.
     pub verify_threads: usize,
     /// The engine's tuning.
@@ -53,8 +59,10 @@ impl NodeConfig {
             seeds: Vec::new(),
             seal: true,
             profile: Profile::default(),
+            lan: false,
             disk_limit: None,
             clock_vouched: false,
+            wall: clock::wall,
             verify_threads: 0,
             limits: Limits::default(),
         }

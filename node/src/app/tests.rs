@@ -39,7 +39,7 @@ impl Place {
         let lock = dir.lock().unwrap();
         let node = enroll::identity(&dir).unwrap().node_id();
         drop(lock);
-        let params = Params::private("home", &[node], clock::wall()).unwrap();
+        let params = Params::private("home", &[node], crate::clock::wall()).unwrap();
         enroll::found(&dir, params, vec![address.into()], 9, UnixTime::MAX_VALID).unwrap()
     }
 }

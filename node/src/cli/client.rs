@@ -170,6 +170,13 @@ impl Client {
         self.read_json(response)
     }
 
+    /// Asks the node to do something that takes long.
+    pub(super) fn post_slowly(&self, path: &str, document: &Value) -> Result<Value, Problem> {
+        let request = self.agent.post(self.url(path)).header("authorization", self.authorization());
+        let response = request.send_json(document).map_err(|error| self.failed(&error))?;
+        self.read_json(response)
+    }
+
     /// Sends a stream of lines.
     pub(super) fn post_lines(&self, path: &str, lines: &mut dyn Read) -> Result<Value, Problem> {
         let request = self.agent.post(self.url(path));

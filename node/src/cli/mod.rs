@@ -8,6 +8,7 @@ mod chain;
 mod client;
 mod completions;
 mod demo;
+mod doctor;
 pub mod duration;
 mod events;
 mod export;
@@ -123,6 +124,8 @@ enum Verb {
     /// Who belongs to the mesh
     #[command(subcommand)]
     Member(member::MemberVerb),
+    /// What is wrong with this node, or on the way to a peer, and what to type
+    Doctor(doctor::DoctorArgs),
     /// This node's key
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -206,6 +209,7 @@ fn dispatch(verb: Verb, context: &Context) -> Outcome {
         Verb::Export(args) => export::run(&args, context),
         Verb::Invite(verb) => invite::run(&verb, context),
         Verb::Member(verb) => member::run(&verb, context),
+        Verb::Doctor(args) => doctor::run(&args, context),
         Verb::Key(verb) => key::run(&verb, context),
         Verb::Completions(args) => completions::run::<Cli>(&args, context),
         Verb::Version => version::run(context),

@@ -66,6 +66,9 @@ pub(super) struct RunArgs {
     /// Take at most this much of the disk, such as 2G; above it the node only reads
     #[arg(long, value_name = "SIZE", value_parser = disk_limit)]
     disk_limit: Option<u64>,
+    /// Do not look for nodes on the local network, nor answer those who look
+    #[arg(long)]
+    no_lan: bool,
     /// How to write the log
     #[arg(long, value_enum, default_value = "text")]
     log_format: logging::Format,
@@ -97,7 +100,7 @@ pub fn any_address(text: &str) -> Result<SocketAddr, String> {
     address(text, IpAddr::from([0, 0, 0, 0]))
 }
 
-fn loopback_address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn loopback_address(text: &str) -> Result<SocketAddr, String> {
     address(text, IpAddr::from([127, 0, 0, 1]))
 }
 
@@ -107,6 +110,16 @@ fn disk_limit(text: &str) -> Result<u64, String> {
         return Err("the store needs 256M at least".into());
     }
     Ok(bytes)
+}
+
+/// Where a node listens for peers that is told nothing else.
+pub(super) fn mesh_default() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], MESH_PORT))
+}
+
+/// Where it serves its API.
+pub(super) fn http_default() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], HTTP_PORT))
 }
 
 impl RunArgs {
@@ -135,6 +148,7 @@ impl RunArgs {
             file.apply(&mut config);
         }
         config.seal = self.seal_blocks == Sealing::Auto;
+        config.lan = !self.no_lan;
         config.disk_limit = self.disk_limit;
         config.clock_vouched = self.trust_clock;
         if let Some(profile) = self.profile {

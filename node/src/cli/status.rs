@@ -124,10 +124,11 @@ fn screen(status: &Value, context: &Context) -> String {
     ];
     let mut lines: Vec<String> =
         rows.iter().map(|(name, value)| format!("{name:<8} {value}")).collect();
-    for name in ["refused", "degraded"].into_iter().filter(|name| status[name].is_object()) {
-        let (why, hint) =
-            (field(status, &format!("/{name}/message")), field(status, &format!("/{name}/hint")));
-        lines.push(format!("{name:<8} {why}; {hint}"));
+    for trouble in ["refused", "degraded", "isolated"] {
+        if let Some(told) = status.get(trouble).filter(|told| told.is_object()) {
+            let (why, hint) = (field(told, "/message"), field(told, "/hint"));
+            lines.push(format!("{trouble:<8} {why}; {hint}"));
+        }
     }
     lines.join("\n")
 }

@@ -2,6 +2,8 @@
 
 use cairn_core::event::Event;
 
+use crate::explain;
+
 /// A dial begins.
 pub(super) fn dialing(address: &str) {
     tracing::info!(address, "Attempting to establish outbound connections");
@@ -33,9 +35,16 @@ pub(super) fn tell(event: &Event) {
         Event::PeersHeard { node, count } => {
             tracing::info!(%node, count, "Received peer list from peer");
         }
-        Event::PeerClosed { node, code, by_peer } => {
-            let reason = code.map_or_else(|| "no reason given".into(), |code| code.to_string());
-            tracing::info!(%node, reason, by_peer, "peer disconnected");
+        Event::PeerClosed { node, code: None, reason, .. } => {
+            tracing::info!(%node, reason, "peer disconnected");
+        }
+        Event::PeerClosed { node, code: Some(code), by_peer, reason } => {
+            let why = explain::close(*code, *by_peer);
+            let code = format!("{:#04x}", *code as u8);
+            tracing::info!(%node, code, reason, by_peer, meaning = why.meaning, "peer disconnected");
+        }
+        Event::PeerBanned { node, until, reason } => {
+            tracing::warn!(%node, %until, reason, "the peer misbehaved and is kept out");
         }
         Event::ReadOnly(true) => tracing::warn!(
             "the disk has no room to spare: read-only until there is (df -h, or --disk-limit)"

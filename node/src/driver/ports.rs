@@ -1,7 +1,7 @@
 //! What the driver drives and acts on, as traits, so that tests can hold the loop to its contract.
 
 use cairn_core::engine::{
-    ConnId, DialId, Engine, Frame, Input, Output, PeerAddr, PeerStatus, Status,
+    CallId, ConnId, DialId, Engine, Frame, Input, Output, PeerAddr, PeerStatus, Status,
 };
 use cairn_core::id::NodeId;
 use cairn_core::store::{StoreFault, View};
@@ -13,21 +13,26 @@ use cairn_transport_quic::Endpoint;
 pub trait Transport: Send {
     /// Connects, with a key to nobody else.
     fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>);
+    /// Finds out whether a node can be reached, from another socket.
+    fn call_back(&self, call: CallId, address: &PeerAddr, node: NodeId);
     /// Sends a frame.
     fn send(&self, conn: ConnId, frame: Frame);
-    /// Ends a connection.
-    fn close(&self, conn: ConnId, code: CloseCode);
+    /// Ends a connection with a number and what there is to say besides.
+    fn close(&self, conn: ConnId, code: CloseCode, detail: &str);
 }
 
 impl Transport for Endpoint {
     fn dial(&self, dial: DialId, address: &PeerAddr, expected: Option<NodeId>) {
         Self::dial(self, dial, address, expected);
     }
+    fn call_back(&self, call: CallId, address: &PeerAddr, node: NodeId) {
+        Self::call_back(self, call, address, node);
+    }
     fn send(&self, conn: ConnId, frame: Frame) {
         Self::send(self, conn, frame);
     }
-    fn close(&self, conn: ConnId, code: CloseCode) {
-        Self::close(self, conn, code);
+    fn close(&self, conn: ConnId, code: CloseCode, detail: &str) {
+        Self::close(self, conn, code, detail);
     }
 }
 

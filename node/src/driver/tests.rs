@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
-use cairn_core::engine::{BatchId, ConnId, DialId, Frame, Job, State};
+use cairn_core::engine::{BatchId, CallId, ConnId, DialId, Frame, Job, State};
 use cairn_core::event::Event;
 use cairn_core::id::{BlockId, FactId, NodeId};
 use cairn_core::store::{StoreFault, Table, View};
@@ -39,6 +39,8 @@ fn status() -> Status {
         announces_received: 0,
         duplicates_dropped: 0,
         clock_ahead: 0,
+        clock_behind: 0,
+        reach: cairn_core::engine::Reach::default(),
         peers_version: 0,
     }
 }
@@ -82,7 +84,7 @@ impl Machine for Fake {
             Input::Conn(conn, ConnInput::Control(bytes)) => {
                 let frame = Frame::Control(bytes.to_vec());
                 self.outputs.push_back(Output::Send(conn, frame));
-                self.outputs.push_back(Output::Close(conn, CloseCode::Full));
+                self.outputs.push_back(Output::Close(conn, CloseCode::Full, String::new()));
                 let job = Output::Work(cairn_core::engine::JobId(4), Job::Verify(Vec::new()));
                 self.outputs.push_back(job);
                 "control".into()
@@ -120,6 +122,9 @@ impl Machine for Fake {
             last_seen: None,
             last_close: None,
             tip: None,
+            key_exchange: None,
+            listed: true,
+            closes: Vec::new(),
         };
         vec![one; self.status.peers_version as usize]
     }
@@ -132,10 +137,13 @@ impl Transport for Wire {
     fn dial(&self, dial: DialId, address: &PeerAddr, _: Option<NodeId>) {
         self.0.lock().unwrap().push(format!("dial {} {address}", dial.0));
     }
+    fn call_back(&self, call: CallId, address: &PeerAddr, _: NodeId) {
+        self.0.lock().unwrap().push(format!("call {} {address}", call.0));
+    }
     fn send(&self, conn: ConnId, frame: Frame) {
         self.0.lock().unwrap().push(format!("send {} {frame:?}", conn.0));
     }
-    fn close(&self, conn: ConnId, code: CloseCode) {
+    fn close(&self, conn: ConnId, code: CloseCode, _: &str) {
         self.0.lock().unwrap().push(format!("close {} {code:?}", conn.0));
     }
 }
@@ -180,7 +188,7 @@ fn rig() -> Rig {
         durability: Durability::start(store.clone(), Box::new(|| Ok(())), durable).unwrap(),
         store,
         pool: Arc::new(VerifyPool::start(1, cairn_core::id::MeshId::ZERO, [1; 32], done).unwrap()),
-        clock: Clock::new(true),
+        clock: Clock::new(crate::clock::wall, true),
         events: Arc::new(EventLog::new(crate::clock::wall())),
         status: status_sender,
         peers: peers_sender,

@@ -1,11 +1,13 @@
 //! Facts of all kinds arriving, blocks of any of them connected and taken back: the verdict on each
 //! block is that of the naive ledger, and taking back is exact.
 
+use std::sync::OnceLock;
+
 use cairn_core::block::Block;
 use cairn_core::fact::EncodedFact;
-use cairn_core::id::FactId;
+use cairn_core::id::{FactId, MeshId};
 use cairn_core::ledger::arrival::Arrived;
-use cairn_core::params::{Params, ReleaseRule};
+use cairn_core::params::{Admission, Params, ReleaseRule};
 use cairn_core::store::Table;
 use cairn_core::testing::{MemStore, TestLedger, TestNode, params};
 use cairn_core::verified::Verified;
@@ -83,19 +85,32 @@ impl Play {
     }
 }
 
-/// A mesh of one founder and whom it admits.
+/// A genesis and keys: the same in every run, so made once for each set of rules.
+type Beginning = (TestLedger, Vec<TestNode>);
+
+fn beginnings() -> &'static [Beginning] {
+    static MADE: OnceLock<Vec<Beginning>> = OnceLock::new();
+    let make = |(release, admission)| {
+        let root = TestNode::new(0, MeshId::ZERO);
+        let params = Params { release, admission, ..params(&[&root]) };
+        let mesh = TestLedger::mesh(&params);
+        let nodes = (0..NODES as u64).map(|n| TestNode::new(n, mesh)).collect();
+        (TestLedger::new(params), nodes)
+    };
+    let rules = [
+        (ReleaseRule::Member, Admission::Invite),
+        (ReleaseRule::Holder, Admission::Invite),
+        (ReleaseRule::Member, Admission::Open),
+    ];
+    MADE.get_or_init(|| rules.into_iter().map(make).collect())
+}
+
+/// A mesh of one founder and whom it admits, or of everybody.
 pub(super) fn ledger(data: &[u8]) {
     let mut source = Source::new(data);
-    let release = [ReleaseRule::Member, ReleaseRule::Holder][source.below(2)];
-    let root = TestNode::new(0, cairn_core::id::MeshId::ZERO);
-    let params = Params { release, ..params(&[&root]) };
-    let mesh = TestLedger::mesh(&params);
-    let mut play = Play {
-        ledger: TestLedger::new(params),
-        nodes: (0..NODES as u64).map(|n| TestNode::new(n, mesh)).collect(),
-        facts: Vec::new(),
-        height: 0,
-    };
+    let all = beginnings();
+    let (ledger, nodes) = all[source.below(all.len())].clone();
+    let mut play = Play { ledger, nodes, facts: Vec::new(), height: 0 };
     for _ in 0..STEPS_MAX {
         if source.is_empty() {
             break;

@@ -2,7 +2,8 @@
 //! row that was written.
 
 use cairn_core::ledger::rows::{
-    Custody, FactRow, HeaderRow, Ids, InviteRow, Known, Member, PeerRow, SetRow, TipRow,
+    BanRow, Close, Custody, FactRow, HeaderRow, Ids, InviteRow, Known, Member, PeerRow, SetRow,
+    TipRow,
 };
 use cairn_core::params::Params;
 
@@ -12,7 +13,7 @@ use super::canonical;
 pub(super) fn row(data: &[u8]) {
     let Some((kind, bytes)) = data.split_first() else { return };
     let max = bytes.len();
-    match kind % 11 {
+    match kind % 13 {
         0 => drop(canonical::<FactRow>(bytes, max)),
         1 => drop(canonical::<HeaderRow>(bytes, max)),
         2 => drop(canonical::<Ids>(bytes, max)),
@@ -23,6 +24,8 @@ pub(super) fn row(data: &[u8]) {
         7 => drop(canonical::<PeerRow>(bytes, max)),
         8 => drop(canonical::<SetRow>(bytes, max)),
         9 => drop(canonical::<TipRow>(bytes, max)),
+        10 => drop(canonical::<BanRow>(bytes, max)),
+        11 => drop(canonical::<Close>(bytes, max)),
         _ => drop(canonical::<Params>(bytes, max)),
     }
 }

@@ -75,7 +75,7 @@ impl World {
                 if self.cut.get(pair) != Some(number) {
                     return;
                 }
-                let what = Happening::Closed(*conn, None, false);
+                let what = Happening::lost(*conn);
                 return self.schedule(self.now, n, what);
             }
             Happening::Halt => return self.halt(n),
@@ -200,8 +200,11 @@ impl World {
             }
             Output::Work(_, Job::StopGrinding) => {}
             Output::Dial(dial, to, pin) => self.dial(n, dial, &to, pin),
+            Output::CallBack(call, ..) => {
+                self.schedule(self.now + 1, n, Happening::CalledBack(call));
+            }
             Output::Send(conn, frame) => self.send_from(n, conn, frame),
-            Output::Close(conn, code) => self.close(n, conn, code),
+            Output::Close(conn, code, detail) => self.close(n, conn, code, &detail),
             Output::Reply(id, result) => {
                 self.promise(n, &result);
                 if self.nodes[n].stops.contains(&id) {
@@ -254,10 +257,6 @@ impl World {
     pub(crate) fn check_own_block(&self, n: usize, tip: &cairn_core::wire::Tip) {
         use cairn_core::ledger::read::Read;
         let node = &self.nodes[n];
-        if self.nodes.iter().filter(|other| other.id() == node.id()).count() > 1 {
-            // It may be its twin's.
-            return;
-        }
         let own = |row: &cairn_core::ledger::rows::HeaderRow| row.header.sealer == node.id();
         if node.view().header(&tip.id).is_ok_and(|row| row.as_ref().is_some_and(own)) {
             let kept = node.disk.keeps_row(Table::Header, tip.id.as_bytes());

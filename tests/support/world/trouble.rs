@@ -60,7 +60,7 @@ impl World {
         self.nodes[n].streams.clear();
         for (_, end) in std::mem::take(&mut self.nodes[n].ends) {
             let at = self.now + IDLE_TIMEOUT;
-            self.schedule(at, end.to, Happening::Closed(end.peer, None, false));
+            self.schedule(at, end.to, Happening::lost(end.peer));
         }
     }
 
@@ -76,9 +76,9 @@ impl World {
             for conn in conns {
                 let end = self.nodes[n].ends[&conn];
                 let at = self.now + IDLE_TIMEOUT;
-                self.schedule(at, end.to, Happening::Closed(end.peer, None, false));
+                self.schedule(at, end.to, Happening::lost(end.peer));
                 // After whatever was still on its way when the machine fell asleep.
-                self.schedule(self.now + span + 1, n, Happening::Closed(conn, None, false));
+                self.schedule(self.now + span + 1, n, Happening::lost(conn));
             }
         }
         // Whatever it had planned, it looks at the clock when it wakes.
@@ -157,7 +157,7 @@ impl World {
         for (from, to) in [(a, b), (b, a)] {
             for conn in self.conns_between(from, to) {
                 let at = self.now + self.between((0, 2_000));
-                self.schedule(at, from, Happening::Closed(conn, None, false));
+                self.schedule(at, from, Happening::lost(conn));
             }
         }
     }

@@ -161,9 +161,9 @@ impl Session {
     }
 
     /// Ends the connection on behalf of the driver, who wants to hear nothing more but `Closed`.
-    pub(crate) fn close(&self, code: CloseCode) {
+    pub(crate) fn close(&self, code: CloseCode, detail: &str) {
         self.live().shut();
-        self.end(Some(code), "");
+        self.end(Some(code), &printable(detail));
         let over = |event: &TransportEvent| matches!(event, TransportEvent::Closed { .. });
         self.sink.discard(self.id, &|event| !over(event));
     }
@@ -171,8 +171,7 @@ impl Session {
     /// Ends the connection; the first reason counts. Without a code nobody is to blame.
     pub(crate) fn end(&self, code: Option<CloseCode>, detail: &str) {
         let text = match code {
-            Some(code) if detail.is_empty() => code.to_string(),
-            Some(code) => format!("{code}: {detail}"),
+            Some(code) => code.text(detail),
             None => detail.to_owned(),
         };
         let number = code.map_or(0, |code| code as u32);

@@ -14,8 +14,8 @@ fn both_sides_learn_the_numbered_reason_once_and_nothing_after_it() {
     for code in CloseCode::ALL {
         a.dial(0, &b, None);
         let (at_a, at_b) = (a.opened().0, b.opened().0);
-        a.endpoint.close(at_a, code);
-        a.endpoint.close(at_a, CloseCode::Full);
+        a.endpoint.close(at_a, code, "");
+        a.endpoint.close(at_a, CloseCode::Full, "");
         a.request(at_a, 1, Class::Peers, vec![]);
         assert_eq!(a.closed(at_a), (Some(code), false, code.to_string()));
         assert_eq!(b.closed(at_b), (Some(code), true, code.to_string()));
@@ -26,13 +26,23 @@ fn both_sides_learn_the_numbered_reason_once_and_nothing_after_it() {
 }
 
 #[test]
+fn what_is_said_with_the_number_gets_through_and_is_fit_to_print() {
+    let runtime = runtime();
+    let (a, at_a, b, at_b) = pair(&runtime, &TransportLimits::default());
+    a.endpoint.close(at_a, CloseCode::Misbehavior, "until 2026-11-21T18:05:00Z\u{1b}[2J");
+    let text = "misbehaviour or rate limit: until 2026-11-21T18:05:00Z[2J".to_owned();
+    assert_eq!(a.closed(at_a), (Some(CloseCode::Misbehavior), false, text.clone()));
+    assert_eq!(b.closed(at_b), (Some(CloseCode::Misbehavior), true, text));
+}
+
+#[test]
 fn what_waits_from_a_connection_that_the_driver_closes_is_not_told() {
     let runtime = runtime();
     let (a, at_a, b, at_b) = pair(&runtime, &TransportLimits::default());
     b.control(at_b, 1);
     a.request(at_a, 1, Class::Peers, vec![]);
     assert!(matches!(b.next(), TransportEvent::Request { .. }));
-    a.endpoint.close(at_a, CloseCode::Duplicate);
+    a.endpoint.close(at_a, CloseCode::Duplicate, "");
     assert_eq!(a.closed(at_a).0, Some(CloseCode::Duplicate));
     assert_eq!(b.closed(at_b).0, Some(CloseCode::Duplicate));
 }
@@ -89,7 +99,7 @@ fn a_full_node_refuses_until_a_place_is_free() {
     second.dial(1, &full, None);
     let error = DialError::Refused;
     assert_eq!(second.next(), TransportEvent::DialFailed { dial: DialId(1), error });
-    full.endpoint.close(conn, CloseCode::Full);
+    full.endpoint.close(conn, CloseCode::Full, "");
     full.closed(conn);
     second.dial(2, &full, None);
     assert_eq!(second.opened().1, full.endpoint.node_id());

@@ -1,6 +1,7 @@
 //! The transport over real sockets on loopback, among itself and against hostile peers, who are
 //! plain quinn clients. Every wait has a deadline; nothing sleeps.
 
+mod call_back;
 mod knock;
 mod lifecycle;
 mod places;

@@ -144,7 +144,7 @@ fn a_peer_that_lets_no_stream_open_or_never_answers_gives_no_answer() {
         let (_endpoint, _peer, conn) = hostile(&runtime, transport, &victim);
         victim.request(conn, 1, Class::Facts, vec![]);
         assert_eq!(victim.next(), TransportEvent::NoAnswer { conn, tag: RequestTag(1) });
-        victim.endpoint.close(conn, CloseCode::Full);
+        victim.endpoint.close(conn, CloseCode::Full, "");
         victim.closed(conn);
     }
 }
@@ -268,7 +268,7 @@ fn unread_announcements_leave_room_for_the_other_streams() {
         other => Some(other),
     });
     assert!(before.count() < 100);
-    victim.endpoint.close(conn, CloseCode::Misbehavior);
+    victim.endpoint.close(conn, CloseCode::Misbehavior, "");
     victim.closed(conn);
     assert!(wait(&runtime, flood).unwrap().is_err());
 }

@@ -135,6 +135,39 @@ fn certificates_are_the_same_on_every_start_and_name_the_node() {
     assert_eq!(node_of(&first.certified.cert[0]).unwrap(), first.node);
 }
 
+/// The key exchange of the next connection that a node hears of.
+#[cfg(feature = "pq")]
+fn key_exchange(node: &Node) -> &'static str {
+    match node.next() {
+        TransportEvent::Opened { key_exchange, .. } => key_exchange,
+        other => panic!("expected Opened, got {other:?}"),
+    }
+}
+
+#[cfg(feature = "pq")]
+#[test]
+fn both_sides_know_that_the_key_exchange_is_post_quantum() {
+    let runtime = runtime();
+    let a = Node::start(&runtime, 1, TransportLimits::default());
+    let b = Node::start(&runtime, 2, TransportLimits::default());
+    a.dial(0, &b, None);
+    assert_eq!((key_exchange(&a), key_exchange(&b)), ("X25519MLKEM768", "X25519MLKEM768"));
+}
+
+#[cfg(feature = "pq")]
+#[test]
+fn a_peer_without_it_is_shown_as_what_it_is() {
+    let runtime = runtime();
+    let node = Node::start(&runtime, 1, TransportLimits::default());
+    let mut plain = identity(3);
+    let mut provider = (*plain.provider).clone();
+    provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
+    plain.provider = Arc::new(provider);
+    let dialled = raw_dial(&runtime, client_tls(&plain), TransportConfig::default(), &node);
+    let _connected = dialled.unwrap();
+    assert_eq!(key_exchange(&node), "X25519");
+}
+
 #[cfg(feature = "pq")]
 #[test]
 fn the_first_key_exchange_offered_is_post_quantum() {

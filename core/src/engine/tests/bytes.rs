@@ -9,6 +9,7 @@ use super::*;
 use crate::fact::Role;
 use crate::id::{BlockId, FactId, Hash};
 use crate::limits::IDS_PER_ANNOUNCE;
+use crate::peer::Subject;
 use crate::wire::{
     BlocksAnswer, BlocksRequest, FactsAnswer, FactsRequest, HeadersAnswer, HeadersRequest,
     PeersAnswer, PeersRequest, ReconcileAnswer, ReconcileRequest,
@@ -235,7 +236,7 @@ fn take(sole: &mut Sole, step: Step) {
         Step::Open(conn, n, dial) => {
             let (node, dial) = (node(n), dial.map(DialId));
             let address = PeerAddr(format!("192.0.2.{n}:7071"));
-            sole.conn(conn, ConnInput::Opened { node, address, dial });
+            sole.conn(conn, ConnInput::Opened { node, address, dial, key_exchange: "test" });
         }
         Step::Greet(conn, fault) => sole.control(conn, &Control::Hello(greeting(fault))),
         Step::Control(conn, bytes) => sole.conn(conn, ConnInput::Control(&bytes)),
@@ -258,7 +259,7 @@ fn take(sole: &mut Sole, step: Step) {
         }
         Step::NoAnswer(conn, tag) => sole.conn(conn, ConnInput::NoAnswer(RequestTag(tag))),
         Step::Closed(conn, by_peer) => {
-            sole.conn(conn, ConnInput::Closed { code: Some(CloseCode::Full), by_peer });
+            sole.conn(conn, ConnInput::Closed { code: Some(CloseCode::Full), by_peer, reason: "" });
         }
         Step::DialFailed(dial) => sole.input(Input::DialFailed(DialId(dial))),
         Step::Verified(job) => sole.input(Input::Verified(JobId(job), Vec::new())),
@@ -294,8 +295,12 @@ proptest! {
         prop_assert_eq!(sole.replies() as u64, sole.commands);
         let founder = founders().0[3].id();
         for conn in 0..4 {
-            sole.conn(conn, ConnInput::Closed { code: None, by_peer: true });
+            sole.conn(conn, ConnInput::Closed { code: None, by_peer: true, reason: "" });
         }
+        // Somebody may have misbehaved in its name.
+        sole.commands += 1;
+        let unban = Command::Unban(Subject::Node(founder));
+        sole.input(Input::Command(CommandId(sole.commands), unban));
         sole.join(50, founder, &known());
         for _ in 0..40 {
             sole.serve(50, &known());

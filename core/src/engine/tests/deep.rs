@@ -54,7 +54,7 @@ fn an_old_header_of_a_member_loads_nothing() {
         }
         assert!(sole.engine.chain.tree.len() < 120, "{}", sole.engine.chain.tree.len());
         let code = CloseCode::Duplicate;
-        sole.conn(conn.into(), ConnInput::Closed { code: Some(code), by_peer: true });
+        sole.conn(conn.into(), ConnInput::Closed { code: Some(code), by_peer: true, reason: "" });
     }
     assert_eq!(sole.tip().id, ours.last());
     let blamed = sole.closed().into_values().any(|code| code == CloseCode::Misbehavior);

@@ -165,7 +165,7 @@ fn commands_and_connections_that_come_after_the_stop_are_turned_away() {
     sole.join(2, other(2), &chain);
     let address = PeerAddr("192.0.2.9:7071".into());
     let dial = Some(crate::conn::DialId(77));
-    sole.conn(3, ConnInput::Opened { node: other(3), address, dial });
+    sole.conn(3, ConnInput::Opened { node: other(3), address, dial, key_exchange: "test" });
     sole.pass(60_000);
     let turned_away = [2, 3].map(|conn| sole.closed().get(&conn).copied());
     assert_eq!(turned_away, [Some(CloseCode::ShuttingDown); 2]);

@@ -1,5 +1,6 @@
 //! One engine with a store in memory, and peers that are whatever a test makes of them.
 
+mod bans;
 mod bytes;
 mod clocks;
 mod deep;
@@ -8,6 +9,7 @@ mod order;
 mod orphans;
 mod peers;
 mod rates;
+mod reach;
 mod read_only;
 mod revoked;
 mod slow;
@@ -86,11 +88,16 @@ impl Sole {
 
     /// A node starts on what it has stored.
     fn start(store: MemStore, config: Config) -> Self {
-        let engine = Engine::new(config, &store, clocks(0)).unwrap();
+        Self::start_at(store, config, 0)
+    }
+
+    /// The same, so many milliseconds after the first instant.
+    fn start_at(store: MemStore, config: Config, now: u64) -> Self {
+        let engine = Engine::new(config, &store, clocks(now)).unwrap();
         Self {
             engine,
             store,
-            now: 0,
+            now,
             commands: 0,
             out: Vec::new(),
             asked: Vec::new(),
@@ -189,7 +196,7 @@ impl Sole {
     /// A peer connects and says a hello that its facts and tip go with.
     fn join(&mut self, conn: u64, node: NodeId, chain: &TestChain) {
         let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
-        self.conn(conn, ConnInput::Opened { node, address, dial: None });
+        self.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
         self.control(conn, &Control::Hello(hello(chain)));
         self.settle();
     }
@@ -243,7 +250,7 @@ impl Sole {
     /// Connections it closed, and why.
     fn closed(&self) -> BTreeMap<u64, CloseCode> {
         let close = |output: &Output| match output {
-            Output::Close(conn, code) => Some((conn.0, *code)),
+            Output::Close(conn, code, _) => Some((conn.0, *code)),
             _ => None,
         };
         self.out.iter().filter_map(close).collect()

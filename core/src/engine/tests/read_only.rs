@@ -113,7 +113,7 @@ fn a_newcomer_whose_facts_have_no_room_is_sent_elsewhere() {
     let arrive = |sole: &mut Sole, conn: u64| {
         let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
         let node = newcomer.id();
-        sole.conn(conn, ConnInput::Opened { node, address, dial: None });
+        sole.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
         sole.control(conn, &Control::Hello(hello.clone()));
         sole.settle();
     };

@@ -52,7 +52,7 @@ fn a_revoked_peer_is_shown_why_and_closed_while_others_stay() {
     sole.pass(1_000);
     assert_eq!(sole.closed(), BTreeMap::from([(1, CloseCode::Revoked)]));
     // And it is not let in again.
-    sole.conn(1, ConnInput::Closed { code: Some(CloseCode::Revoked), by_peer: false });
+    sole.conn(1, ConnInput::Closed { code: Some(CloseCode::Revoked), by_peer: false, reason: "" });
     sole.join(3, c.id(), &chain);
     assert!(told_revoked(&sole, 3).is_some());
     sole.pass(1_000);
@@ -164,7 +164,7 @@ fn nobody_comes_in_on_the_word_of_a_revoked_admin_unless_a_block_has_it() {
     words.introduction = alloc::vec![bytes.unwrap().to_vec().into()];
     let address = PeerAddr("192.0.2.9:1".into());
     let dial = None;
-    sole.conn(3, ConnInput::Opened { node: late.id(), address, dial });
+    sole.conn(3, ConnInput::Opened { node: late.id(), address, dial, key_exchange: "test" });
     sole.control(3, &Control::Hello(words));
     sole.pass(1_000);
     assert_eq!(sole.closed(), BTreeMap::from([(3, CloseCode::NotMember)]));

@@ -57,7 +57,7 @@ fn a_peer_that_let_us_wait_is_asked_little_and_for_nothing_that_others_give() {
         assert!(sole.serve_one(2, &chain));
     }
     // Left alone with it, we ask it all the same, one request at a time.
-    sole.conn(2, ConnInput::Closed { code: None, by_peer: true });
+    sole.conn(2, ConnInput::Closed { code: None, by_peer: true, reason: "" });
     for n in 0..200 {
         grow(&mut chain, &a, &format!("still more {n}"));
     }

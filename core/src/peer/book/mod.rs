@@ -158,6 +158,28 @@ impl Book {
         true
     }
 
+    /// Forgets an address that a person does not want any more; a link to it stays up, and is none of
+    /// the book's any more. False if it is not known.
+    pub fn remove(&mut self, address: &PeerAddr) -> bool {
+        let known = place::canonical(address);
+        let Some(id) = known.and_then(|known| self.index.by_address.get(&known).copied()) else {
+            return false;
+        };
+        if self.place_of(id) == Some(Place::Given) {
+            self.given = self.given.saturating_sub(1);
+        }
+        self.feeler = self.feeler.filter(|feeler| *feeler != id);
+        self.forget(id);
+        true
+    }
+
+    /// The node that is said or known to be at an address.
+    pub fn node_at(&self, address: &PeerAddr) -> Option<NodeId> {
+        let known = place::canonical(address)?;
+        let id = self.index.by_address.get(&known)?;
+        self.entries.get(id)?.node
+    }
+
     /// What is remembered of an address from an earlier run.
     pub fn remember(
         &mut self,

@@ -103,7 +103,8 @@ impl Group {
         }
     }
 
-    pub(super) const fn as_bytes(&self) -> &[u8] {
+    /// Different bytes for different parts.
+    pub const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -7,8 +7,8 @@ use cairn_core::block::{Header, Seal, mesh_id};
 use cairn_core::codec;
 use cairn_core::conn::{ConnId, PeerAddr, RequestTag};
 use cairn_core::engine::{
-    BatchId, CommandId, Config, ConnInput, Engine, Frame, Input, Job, JobId, Output, Published,
-    Receipt,
+    BatchId, Command, CommandId, Config, ConnInput, Engine, Frame, Input, Job, JobId, Output,
+    Published, Receipt,
 };
 use cairn_core::event::Event;
 use cairn_core::fact::{EncodedFact, verify_batch};
@@ -16,6 +16,7 @@ use cairn_core::id::{BlockId, FactId, MeshId, NodeId};
 use cairn_core::ledger::read::Read;
 use cairn_core::limits::Limits;
 use cairn_core::params::{Params, SealRule};
+use cairn_core::peer::{CLOSES_MAX, Subject};
 use cairn_core::store::{Batch, Table};
 use cairn_core::testing::{TestChain, TestNode, params};
 use cairn_core::time::{Instant, Now, UnixTime};
@@ -198,7 +199,7 @@ impl Scene {
             }
             Output::Work(id, job) => self.jobs.push((id, job)),
             Output::Send(conn, frame) => self.frame(conn, frame),
-            Output::Close(conn, code) => self.closed.push((conn, code)),
+            Output::Close(conn, code, _) => self.closed.push((conn, code)),
             Output::Reply(id, result) => {
                 assert!(self.open_commands.remove(&id), "a second reply to {id:?}");
                 if let Ok(receipt) = result {
@@ -208,7 +209,7 @@ impl Scene {
             Output::Event(Event::Reorged(reorg)) => {
                 assert_eq!(reorg.lost, 0, "a reorg lost facts");
             }
-            Output::Dial(..) | Output::Event(_) => {}
+            Output::Dial(..) | Output::CallBack(..) | Output::Event(_) => {}
         }
     }
 
@@ -227,7 +228,7 @@ impl Scene {
                     Published::Refused(..) => None,
                 }));
             }
-            Receipt::Done => {}
+            Receipt::Pong(_) | Receipt::Done => {}
         }
     }
 
@@ -246,7 +247,12 @@ impl Scene {
                         self.pings.push((conn, nonce));
                         self.show(tip);
                     }
-                    Control::Pong { .. } | Control::Revoked { .. } | Control::Twin(_) => {}
+                    Control::Pong { .. }
+                    | Control::Twin(_)
+                    | Control::Revoked { .. }
+                    | Control::Full { .. }
+                    | Control::CallBack { .. }
+                    | Control::CalledBack { .. } => {}
                 }
             }
             Frame::Announce(bytes) => {
@@ -278,7 +284,7 @@ impl Scene {
         let peers = self.engine.peers();
         let live = peers.iter().filter(|peer| peer.connected).count();
         assert!(live <= limits.inbound_max + limits.outbound_max);
-        assert!(peers.len() - live <= limits.addresses_in_all() + 1);
+        assert!(peers.len() - live <= limits.addresses_in_all() + 1 + CLOSES_MAX);
         assert!(self.jobs.len() <= 1_000, "{} jobs wait", self.jobs.len());
         assert_eq!(status.tip, self.disk.view().tip_row().unwrap().unwrap().tip);
         let held = self.disk.view().set_row().unwrap().summary;
@@ -386,14 +392,17 @@ impl Scene {
             return;
         }
         for conn in 0..super::steps::CONNS {
-            self.conn(ConnId(conn), ConnInput::Closed { code: None, by_peer: true });
+            self.conn(ConnId(conn), ConnInput::Closed { code: None, by_peer: true, reason: "" });
         }
         self.asked.clear();
         let honest = &mesh(self.pow).chain;
         self.chains = [honest.clone(), honest.clone()];
         let conn = ConnId(1_000);
         let (node, address) = (self.nodes[3].id(), PeerAddr("192.0.2.77:7071".into()));
-        self.conn(conn, ConnInput::Opened { node, address, dial: None });
+        // Somebody may have misbehaved in its name.
+        let id = self.next_command();
+        self.input(Input::Command(id, Command::Unban(Subject::Node(node))));
+        self.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "fuzz" });
         let hello = codec::encode(&Control::Hello(self.hello(0)));
         self.conn(conn, ConnInput::Control(&hello));
         for _ in 0..8 {

@@ -5,6 +5,7 @@ use cairn_core::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use cairn_core::engine::{BatchId, Command, ConnInput, CustodyAction, Input, JobId};
 use cairn_core::fact::Role;
 use cairn_core::id::MeshId;
+use cairn_core::peer::Subject;
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{CloseCode, Control};
 
@@ -40,7 +41,10 @@ impl Scene {
             13 => {
                 let (conn, by_peer) = (conn(source), source.byte() & 1 == 1);
                 self.asked.retain(|(to, ..)| *to != conn);
-                self.conn(conn, ConnInput::Closed { code: Some(CloseCode::Full), by_peer });
+                self.conn(
+                    conn,
+                    ConnInput::Closed { code: Some(CloseCode::Full), by_peer, reason: "full" },
+                );
             }
             14 => self.spurious(source),
             15 => self.publish(source),
@@ -73,7 +77,7 @@ impl Scene {
         let node = self.nodes[n].id();
         let address = PeerAddr(format!("192.0.2.{n}:7071"));
         let dial = (dial & 3 == 0).then_some(DialId((dial >> 2).into()));
-        self.conn(conn, ConnInput::Opened { node, address, dial });
+        self.conn(conn, ConnInput::Opened { node, address, dial, key_exchange: "fuzz" });
     }
 
     fn greet(&mut self, source: &mut Source<'_>) {
@@ -194,6 +198,16 @@ impl Scene {
                 Command::Name { node, name }
             }
             3 if source.byte() == 0xff => Command::Stop,
+            4 => Command::PingPeer(self.nodes[source.below(self.nodes.len())].id()),
+            5 => {
+                let node = self.nodes[source.below(self.nodes.len())].id();
+                let subject = match source.byte() {
+                    n if n & 1 == 1 => Subject::Node(node),
+                    n => Subject::Host(format!("192.0.2.{}", n / 2)),
+                };
+                let length = u64::from(source.short());
+                Command::Ban { subject, length, reason: String::new() }
+            }
             _ => {
                 let item = ["saw", "drill", "no item"][source.below(3)].into();
                 let note = String::from_utf8_lossy(source.bytes()).into_owned();
