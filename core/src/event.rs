@@ -101,4 +101,6 @@ pub enum Event {
     Synced(Tip),
     /// The disk has no room to spare, so nothing is written; or it has room again.
     ReadOnly(bool),
+    /// Another node runs with our key; or it has not been heard of for a while.
+    Twin(bool),
 }

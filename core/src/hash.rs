@@ -32,6 +32,12 @@ pub enum Tag {
     Knock,
     /// What a node tells of its mesh on the local network.
     Lan,
+    /// The number of one start of a node, and its challenges, from its seed.
+    Run,
+    /// What somebody signs to show that it runs with a key.
+    Twin,
+    /// What that signature covers.
+    TwinSignature,
     /// Deriving the seed of batch verification.
     BatchSeed,
     /// The secret of the address book: our signature over zeros, and what follows from it.
@@ -53,6 +59,9 @@ impl Tag {
             Self::RotationSignature => b"cairn/rotate-sig/1",
             Self::Knock => b"cairn/knock/1",
             Self::Lan => b"cairn/lan/1",
+            Self::Run => b"cairn/run/1",
+            Self::Twin => b"cairn/twin/1",
+            Self::TwinSignature => b"cairn/twin-sig/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
             Self::Book => b"cairn/book/1",
         }

@@ -23,6 +23,7 @@ mod rotate;
 mod split;
 mod survivor;
 mod syscalls;
+mod twins;
 mod walkthrough;
 mod weather;
 mod workload;

@@ -1,6 +1,6 @@
 //! Who may speak at all: every refusal of a hello has its own close code.
 
-use cairn_core::engine::Frame;
+use cairn_core::engine::{Frame, State};
 use cairn_core::fact::Role;
 use cairn_core::id::MeshId;
 use cairn_core::testing::TestNode;
@@ -115,14 +115,12 @@ fn a_stranger_with_a_worthless_introduction_is_refused() {
 }
 
 #[test]
-fn the_victims_own_key_is_told_that_it_is_itself() {
+fn who_has_the_victims_key_is_noticed_and_its_own_address_is_not_taken_for_that() {
     let scene = Scene::new();
     let chain = scene.chain();
     let dir = cairn_node::data_dir::DataDir::new(scene.victim_dir());
     let key = cairn_node::keys::load(&dir.key_file()).unwrap().unwrap();
-    let mut attacker = Attacker::dial(&scene, *key.seed());
-    assert_eq!(attacker.closed(&chain), Some(CloseCode::Myself));
-    // And a node that is told its own address takes note, and goes on.
+    // A node that is told its own address takes note, and goes on.
     let own = cairn_core::engine::PeerAddr(scene.victim().mesh_address().to_string());
     let add = cairn_core::engine::Command::AddPeer(own, None);
     scene.runtime.block_on(scene.victim().handle().command(add)).unwrap();
@@ -130,6 +128,11 @@ fn the_victims_own_key_is_told_that_it_is_itself() {
         let peers = scene.victim().handle().peers();
         peers.iter().any(|p| matches!(p.last_close, Some((CloseCode::Myself, _))))
     });
+    let state = || scene.victim().handle().status().state;
+    assert_ne!(state(), State::Degraded);
+    let attacker = Attacker::dial(&scene, *key.seed());
+    attacker.control(&Control::Hello(hello(&chain)));
+    crate::scene::until("it noticed that its key is used twice", || state() == State::Degraded);
     scene.unharmed();
 }
 

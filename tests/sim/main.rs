@@ -16,5 +16,6 @@ mod scale;
 mod seeds;
 mod silence;
 mod torture;
+mod twins;
 
 pub(crate) use support::mesh;

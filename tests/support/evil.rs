@@ -203,6 +203,7 @@ impl Evil {
                 *facts = if sets { self.false_set(*facts) } else { *facts };
             }
             Control::Pong { .. }
+            | Control::Twin(_)
             | Control::Revoked { .. }
             | Control::Full { .. }
             | Control::CallBack { .. }

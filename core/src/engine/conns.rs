@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use crate::conn::{ConnId, DialId, PeerAddr};
 use crate::id::NodeId;
 use crate::time::{Instant, Millis, UnixTime};
-use crate::wire::{Class, Tip};
+use crate::wire::{Class, Run, Tip};
 
 /// How far a connection has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +97,10 @@ pub(super) struct Conn {
     pub(super) greeted: bool,
     /// UDP port the peer accepts connections on; 0 if none.
     pub(super) port: u16,
+    /// Which start of the peer it is, as its hello said.
+    pub(super) run: Run,
+    /// The peer has a newer link: this one is closed then, unless something comes.
+    pub(super) doubted: Option<Instant>,
     /// The tip the peer last told.
     pub(super) tip: Option<Tip>,
     /// The ping under way: its nonce and when it was sent.
@@ -142,6 +146,8 @@ impl Conn {
             phase: Phase::Opened(now.after(hello_timeout)),
             greeted: false,
             port: 0,
+            run: Run([0; 16]),
+            doubted: None,
             tip: None,
             ping: None,
             next_ping: now,
@@ -254,13 +260,15 @@ impl Conns {
         self.iter().filter(|(_, conn)| late(conn.phase)).map(|(id, _)| id).collect()
     }
 
-    /// When the next hello is late or the next ping due.
+    /// When the next hello is late, the next ping due, or the next doubted link to be closed.
     pub(super) fn timeout(&self) -> Option<Instant> {
         self.all
             .values()
             .filter_map(|conn| match conn.phase {
                 Phase::Opened(deadline) => Some(deadline),
-                Phase::Accepted => Some(conn.next_ping),
+                Phase::Accepted => {
+                    Some(conn.doubted.map_or(conn.next_ping, |at| at.min(conn.next_ping)))
+                }
                 Phase::Closing => None,
             })
             .min()

@@ -37,6 +37,7 @@ mod sealing;
 mod serve;
 mod status;
 mod strangers;
+mod twins;
 
 pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
@@ -60,6 +61,7 @@ use requests::Requests;
 use revoked::Revocations;
 use sealing::Sealing;
 use strangers::Strangers;
+use twins::Twins;
 
 use crate::fact::EncodedFact;
 use crate::gossip::Gossip;
@@ -127,6 +129,7 @@ pub struct Engine {
     promises: Promises,
     revocations: Revocations,
     reaching: Reaching,
+    twins: Twins,
     /// Promises made by the input at hand; they wait for its batch.
     fresh: Vec<Promise>,
     outbox: VecDeque<Output>,
@@ -207,6 +210,7 @@ impl Engine {
             promises: Promises::default(),
             revocations: Revocations::load(&config.key.node_id(), view)?,
             reaching: Reaching::default(),
+            twins: Twins::new(config.seed, now.instant),
             fresh: Vec::new(),
             outbox: VecDeque::new(),
             released: Vec::new(),
@@ -326,6 +330,7 @@ impl Engine {
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
             self.revocations.timeout(),
             self.pings.timeout(),
+            self.twins.timeout(),
         ]
         .into_iter()
         .flatten()
@@ -347,6 +352,7 @@ impl Engine {
         let speaks = !matches!(input, ConnInput::NoAnswer(_) | ConnInput::Closed { .. });
         if speaks && let Some(conn) = self.conns.get_mut(conn) {
             conn.silent = false;
+            conn.doubted = None;
         }
         match input {
             ConnInput::Opened { node, address, dial, key_exchange } => {
@@ -403,6 +409,7 @@ impl Engine {
         }
         self.end_farewells();
         self.expire_pings();
+        self.review_twins();
         // Before requests expire: whoever let one expire must not be the first to be asked again.
         if self.next_retry <= now {
             let wait = now.since(self.progress) / RETRY_PART;
@@ -439,39 +446,6 @@ impl Engine {
     /// The set as it is compared with others'.
     fn shared_set(&self) -> crate::wire::SetSummary {
         self.fingerprints.set_of(&self.set.summary)
-    }
-
-    /// Hands the changes of this input to the store, and its promises to what waits for the disk.
-    fn commit(&mut self, batch: Batch) {
-        if !batch.is_empty() {
-            let id = self.promises.issue();
-            self.outbox.push_front(Output::Commit(id, batch));
-        }
-        for promise in core::mem::take(&mut self.fresh) {
-            if let Some(ready) = self.promises.keep(promise) {
-                self.fulfil(ready);
-            }
-        }
-    }
-
-    /// Whether the tip is a block we sealed that is not durable yet, so that nobody may hear of
-    /// it. (One that is not the tip any more was never told and is of no interest to anybody.)
-    fn own_block_waits(&self) -> bool {
-        let tip = self.chain.tip().id;
-        self.promises.waiting().chain(&self.fresh).any(|promise| promise.is_own_block(&tip))
-    }
-
-    fn fulfil(&mut self, promise: Promise) {
-        match promise {
-            Promise::Reply(id, result) => self.outbox.push_back(Output::Reply(id, result)),
-            Promise::OwnBlock(tip) if tip.id == self.chain.tip().id => {
-                self.announce_block(tip);
-                self.ping_soon();
-                self.sealing.retry();
-            }
-            // Another branch won before anybody heard of the block.
-            Promise::OwnBlock(_) => {}
-        }
     }
 }
 

@@ -45,9 +45,8 @@ impl Engine {
         let now = self.now.instant;
         let opened = Conn::opened(now, node, address, dial, key_exchange, timeout);
         self.conns.open(conn, opened);
-        if node == self.me || self.stopping {
-            let code = if self.stopping { CloseCode::ShuttingDown } else { CloseCode::Myself };
-            self.close(conn, code);
+        if self.stopping {
+            self.close(conn, CloseCode::ShuttingDown);
             return Ok(());
         }
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
@@ -75,6 +74,7 @@ impl Engine {
             agent: self.config.agent.clone(),
             clock: self.now.wall,
             port: self.config.port,
+            run: self.twins.run,
             introduction: self.vouchers(&self.me, INTRODUCTION_BYTES, view)?,
         };
         self.send_control(conn, &Control::Hello(hello));
@@ -125,6 +125,7 @@ impl Engine {
                 self.hear_state(conn, tip, facts);
             }
             (Phase::Accepted, Ok(Control::Pong { nonce })) => self.on_pong(conn, nonce),
+            (Phase::Accepted, Ok(Control::Twin(message))) => self.on_twin(conn, message),
             (Phase::Accepted, Ok(Control::CallBack { nonce })) => self.on_call_back(conn, nonce),
             (Phase::Accepted, Ok(Control::CalledBack { nonce, outcome })) => {
                 self.on_called_back(conn, nonce, outcome);
@@ -161,33 +162,20 @@ impl Engine {
         let Some((node, dialled)) = self.conns.get(conn).map(|c| (c.node, c.dial.is_some())) else {
             return Ok(Err(CloseCode::BadHello));
         };
+        if node == self.me && hello.run == self.twins.run {
+            return Ok(Err(CloseCode::Myself));
+        }
         // Who was revoked has heard so when the connection opened.
         if self.standing(&node, view)?.is_err()
             && let Err(code) = self.hear_introduction(&node, &hello.introduction, view, batch)?
         {
             return Ok(Err(code));
         }
-        if let Err(code) = self.prefer_link(conn, node, dialled) {
+        if let Err(code) = self.prefer_link(conn, hello.run) {
             return Ok(Err(code));
         }
         let room = dialled || self.has_room_inbound() || self.make_room();
         Ok(if room { Ok(()) } else { Err(CloseCode::Full) })
-    }
-
-    /// Keeps one link to a node: the one that the node with the lower id dialled. Of two in the
-    /// same direction the new one stays, because the old one may be dead without our knowing.
-    fn prefer_link(&mut self, new: ConnId, node: NodeId, dialled: bool) -> Result<(), CloseCode> {
-        let other = self.conns.accepted().find(|(id, conn)| *id != new && conn.node == node);
-        let Some((old, old_dialled)) = other.map(|(id, conn)| (id, conn.dial.is_some())) else {
-            return Ok(());
-        };
-        let preferred = self.me < node;
-        if dialled != old_dialled && dialled != preferred {
-            return Err(CloseCode::Duplicate);
-        }
-        self.book.keep(new);
-        self.close(old, CloseCode::Duplicate);
-        Ok(())
     }
 
     /// A stranger shows the facts that admit it. They enter the set only if all of them do.
@@ -266,6 +254,7 @@ impl Engine {
         conn.phase = Phase::Accepted;
         conn.welcome = true;
         conn.port = hello.port;
+        conn.run = hello.run;
         conn.clock = (hello.clock, now.instant);
         conn.next_ping = now.instant.after(interval);
         let (node, greeted, inbound) = (conn.node, conn.greeted, conn.dial.is_none());
@@ -286,6 +275,7 @@ impl Engine {
         if inbound && let Some(listens) = with_port(&address, hello.port) {
             self.book.hear(&listens, Some(node), self.introducer(node, &address));
         }
+        self.look_for_twins(id, node);
         self.ask_for_peers(id);
         let connected = Event::PeerConnected { node, outbound: !inbound };
         self.outbox.push_back(Output::Event(connected));

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use super::input::{BatchId, CommandId};
 use super::output::{Receipt, Refusal};
+use super::{Engine, Output};
 use crate::id::BlockId;
+use crate::store::Batch;
 use crate::wire::Tip;
 
 /// Something that may be told once a batch is durable.
@@ -59,6 +61,41 @@ impl Promises {
     /// Everything that waits.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Promise> {
         self.waiting.iter().map(|(_, promise)| promise)
+    }
+}
+
+impl Engine {
+    /// Hands the changes of this input to the store, and its promises to what waits for the disk.
+    pub(super) fn commit(&mut self, batch: Batch) {
+        if !batch.is_empty() {
+            let id = self.promises.issue();
+            self.outbox.push_front(Output::Commit(id, batch));
+        }
+        for promise in core::mem::take(&mut self.fresh) {
+            if let Some(ready) = self.promises.keep(promise) {
+                self.fulfil(ready);
+            }
+        }
+    }
+
+    /// Whether the tip is a block we sealed that is not durable yet, so that nobody may hear of
+    /// it. (One that is not the tip any more was never told and is of no interest to anybody.)
+    pub(super) fn own_block_waits(&self) -> bool {
+        let tip = self.chain.tip().id;
+        self.promises.waiting().chain(&self.fresh).any(|promise| promise.is_own_block(&tip))
+    }
+
+    pub(super) fn fulfil(&mut self, promise: Promise) {
+        match promise {
+            Promise::Reply(id, result) => self.outbox.push_back(Output::Reply(id, result)),
+            Promise::OwnBlock(tip) if tip.id == self.chain.tip().id => {
+                self.announce_block(tip);
+                self.ping_soon();
+                self.sealing.retry();
+            }
+            // Another branch won before anybody heard of the block.
+            Promise::OwnBlock(_) => {}
+        }
     }
 }
 

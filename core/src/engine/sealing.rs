@@ -124,6 +124,7 @@ impl Engine {
         sealing.enabled
             && !self.stopping
             && !self.revocations.me
+            && !self.twins.is_known()
             && !busy
             && patient
             && self.mempool.has_ready()
@@ -234,11 +235,11 @@ impl Engine {
         }
     }
 
-    /// The tip moved on: what is being ground is of no use.
+    /// The tip moved on, or a twin was noticed: what is being ground is of no use.
     fn stop_stale_grinding(&mut self) {
-        let tip = self.chain.tip().id;
+        let (tip, twin) = (self.chain.tip().id, self.twins.is_known());
         // Its answer finds nobody who waits for it.
-        if self.sealing.grinding.take_if(|grinding| grinding.parent != tip).is_some() {
+        if self.sealing.grinding.take_if(|grinding| twin || grinding.parent != tip).is_some() {
             self.last_job += 1;
             let job = JobId(self.last_job);
             self.outbox.push_back(Output::Work(job, Job::StopGrinding));
@@ -257,7 +258,8 @@ impl Engine {
         let (Some(grinding), Some(header)) = (grinding, header) else {
             return Ok(());
         };
-        if header.parent == self.chain.tip().id && !self.stopping && !self.read_only {
+        let free = !self.stopping && !self.read_only && !self.twins.is_known();
+        if free && header.parent == self.chain.tip().id {
             self.take_own_block(*header, grinding.facts, grinding.sealers, view, batch)?;
         }
         Ok(())

@@ -26,6 +26,8 @@ pub enum State {
     Syncing,
     /// Nothing is missing as far as the connected peers tell; or nobody else is in the mesh.
     Synced,
+    /// Another node runs with its key: it seals nothing, and goes on with all else.
+    Degraded,
     /// The disk has no room to spare: reads and peers are served, nothing is written.
     ReadOnly,
     /// Its membership was revoked: it reads, and does nothing else.
@@ -161,6 +163,9 @@ impl Engine {
         }
         if self.revocations.me {
             return State::Revoked;
+        }
+        if self.twins.is_known() {
+            return State::Degraded;
         }
         if self.read_only {
             return State::ReadOnly;

@@ -18,7 +18,7 @@ use crate::time::UnixTime;
 use crate::verified::Verified;
 use crate::wire::{
     BlocksAnswer, BlocksRequest, Class, FactsAnswer, FactsRequest, HeadersAnswer, HeadersRequest,
-    Hello, PROTOCOL_VERSION, PeersAnswer, ReconcileRequest, SetSummary, Tip,
+    Hello, PROTOCOL_VERSION, PeersAnswer, ReconcileRequest, Run, SetSummary, Tip,
 };
 use crate::work::Work;
 
@@ -110,6 +110,7 @@ impl TestChain {
             agent: "peer".into(),
             clock,
             port: 0,
+            run: Run([0; 16]),
             introduction: Vec::new(),
         }
     }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::block::Header;
 use crate::id::{BlockId, FactId, MeshId, NodeId};
 use crate::time::UnixTime;
-use crate::wire::SetSummary;
+use crate::wire::{Run, SetSummary, Twin};
 use crate::work::{Height, Work};
 
 /// Version of the conversation; a hello names the range a node speaks.
@@ -45,6 +45,8 @@ pub struct Hello {
     pub clock: UnixTime,
     /// UDP port we accept connections on; 0 if none.
     pub port: u16,
+    /// Which start of this node it is.
+    pub run: Run,
     /// Our own `Admit` fact and those above it back to a root, for a peer that does not know us
     /// yet; ≤ `INTRODUCTION_BYTES` in all.
     pub introduction: Vec<serde_bytes::ByteBuf>,
@@ -94,6 +96,8 @@ pub enum Control {
         /// `host:port` and the key that answered there; ≤ `ADDRESSES_WHEN_FULL`.
         peers: Vec<(String, NodeId)>,
     },
+    /// Two nodes may run with one key.
+    Twin(Twin),
 }
 
 /// What became of a call back.

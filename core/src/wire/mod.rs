@@ -10,6 +10,8 @@ mod close;
 mod message;
 #[cfg(feature = "alloc")]
 mod set;
+#[cfg(feature = "alloc")]
+mod twin;
 
 pub use class::{Class, WIRE_VERSION};
 pub use close::CloseCode;
@@ -17,3 +19,5 @@ pub use close::CloseCode;
 pub use message::*;
 #[cfg(feature = "alloc")]
 pub use set::{ReconcileAnswer, ReconcileRequest, SetSummary};
+#[cfg(feature = "alloc")]
+pub use twin::{Challenge, Run, Statement, Twin};

@@ -3,9 +3,11 @@
 
 use cairn_core::codec;
 use cairn_core::id::{BlockId, FactId, MeshId, NodeId};
+use cairn_core::signature::SigningKey;
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{
-    Announce, BlocksRequest, CallOutcome, Class, Control, Hello, SetSummary, Tip,
+    Announce, BlocksRequest, CallOutcome, Class, Control, Hello, Run, SetSummary, Statement, Tip,
+    Twin,
 };
 use cairn_core::work::{Height, Work};
 
@@ -36,6 +38,7 @@ fn hello() -> Hello {
         agent: "cairn/0.1.0".into(),
         clock: UnixTime(1_767_225_600_000),
         port: 7071,
+        run: Run([0x44; 16]),
         introduction: vec![vec![1, 2, 3].into(), Vec::new().into()],
     }
 }
@@ -54,7 +57,7 @@ fn this_version_reads_and_writes_hello() {
     hostile.splice(agent_at - 1..agent_at, [0xff, 0xff, 0xff, 0xff, 0x0f]);
     let oversize = Hello { agent: "x".repeat(CONTROL), ..hello() };
     let mut kind = good.clone();
-    kind[0] = 7;
+    kind[0] = 8;
     refuse.extend([
         ("not-utf8", "an agent that is no UTF-8", latin1),
         ("padded-length", "the agent's length written in two bytes", padded),
@@ -98,6 +101,24 @@ fn this_version_reads_and_writes_revocations() {
     refuse.push(("hostile-length", "a proof of 2^32 facts", vec![3, 0xff, 0xff, 0xff, 0xff, 0x0f]));
     let accept = [("told", "that it was revoked, with two facts", told)];
     check::<Control>("message/revoked", CONTROL, &accept, &refuse);
+}
+
+#[test]
+fn this_version_reads_and_writes_what_is_said_of_twins() {
+    let met = codec::encode(&Control::Twin(Twin::Met));
+    let node = NodeId([0x33; 32]);
+    let ask = codec::encode(&Control::Twin(Twin::Ask { node, challenge: [0x55; 16] }));
+    let key = SigningKey::from_seed([7; 32]);
+    let statement = Statement::sign(&key, &MeshId([0x66; 32]), [0x55; 16], Run([0x77; 16]));
+    let here = codec::encode(&Control::Twin(Twin::Here(statement)));
+    let mut refuse = cut_and_trailing(&here);
+    refuse.push(("unknown-kind", "something of twins that does not exist", vec![7, 3]));
+    let accept = [
+        ("met", "somebody else has your key", met),
+        ("ask", "who has it is to sign", ask),
+        ("here", "signed", here),
+    ];
+    check::<Control>("message/twin", CONTROL, &accept, &refuse);
 }
 
 #[test]

@@ -235,6 +235,7 @@ pub const fn state_name(state: State) -> &'static str {
         State::Connecting => "connecting",
         State::Syncing => "syncing",
         State::Synced => "synced",
+        State::Degraded => "degraded",
         State::ReadOnly => "read-only",
         State::Revoked => "revoked",
         State::Stopping => "stopping",

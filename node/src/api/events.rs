@@ -58,6 +58,7 @@ fn fields(event: &Event) -> (&'static str, Value) {
                 "by_peer": by_peer,
             }),
         ),
+        Event::Twin(on) => ("twin", json!({"on": on})),
         Event::PeerBanned { node, until, reason } => (
             "peer-banned",
             json!({"node_id": node.to_string(), "until": until.0, "reason": reason}),

@@ -38,6 +38,15 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
             "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
         });
     }
+    if status.state == EngineState::Degraded {
+        document["degraded"] = json!({
+            "code": "twin",
+            "message": "another running node has this node's key (a restored backup or a copied \
+                card), so this one seals no blocks; all else goes on, and nothing is lost",
+            "hint": "stop one of the two for good; give its machine a key of its own with: cairn \
+                join INVITE --data-dir NEW",
+        });
+    }
     if let Some((message, hint)) = alone(status.state, peers.len()) {
         document["isolated"] = json!({"message": message, "hint": hint});
     }

@@ -124,7 +124,7 @@ fn screen(status: &Value, context: &Context) -> String {
     ];
     let mut lines: Vec<String> =
         rows.iter().map(|(name, value)| format!("{name:<8} {value}")).collect();
-    for trouble in ["refused", "isolated"] {
+    for trouble in ["refused", "degraded", "isolated"] {
         if let Some(told) = status.get(trouble).filter(|told| told.is_object()) {
             let (why, hint) = (field(told, "/message"), field(told, "/hint"));
             lines.push(format!("{trouble:<8} {why}; {hint}"));

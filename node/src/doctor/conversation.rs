@@ -9,7 +9,7 @@ use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr};
 use cairn_core::id::NodeId;
 use cairn_core::limits::INTRODUCTION_BYTES;
 use cairn_core::params::RULES_VERSION;
-use cairn_core::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, SetSummary, Tip};
+use cairn_core::wire::{Class, CloseCode, Control, Hello, PROTOCOL_VERSION, Run, SetSummary, Tip};
 use cairn_transport_quic::{
     BindError, DialError, Endpoint, Inbox, Knock, TransportEvent, TransportLimits, inbox,
 };
@@ -98,6 +98,8 @@ impl Speaker<'_> {
             clock: self.clock,
             // Nobody is to dial the socket of this conversation.
             port: 0,
+            // It answers no challenge, so nobody takes it for a second node with this key.
+            run: Run([0; 16]),
             introduction,
         }
     }

@@ -49,6 +49,11 @@ pub(super) fn tell(event: &Event) {
         Event::ReadOnly(true) => tracing::warn!(
             "the disk has no room to spare: read-only until there is (df -h, or --disk-limit)"
         ),
+        Event::Twin(true) => tracing::warn!(
+            "another running node has this node's key: this one seals no blocks until it is alone \
+             (stop one of the two for good)"
+        ),
+        Event::Twin(false) => tracing::info!("no other node with this key: sealing resumes"),
         Event::ReadOnly(false) => tracing::info!("the disk has room again: writing resumes"),
         Event::Synced(tip) => tracing::info!("Synced to tip (height={})", tip.height),
     }

@@ -137,7 +137,8 @@ fn peers_are_asked_again_now_and_then_each_in_turn() {
     let (mut sole, chain, a, _) = pair(false);
     sole.join(1, a.id(), &chain);
     sole.join(2, other(2), &chain);
-    [1, 2].map(|conn| tell(&mut sole, conn, &[]));
+    tell(&mut sole, 1, &[]);
+    tell(&mut sole, 2, &[]);
     for conn in [1, 2, 1] {
         sole.pass(10 * MINUTE);
         let asked = sole.asked.iter().filter(|(_, _, class, _)| *class == Class::Peers);

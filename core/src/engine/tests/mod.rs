@@ -15,6 +15,7 @@ mod read_only;
 mod revoked;
 mod slow;
 mod sweep;
+mod twins;
 mod withheld;
 
 use alloc::collections::BTreeMap;

@@ -248,6 +248,7 @@ impl Scene {
                         self.show(tip);
                     }
                     Control::Pong { .. }
+                    | Control::Twin(_)
                     | Control::Revoked { .. }
                     | Control::Full { .. }
                     | Control::CallBack { .. }
