@@ -145,7 +145,7 @@ mod tests {
         let (question, announcement) = (Service::question().unwrap(), me.announcement().unwrap());
         assert_eq!(me.read(&question), Heard { asked: true, ports: Vec::new() });
         assert!(!me.read(&announcement).asked);
-        assert_eq!((question.len(), announcement.len()), (35, 129));
+        assert_eq!((question.len(), announcement.len()), (35, 161));
     }
 
     #[test]
