@@ -38,7 +38,8 @@ pub fn config(dir: &DataDir) -> Check {
 pub fn keys(dir: &DataDir) -> Check {
     let key = dir.key_file();
     let secret = [(dir.path().to_owned(), "700"), (key.clone(), "600")];
-    let more = [key.with_extension("key.copy"), dir.token_file(), dir.mesh_file()];
+    let more =
+        [key.with_extension("key.copy"), dir.next_key_file(), dir.token_file(), dir.mesh_file()];
     let secret = secret.into_iter().chain(more.map(|path| (path, "600")));
     let mut there = 0;
     for (path, wanted) in secret {

@@ -38,7 +38,7 @@ async fn linked(node: &Node) {
     tokio::time::timeout(WAIT, linked).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn ten_thousand_invented_nodes_cost_nothing_and_a_real_one_is_found() {
     let homes = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let victim = node(&homes[0]).await;
