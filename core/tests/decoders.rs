@@ -57,9 +57,9 @@ macro_rules! decoder {
 }
 
 // Pong and a call back are short, a variant and a number of up to two bytes, minimal; a proof of
-// revocation that holds nothing, or one fact of no bytes; no addresses of others; and a number of one
+// revocation or of a twin that holds nothing, or one fact of no bytes; no addresses of others; and a number of one
 // byte with each of three outcomes.
-decoder!(control, Control, [0, 0, 2 * 128 + 2, 2 * 128 * 127 + 1 + 128 * 3]);
+decoder!(control, Control, [0, 0, 2 * 128 + 3, 2 * 128 * 127 + 1 + 3 * 128]);
 // Facts, none of them.
 decoder!(announce, Announce, [0, 0, 1, 0]);
 // No locator, and a u16 of one or two bytes.

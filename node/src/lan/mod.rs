@@ -9,7 +9,7 @@
 //! Cost: questions grow rare (1 s, 2 s, … up to an hour; a minute while nobody is connected), and
 //! are left out when another node asked in the meantime.
 //!
-//! Why not a library: docs/adr/0029-lan-discovery.md.
+//! Why not a library: docs/adr/0027-lan-discovery.md.
 
 mod known;
 mod service;

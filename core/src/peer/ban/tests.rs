@@ -1,3 +1,5 @@
+//! Bans: how long, of whom, and what survives a restart.
+
 use super::*;
 use crate::ledger::read::Read;
 use crate::testing::MemStore;

@@ -13,7 +13,7 @@
 //!
 //! The model is Bitcoin Core's `addrman` with the countermeasures of Heilman et al., "Eclipse
 //! Attacks on Bitcoin's Peer-to-Peer Network" (USENIX Security 2015, section 7). What differs, and
-//! why, is in `docs/adr/0023`. Not here: who is banned, and what a row in the store looks like.
+//! why, is in `docs/adr/0022`. Not here: who is banned, and what a row in the store looks like.
 
 mod backoff;
 mod dial;
