@@ -176,8 +176,8 @@ pub fn nothing_acknowledged_lost(world: &World) {
 }
 
 /// Whether all that still waits to be sealed waits for something that will never come: it is by
-/// somebody hostile or who does not belong any more, or follows a fact that was lost with a disk or
-/// never existed; or all who might seal are gone.
+/// somebody hostile or who does not belong any more, names somebody who does not, or follows a fact
+/// that was lost with a disk or never existed; or all who might seal are gone.
 pub fn only_stuck_pending(world: &World) -> bool {
     let evil = world.evil_keys();
     let may_be_stuck =
@@ -198,6 +198,12 @@ pub fn only_stuck_pending(world: &World) -> bool {
                 || (needs_admission && !in_force(view, &fact.author)));
         evil.contains(&fact.author) || is_custody || gone
     };
+    // It waits for somebody who may be admitted yet.
+    let names_nobody = |view: &MemStore, key: &[u8]| {
+        let id = FactId::from_slice(key).unwrap();
+        let (_, encoded) = view.fact(&id).unwrap().unwrap();
+        matches!(encoded.fact().body, Body::Name { node, .. } if !in_force(view, &node))
+    };
     if !somebody_seals(world) {
         return true;
     }
@@ -205,9 +211,9 @@ pub fn only_stuck_pending(world: &World) -> bool {
         let pending = world.nodes[n].engine().unwrap().status().pending;
         let view = world.nodes[n].view();
         let rows = || view.scan(Table::Pending, &[], &[0xff; 9], usize::MAX).unwrap();
-        pending == 0
-            || ((may_be_stuck || anybody_revoked(view))
-                && rows().iter().all(|(_, id)| stuck(view, id)))
+        let any_may_be = may_be_stuck || anybody_revoked(view);
+        let waits_in_vain = |id: &[u8]| names_nobody(view, id) || (any_may_be && stuck(view, id));
+        pending == 0 || rows().iter().all(|(_, id)| waits_in_vain(id))
     })
 }
 
