@@ -82,8 +82,8 @@ impl Engine {
         let (addresses, unsaved) = self.book.sizes();
         see(gauge("addresses", addresses, limits.addresses_in_all()));
         see(gauge("addresses to be written", unsaved, 2 * limits.addresses_in_all()));
-        see(gauge("bans", self.bans.len(), BANS_MAX));
-        see(gauge("links that ended", self.closes.len(), CLOSES_MAX));
+        see(gauge("bans", self.bans.size(), BANS_MAX));
+        see(gauge("links that ended", self.closes.size(), CLOSES_MAX));
         see(gauge("links from others", self.conns.count(false), limits.inbound_max));
         see(gauge("links to others", self.conns.count(true), limits.outbound_max));
         let open = self.requests.most_open(Class::Headers);

@@ -89,7 +89,7 @@ pub struct Bans {
 impl Bans {
     /// How many are kept.
     #[cfg(any(test, feature = "testing"))]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.all.len()
     }
 

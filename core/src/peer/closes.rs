@@ -40,7 +40,7 @@ fn row_key((outbound, node): &Key) -> [u8; 33] {
 impl Closes {
     /// How many are kept.
     #[cfg(any(test, feature = "testing"))]
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.all.len()
     }
 

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::client::Client;
 use super::output::field;
 use super::{Context, Outcome};
 use crate::problem::{Code, Problem};
@@ -28,35 +29,31 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 fn rotate(no_wait: bool, context: &Context) -> Outcome {
     let client = context.client()?;
     let mut document = client.post("/v1/key/rotate", &json!({}))?;
-    let next = document["next"].clone();
-    let deadline = Instant::now() + context.patience();
     document["active"] = (!no_wait).into();
-    while !no_wait {
-        match client.get("/v1/status") {
-            Ok(status) if status["node_id"] == next => break,
-            // It starts again just now.
-            Err(problem)
-                if !matches!(
-                    problem.code,
-                    Code::NotReachable | Code::Stopping | Code::TimedOut | Code::Failed
-                ) =>
-            {
-                return Err(problem);
-            }
-            _ => {}
-        }
-        if Instant::now() >= deadline {
-            return Err(Problem::new(
-                Code::TimedOut,
-                "no block has the new key yet; the node takes it by itself as soon as one does",
-                "run: cairn status, and later: cairn key show",
-            ));
-        }
-        std::thread::sleep(LOOK_INTERVAL);
+    if !no_wait {
+        wait_until_it_is(&document["next"], &client, context)?;
     }
     context.out.data(&document, |document| field(document, "/next"))?;
     context.out.say("make a new backup of node.key and mesh.json: the old one is of no use now");
     Ok(0)
+}
+
+/// Waits until the node runs under the key `next`. It starts again meanwhile.
+fn wait_until_it_is(next: &Value, client: &Client, context: &Context) -> Result<(), Problem> {
+    let starting = [Code::NotReachable, Code::Stopping, Code::TimedOut, Code::Failed];
+    let deadline = Instant::now() + context.patience();
+    while Instant::now() < deadline {
+        match client.get("/v1/status") {
+            Ok(status) if status["node_id"] == *next => return Ok(()),
+            Err(problem) if !starting.contains(&problem.code) => return Err(problem),
+            _ => std::thread::sleep(LOOK_INTERVAL),
+        }
+    }
+    Err(Problem::new(
+        Code::TimedOut,
+        "no block has the new key yet; the node takes it by itself as soon as one does",
+        "run: cairn status, and later: cairn key show",
+    ))
 }
 
 pub(super) fn run(verb: &KeyVerb, context: &Context) -> Outcome {
