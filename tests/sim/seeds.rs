@@ -28,4 +28,9 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         "who lost its disk after the founder was revoked got the facts first and then let nobody in",
     ),
     (162, "as 55; and the naive ledger did not know that proof of work needs no last sealer"),
+    (
+        42_045,
+        "an answer to a reconciliation that was broken off was taken for one of the next, and the \
+           honest peer blamed for it",
+    ),
 ];

@@ -140,10 +140,11 @@ impl Engine {
             Class::Headers => self.headers.ended(self.now.instant, conn, tag, false),
             Class::Blocks => self.bodies.failed(tag),
             Class::Facts => self.wanted.failed(tag),
-            Class::Reconcile => {
+            Class::Reconcile if self.session_asks(conn) => {
                 self.session = None;
                 self.schedule.failed(self.now.instant);
             }
+            Class::Reconcile => {}
             Class::Peers => self.ask_again(),
             Class::Control | Class::Announce => {}
         }
@@ -228,9 +229,11 @@ impl Engine {
         answer: ReconcileAnswer,
         view: &dyn View,
     ) -> Result<bool, StoreFault> {
-        let Some(active) = self.session.as_mut().filter(|active| active.conn == conn) else {
+        // An answer to a session that is over says nothing to the next one.
+        if !self.session_asks(conn) {
             return Ok(true);
-        };
+        }
+        let Some(active) = self.session.as_mut() else { return Ok(true) };
         active.asked = false;
         match active.session.answered(&self.fingerprints, answer) {
             Step::Ask(_) => {}
@@ -258,6 +261,11 @@ impl Engine {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the session that runs waits for an answer of this peer.
+    fn session_asks(&self, conn: ConnId) -> bool {
+        self.session.as_ref().is_some_and(|active| active.conn == conn && active.asked)
     }
 
     pub(super) fn end_session(&mut self) {
@@ -410,6 +418,10 @@ impl Engine {
             if self.now.instant.since(active.since) >= STUCK {
                 self.end_session();
             }
+            return;
+        }
+        // What an earlier session asked is answered first, so that no answer can be taken for another.
+        if self.requests.count(active.conn, Class::Reconcile) > 0 {
             return;
         }
         active.since = self.now.instant;

@@ -125,3 +125,31 @@ fn a_newcomer_whose_facts_have_no_room_is_sent_elsewhere() {
     arrive(&mut sole, 8);
     assert_eq!((sole.closed().get(&8), sole.engine.status().facts.count), (None, 1));
 }
+
+#[test]
+fn an_answer_to_a_reconciliation_that_was_broken_off_is_not_taken_for_one_of_the_next() {
+    let (mut sole, chain, a, _) = behind();
+    sole.join(1, a.id(), &chain);
+    let asked = |sole: &Sole| {
+        sole.asked.iter().filter(|(_, _, class, _)| *class == Class::Reconcile).count()
+    };
+    for _ in 0..60 {
+        if asked(&sole) == 1 {
+            break;
+        }
+        sole.pass(100);
+    }
+    assert_eq!(asked(&sole), 1);
+    sole.input(Input::ReadOnly(true));
+    sole.input(Input::ReadOnly(false));
+    sole.pass(2_000);
+    assert_eq!(asked(&sole), 1, "the first is answered before there is another");
+    let at = sole.asked.iter().position(|(_, _, class, _)| *class == Class::Reconcile).unwrap();
+    let (conn, tag, ..) = sole.asked.remove(at);
+    // It makes no sense as an answer to the first question of the next.
+    let bytes = codec::encode(&crate::wire::ReconcileAnswer::Ids(Vec::new(), false));
+    sole.conn(conn.0, ConnInput::Answer { tag, bytes: &bytes });
+    live(&mut sole, &chain, 10);
+    assert!(sole.closed().is_empty(), "nobody is to blame");
+    assert_eq!(sole.tip().id, chain.last());
+}
