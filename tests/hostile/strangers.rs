@@ -2,7 +2,7 @@
 //! He is refused, learns nothing about the mesh but that it is not his, and disturbs nobody.
 
 use std::future::Future;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -69,13 +69,18 @@ fn everybody() -> Vec<Somebody> {
 
 type Dialed = Result<(Endpoint, Connection), ConnectionError>;
 
-/// Dials the victim with a knock at a mesh, or none; gives up after a while without an answer.
-fn dialing(
+fn client() -> Endpoint {
+    Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap()
+}
+
+/// How to dial the victim with a knock at a mesh, or none, and to give up after a while without an
+/// answer.
+fn way_to(
     scene: &Scene,
     tls: &rustls::ClientConfig,
     mesh: Option<MeshId>,
     patience: Duration,
-) -> impl Future<Output = Dialed> + use<> {
+) -> (quinn::ClientConfig, SocketAddr) {
     let tls = Arc::new(QuicClientConfig::try_from(tls.clone()).unwrap());
     let mut config = quinn::ClientConfig::new(tls);
     if let Some(mesh) = mesh {
@@ -84,12 +89,22 @@ fn dialing(
     let mut transport = TransportConfig::default();
     transport.max_idle_timeout(Some(patience.try_into().unwrap()));
     config.transport_config(Arc::new(transport));
-    let address = scene.victim().mesh_address();
-    async move {
-        let endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
-        let connection = endpoint.connect_with(config, address, NAME).unwrap().await?;
-        Ok((endpoint, connection))
-    }
+    (config, scene.victim().mesh_address())
+}
+
+async fn go(endpoint: Endpoint, (config, address): (quinn::ClientConfig, SocketAddr)) -> Dialed {
+    let connection = endpoint.connect_with(config, address, NAME).unwrap().await?;
+    Ok((endpoint, connection))
+}
+
+fn dialing(
+    scene: &Scene,
+    tls: &rustls::ClientConfig,
+    mesh: Option<MeshId>,
+    patience: Duration,
+) -> impl Future<Output = Dialed> + use<> {
+    let way = way_to(scene, tls, mesh, patience);
+    async move { go(client(), way).await }
 }
 
 /// Dials the victim with the right knock.
@@ -217,9 +232,12 @@ fn a_crowd_of_strangers_costs_no_memory_and_disturbs_no_member() {
     let scene = Scene::new();
     let everybody = everybody();
     // The first of each kind pays for what is made only once.
+    // One endpoint, since each has megabytes of buffers.
+    let endpoint = scene.runtime.block_on(async { client() });
     let knocking = |round: usize| {
         let (_, tls, _) = &everybody[round % everybody.len()];
-        drop(dial(&scene, tls));
+        let way = way_to(&scene, tls, Some(scene.mesh()), PATIENCE);
+        drop(scene.runtime.block_on(go(endpoint.clone(), way)));
     };
     (0..everybody.len()).for_each(knocking);
     scene.unharmed();

@@ -63,7 +63,10 @@ fn patience(play: &Play<'_>) -> Millis {
     let facts = written.sum::<u64>() + play.world.nodes[0].view().len(Table::Fact) as u64;
     let rules = &play.scenario.rules;
     let blocks = 20 + facts / u64::from(rules.block_facts_max.min(64));
-    30 * MINUTE + play.ahead + 4 * blocks * rules.spacing
+    // A hostile sealer that withholds its blocks holds up each of the others' for as long as honest
+    // nodes wait for what was announced.
+    let withheld = if play.scenario.evil_stays { 2 * MINUTE } else { 0 };
+    30 * MINUTE + play.ahead + blocks * (4 * rules.spacing + withheld)
 }
 
 /// Whether hostile nodes are still among the others.
