@@ -124,9 +124,11 @@ pub(crate) fn wrong_close(world: &World, n: usize, end: &End, code: CloseCode) -
         CloseCode::BadHello => {
             world.now().saturating_sub(end.opened_at) >= closer.config.limits.hello_timeout
         }
-        // The one who is told so closes too, if the other leaves it open.
+        // Who is revoked itself closes too, if the other leaves it open. (The other may have lost what
+        // it was told in a power cut.)
         CloseCode::Revoked => {
-            is_revoked(closer.view(), &other.id()) || is_revoked(other.view(), &closer.id())
+            let ended = |view: &MemStore| is_revoked(view, &closer.id());
+            is_revoked(closer.view(), &other.id()) || ended(other.view()) || ended(closer.view())
         }
         CloseCode::NotMember | CloseCode::InviteRevoked => !lets_in(world, n, end.to),
         CloseCode::InviteSpent => false,
