@@ -33,4 +33,8 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         "an answer to a reconciliation that was broken off was taken for one of the next, and the \
            honest peer blamed for it",
     ),
+    (
+        48_238,
+        "nobody asked for a tick when a reconciliation with one who does not serve was to end",
+    ),
 ];

@@ -319,6 +319,7 @@ impl Engine {
             self.requests.timeout(),
             self.gossip.timeout(),
             session.filter(|_| writes).map(|at| at.max(self.quiet_from())),
+            self.session_timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
             self.next_dial,
             self.save_due().filter(|_| writes),
             self.conns.accepted().next().map(|_| self.next_ask),

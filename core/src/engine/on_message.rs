@@ -3,7 +3,7 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-use super::{Engine, Frame, Output};
+use super::{ActiveSession, Engine, Frame, Output};
 use crate::block::BodyReject;
 use crate::chain::locator;
 use crate::codec;
@@ -268,6 +268,12 @@ impl Engine {
         self.session.as_ref().is_some_and(|active| active.conn == conn && active.asked)
     }
 
+    /// When the session that runs is over because its peer does not serve what it lists.
+    pub(super) fn session_timeout(&self) -> Option<Instant> {
+        let waits = |active: &&ActiveSession| !active.asked && !self.wanted.has_room(active.conn);
+        self.session.as_ref().filter(waits).map(|active| active.since.after(STUCK))
+    }
+
     pub(super) fn end_session(&mut self) {
         if let Some(active) = self.session.take() {
             self.schedule.ended(self.now.instant, active.found);
@@ -406,7 +412,7 @@ impl Engine {
                 Purpose::Sweep(after) => Session::sweep(after),
             };
             let since = self.now.instant;
-            let active = super::ActiveSession { conn, session, asked: false, found: 0, since };
+            let active = ActiveSession { conn, session, asked: false, found: 0, since };
             self.session = Some(active);
         }
         let Some(active) = self.session.as_mut().filter(|active| !active.asked) else {
