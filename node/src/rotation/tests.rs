@@ -22,6 +22,7 @@ fn founder() -> Place {
     let temp = tempfile::tempdir().unwrap();
     let mut config = NodeConfig::new(temp.path().join("data"));
     config.listen = ([127, 0, 0, 1], 0).into();
+    config.http = Some(([127, 0, 0, 1], 0).into());
     config.profile = Profile::Tiny;
     config.clock_vouched = true;
     let dir = DataDir::new(&config.data_dir);
