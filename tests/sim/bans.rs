@@ -5,7 +5,7 @@ use cairn_core::ledger::read::Read;
 use cairn_core::peer::Subject;
 use support::checkers::{agree, nobody_blamed, same_ledger, sealed, settled, state_of};
 use support::evil::{Evil, Habit};
-use support::mesh::{key, note, private, star};
+use support::mesh::{key, linked, note, private, star};
 use support::world::World;
 
 const MINUTE: u64 = 60_000;
@@ -15,11 +15,6 @@ fn bans(world: &World, by: usize, whom: usize) -> bool {
     let subject = Subject::Node(key(whom).node_id()).key();
     let rows = world.nodes[by].view().ban_rows(usize::MAX).unwrap();
     rows.iter().any(|(key, _)| *key == subject)
-}
-
-fn linked(world: &World, a: usize, b: usize) -> bool {
-    let peers = world.nodes[a].engine().unwrap().peers();
-    peers.iter().any(|peer| peer.connected && peer.node == Some(key(b).node_id()))
 }
 
 /// No node keeps anybody out.

@@ -6,13 +6,10 @@ use cairn_core::ledger::line::{self, Standing};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::FactState;
 use cairn_core::testing::TestNode;
-use support::checkers::{
-    nobody_blamed, nothing_lost, revoked_cut_off, same_ledger, sealed, settled, state_of,
-};
-use support::model::Model;
+use support::checkers::{sealed, settled, sound, state_of};
 use support::world::World;
 
-use crate::mesh::{custody, key, note, private, star};
+use crate::mesh::{custody, key, linked, note, private, star, state};
 
 const MINUTE: u64 = 60_000;
 
@@ -28,22 +25,6 @@ fn rotate(world: &mut World, n: usize, to: usize) {
 
 fn standing(world: &World, n: usize, number: usize) -> Standing {
     line::standing(world.nodes[n].view(), &key(number).node_id()).unwrap()
-}
-
-/// Everything that must be true when a story is over.
-fn sound(world: &World) {
-    same_ledger(world);
-    nothing_lost(world);
-    nobody_blamed(world);
-    assert!(revoked_cut_off(world));
-    for node in world.nodes.iter().filter(|node| node.engine().is_some()) {
-        Model::replay(&world.params, node.view()).assert_is(node.view());
-    }
-}
-
-fn linked(world: &World, n: usize, number: usize) -> bool {
-    let peers = world.nodes[n].engine().unwrap().peers();
-    peers.iter().any(|peer| peer.connected && peer.node == Some(key(number).node_id()))
 }
 
 #[test]
@@ -137,7 +118,7 @@ fn who_revokes_a_key_that_was_rotated_elsewhere_ends_both_keys() {
         assert!(world.run_until(10 * MINUTE, cut), "seed {seed}");
         world.run(MINUTE);
         let revoked = State::Revoked;
-        let knows = world.nodes[3].engine().unwrap().status().state;
+        let knows = state(&world, 3);
         assert!(knows == revoked || right.len() == 1, "{knows:?}");
         world.kill(3);
         assert!(world.run_until(10 * MINUTE, settled), "seed {seed}");

@@ -12,7 +12,7 @@ use cairn_core::testing::TestNode;
 use support::checkers::{nobody_blamed, nothing_lost, same_ledger, sealed};
 use support::world::World;
 
-use crate::mesh::{key, note, private, star};
+use crate::mesh::{key, note, private, star, state};
 
 const MINUTE: u64 = 60_000;
 /// The first of the two; both have its key.
@@ -26,10 +26,6 @@ fn with_twin(seed: u64, dial: &[usize]) -> (World, usize) {
     let admit = founder.admit(key(ONE).node_id(), Role::Sealer);
     let twin = world.add_sleeper(key(ONE), dial, &[admit]);
     (world, twin)
-}
-
-fn state(world: &World, n: usize) -> State {
-    world.nodes[n].engine().unwrap().status().state
 }
 
 fn both_know(world: &World, twin: usize) -> bool {

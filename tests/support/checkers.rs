@@ -13,6 +13,7 @@ use cairn_core::wire::CloseCode;
 use cairn_core::work::Height;
 
 use crate::belonging::{anybody_revoked, in_force, is_revoked, lets_in, somebody_seals};
+use crate::model::Model;
 use crate::world::{End, Tally, World};
 
 fn up(world: &World) -> impl Iterator<Item = usize> + '_ {
@@ -217,6 +218,17 @@ pub fn only_stuck_pending(world: &World) -> bool {
         let waits_in_vain = |id: &[u8]| names_nobody(view, id) || (any_may_be && stuck(view, id));
         pending == 0 || rows().iter().all(|(_, id)| waits_in_vain(id))
     })
+}
+
+/// Everything that must be true when a story is over.
+pub fn sound(world: &World) {
+    same_ledger(world);
+    nothing_lost(world);
+    nobody_blamed(world);
+    assert!(revoked_cut_off(world));
+    for node in world.nodes.iter().filter(|node| node.engine().is_some()) {
+        Model::replay(&world.params, node.view()).assert_is(node.view());
+    }
 }
 
 /// Whether every node that is up has sealed all these facts, and all agree.

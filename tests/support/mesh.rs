@@ -1,7 +1,7 @@
 //! Meshes to start from.
 
 use crate::world::World;
-use cairn_core::engine::{Command, CommandId, CustodyAction, Receipt};
+use cairn_core::engine::{Command, CommandId, CustodyAction, Receipt, State};
 use cairn_core::fact::{EncodedFact, Role};
 use cairn_core::id::FactId;
 use cairn_core::params::{Params, SealRule};
@@ -54,6 +54,17 @@ pub fn note(world: &mut World, n: usize, text: &str) -> FactId {
 /// Asks for a custody change on a node.
 pub fn custody(world: &mut World, n: usize, item: &str, action: CustodyAction) -> CommandId {
     world.command(n, Command::Custody { item: item.into(), action, note: String::new() })
+}
+
+/// How a node that is up is doing.
+pub fn state(world: &World, n: usize) -> State {
+    world.nodes[n].engine().unwrap().status().state
+}
+
+/// Whether a node that is up has a link to the key of the `number`th.
+pub fn linked(world: &World, n: usize, number: usize) -> bool {
+    let peers = world.nodes[n].engine().unwrap().peers();
+    peers.iter().any(|peer| peer.connected && peer.node == Some(key(number).node_id()))
 }
 
 /// The fact that a command made, once it is durable.

@@ -12,7 +12,7 @@ use crate::schedule::{Happening, Scheduled};
 
 /// An engine that asks for this many ticks in a row and does nothing with them never stops. (A small
 /// mempool that is filled again and again with what turns out to be void needs 20.)
-const IDLE_TICKS_MAX: u32 = 100;
+const IDLE_TICKS_MAX: u32 = 32;
 
 /// One input of so many after which every queue is measured.
 const LOOK_EVERY: u64 = 4;

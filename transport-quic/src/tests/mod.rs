@@ -129,6 +129,16 @@ fn raw_dial(
     })
 }
 
+/// A node announces, and the raw peer at the other end reads its answer to the knock and then that.
+fn a_frame_arrives(runtime: &Runtime, node: &Node, conn: ConnId, connection: &Connection) {
+    node.endpoint.send(conn, Frame::Announce(vec![1]));
+    wait(runtime, async {
+        connection.accept_uni().await.unwrap().read_to_end(16).await.unwrap();
+        let mut recv = connection.accept_uni().await.unwrap();
+        recv.read_exact(&mut [0; 7]).await.unwrap();
+    });
+}
+
 /// A peer with a good key that is then free to misbehave.
 fn hostile(
     runtime: &Runtime,

@@ -117,12 +117,7 @@ fn a_node_lets_nobody_resume_however_eager() {
         let connecting = connecting.into_0rtt().err().expect("nothing to begin early with");
         let connection = wait(&runtime, connecting).unwrap();
         let (conn, _) = node.opened();
-        node.endpoint.send(conn, Frame::Announce(vec![1]));
-        wait(&runtime, async {
-            connection.accept_uni().await.unwrap().read_to_end(16).await.unwrap();
-            let mut recv = connection.accept_uni().await.unwrap();
-            recv.read_exact(&mut [0; 7]).await.unwrap();
-        });
+        a_frame_arrives(&runtime, &node, conn, &connection);
         assert!(connection.peer_identity().is_some(), "the node shows its certificate each time");
         open.push(connection);
     }

@@ -207,11 +207,6 @@ fn no_ticket_is_ever_issued() {
     let (_endpoint, connection) = dialled.unwrap();
     let (conn, _) = node.opened();
     // A frame that was sent after the handshake has arrived: so would a ticket have.
-    node.endpoint.send(conn, Frame::Announce(vec![1]));
-    wait(&runtime, async {
-        connection.accept_uni().await.unwrap().read_to_end(16).await.unwrap();
-        let mut recv = connection.accept_uni().await.unwrap();
-        recv.read_exact(&mut [0; 7]).await.unwrap();
-    });
+    a_frame_arrives(&runtime, &node, conn, &connection);
     assert_eq!(tickets.0.load(Ordering::Relaxed), 0);
 }
