@@ -88,5 +88,5 @@ pub enum FrameError {
 
 /// What a peer gave as a reason, made fit for logs and screens.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(120).collect()
+    cairn_core::text::printable(text, 120)
 }

@@ -114,7 +114,7 @@ pub(super) struct Conn {
     /// A request to it was in vain and nothing has come from it since: it may be gone without our
     /// knowing, so others are asked meanwhile.
     pub(super) silent: bool,
-    /// Facts and blocks it brought first.
+    /// Facts and headers it brought first.
     pub(super) useful: u32,
     /// Requests that it let expire, half of it forgiven with each answer.
     pub(super) stalls: u32,

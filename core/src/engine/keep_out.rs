@@ -32,11 +32,8 @@ impl Engine {
 
     /// The same, if the connection may be over by now.
     pub(super) fn accuse_of(&mut self, conn: ConnId, node: Option<NodeId>, deed: Misbehavior) {
-        let was_out = |engine: &Self, node: &NodeId| {
-            let nowhere = PeerAddr(String::new());
-            engine.bans.find(engine.now.instant, Some(node), &nowhere).is_some()
-        };
-        let news = node.filter(|node| !was_out(self, node));
+        let (now, nowhere) = (self.now.instant, PeerAddr(String::new()));
+        let news = node.filter(|node| self.bans.find(now, Some(node), &nowhere).is_none());
         let ends = node.and_then(|node| self.bans.accuse(self.now, node, deed));
         if let (Some(node), Some(until)) = (news, ends) {
             let reason = alloc::format!("{deed}");
@@ -53,7 +50,7 @@ impl Engine {
     pub(super) fn kept_out(&self, conn: ConnId) -> Option<String> {
         let conn = self.conns.get(conn)?;
         let found = self.bans.find(self.now.instant, Some(&conn.node), &conn.address);
-        found.map(|(_, row)| until(row))
+        found.map(until)
     }
 
     /// Whether an address is not to be dialled: it, or the node expected there, is kept out.

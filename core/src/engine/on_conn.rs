@@ -373,7 +373,7 @@ impl Engine {
     ) {
         self.forget_conn(id);
         self.revocations.forget(id);
-        self.reaching.forget(id);
+        self.forget_asked(id);
         let Some(conn) = self.conns.remove(id) else {
             return;
         };

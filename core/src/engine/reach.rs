@@ -54,11 +54,6 @@ impl Reaching {
         let (round, waiting) = (self.round, self.asked.len());
         Reach { round, waiting, outcomes: self.outcomes.clone() }
     }
-
-    /// A connection is gone: it neither answers nor waits for an answer.
-    pub(super) fn forget(&mut self, conn: ConnId) {
-        self.asked.remove(&conn);
-    }
 }
 
 impl Engine {
@@ -76,6 +71,7 @@ impl Engine {
             self.reaching.asked.insert(conn, nonce);
             self.send_control(conn, &Control::CallBack { nonce });
         }
+        self.status.reach = self.reaching.shown();
     }
 
     /// A peer says what came of calling back. Whatever was not asked for is of no interest.
@@ -84,7 +80,14 @@ impl Engine {
             && let Some(peer) = self.conns.get(conn)
         {
             self.reaching.outcomes.push((peer.address.clone(), outcome));
-            self.reaching.asked.remove(&conn);
+            self.forget_asked(conn);
+        }
+    }
+
+    /// A peer that was asked has answered, or its connection is gone.
+    pub(super) fn forget_asked(&mut self, conn: ConnId) {
+        if self.reaching.asked.remove(&conn).is_some() {
+            self.status.reach = self.reaching.shown();
         }
     }
 

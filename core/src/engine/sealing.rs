@@ -83,16 +83,17 @@ impl Engine {
     /// we seal by it until theirs get there; else 0. The time of a block is a claim for people, so we
     /// then seal by the peers' clock.
     pub(super) fn clock_ahead(&self) -> Millis {
-        let median = self.conns.median_clock(self.now.instant, self.config.params.time);
-        let ahead = median.map_or(0, |median| self.now.wall.since(median));
-        if ahead > self.config.limits.clock_ahead_max / 2 { ahead } else { 0 }
+        self.clock_off().0
     }
 
-    /// The other way round.
-    pub(super) fn clock_behind(&self) -> Millis {
+    /// How far our wall clock is ahead of the peers', and how far behind; 0 for what is not too far.
+    pub(super) fn clock_off(&self) -> (Millis, Millis) {
+        let wall = self.now.wall;
         let median = self.conns.median_clock(self.now.instant, self.config.params.time);
-        let behind = median.map_or(0, |median| median.since(self.now.wall));
-        if behind > self.config.limits.clock_ahead_max / 2 { behind } else { 0 }
+        let median = median.unwrap_or(wall);
+        let far = self.config.limits.clock_ahead_max / 2;
+        let too_far = |off: Millis| if off > far { off } else { 0 };
+        (too_far(wall.since(median)), too_far(median.since(wall)))
     }
 
     /// When a better header chain no longer keeps us from sealing, because nobody has given us what

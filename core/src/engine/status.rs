@@ -134,8 +134,8 @@ impl Engine {
             let two = view.scan(Table::Member, &[], &[0xff; 33], 2)?;
             self.has_others = two.iter().any(|(key, _)| key[..] != self.me.0);
         }
-        let (clock_ahead, clock_behind) = (self.clock_ahead(), self.clock_behind());
-        let (reach, facts) = (self.reaching.shown(), self.shared_set());
+        let (clock_ahead, clock_behind) = self.clock_off();
+        let facts = self.shared_set();
         let row = &self.chain.row;
         let status = &mut self.status;
         status.tip = row.tip;
@@ -148,7 +148,6 @@ impl Engine {
         status.duplicates_dropped = self.duplicates_dropped;
         status.clock_ahead = clock_ahead;
         status.clock_behind = clock_behind;
-        status.reach = reach;
         let state = self.state();
         if state == State::Synced && self.status.state != State::Synced {
             self.outbox.push_back(Output::Event(Event::Synced(self.status.tip)));

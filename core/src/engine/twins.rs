@@ -15,7 +15,7 @@
 
 use alloc::vec::Vec;
 
-use super::conns::{Conns, Phase};
+use super::conns::Conns;
 use super::{Engine, Output};
 use crate::conn::ConnId;
 use crate::event::Event;
@@ -182,11 +182,9 @@ impl Engine {
     /// Closes doubted links from which nothing came, asks for a twin, and notices that it is gone.
     pub(super) fn review_twins(&mut self) {
         let now = self.now.instant;
-        let late = |conn: &super::conns::Conn| {
-            conn.phase == Phase::Accepted && conn.doubted.is_some_and(|at| at <= now)
-        };
-        let dead: Vec<ConnId> =
-            self.conns.iter().filter(|(_, conn)| late(conn)).map(|(id, _)| id).collect();
+        let late =
+            self.conns.accepted().filter(|(_, conn)| conn.doubted.is_some_and(|at| at <= now));
+        let dead: Vec<ConnId> = late.map(|(id, _)| id).collect();
         for id in dead {
             self.close(id, CloseCode::Duplicate);
             self.touch_peers();

@@ -50,7 +50,7 @@ fn others(
     row: &Member,
 ) -> Result<impl Iterator<Item = NodeId>, StoreFault> {
     let first = row.line.map_or(*key, |line| line.first);
-    let newest = current(view, key)?;
+    let newest = newest(view, key, row)?;
     let before = view.member(&newest)?.and_then(|row| row.line).map(|line| line.before);
     let own_before = row.line.map(|line| line.before);
     let all = [Some(first), own_before, before, Some(newest)];
@@ -98,9 +98,14 @@ pub fn is_same(view: &(impl View + ?Sized), a: &NodeId, b: &NodeId) -> Result<bo
 
 /// The newest key of a key's line, at the tip.
 pub fn current(view: &(impl View + ?Sized), key: &NodeId) -> Result<NodeId, StoreFault> {
-    let Some(row) = view.member(key)? else {
-        return Ok(*key);
-    };
+    match view.member(key)? {
+        Some(row) => newest(view, key, &row),
+        None => Ok(*key),
+    }
+}
+
+/// The same for a key with this row.
+fn newest(view: &(impl View + ?Sized), key: &NodeId, row: &Member) -> Result<NodeId, StoreFault> {
     let newest = match row.line {
         Some(line) => view.member(&line.first)?.and_then(|first| first.newest),
         None => row.newest,

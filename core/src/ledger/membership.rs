@@ -72,7 +72,7 @@ pub fn judge_rotate(rotation: &Rotation<'_>) -> Result<Member, FactReject> {
     if author.until.is_some() {
         return Err(FactReject::Replaced(old));
     }
-    if before.is_some_and(|before| !before) {
+    if before == Some(false) {
         return Err(FactReject::RotatedLately);
     }
     if role != author.role {

@@ -149,16 +149,24 @@ pub trait Read: View {
             .collect()
     }
 
+    /// The rows of a small table, at most `max`, by key.
+    fn rows<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        max: usize,
+    ) -> Result<Vec<(Vec<u8>, T)>, StoreFault> {
+        let rows = self.scan(table, &[], &[0xff], max)?;
+        rows.into_iter().map(|(key, value)| Ok((key, decode(table, &value)?))).collect()
+    }
+
     /// Who is kept out or was until lately, at most `max`, by key.
     fn ban_rows(&self, max: usize) -> Result<Vec<(Vec<u8>, BanRow)>, StoreFault> {
-        let rows = self.scan(Table::Ban, &[], &[0xff], max)?;
-        rows.into_iter().map(|(key, value)| Ok((key, decode(Table::Ban, &value)?))).collect()
+        self.rows(Table::Ban, max)
     }
 
     /// How connections ended, at most `max`, by key.
     fn close_rows(&self, max: usize) -> Result<Vec<(Vec<u8>, Close)>, StoreFault> {
-        let rows = self.scan(Table::Close, &[], &[0xff], max)?;
-        rows.into_iter().map(|(key, value)| Ok((key, decode(Table::Close, &value)?))).collect()
+        self.rows(Table::Close, max)
     }
 
     /// Numbers of the facts under a prefix of an index table, ascending from after `after`.

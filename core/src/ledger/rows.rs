@@ -238,7 +238,7 @@ pub struct SetRow {
 pub struct PeerRow {
     /// Who answered there.
     pub node: Option<NodeId>,
-    /// When it last said hello.
+    /// When there was last a link to it.
     pub last_seen: UnixTime,
     /// Number and side of the last close.
     pub last_close: Option<(u8, bool)>,

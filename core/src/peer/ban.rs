@@ -65,7 +65,10 @@ impl Subject {
     pub fn check(&self) -> bool {
         match self {
             Self::Node(_) => true,
-            Self::Host(host) => PeerAddr(alloc::format!("[{host}]:1")).check() && host.len() <= 128,
+            Self::Host(host) => {
+                let fits = (1..=128).contains(&host.len());
+                fits && PeerAddr(alloc::format!("[{host}]:1")).check()
+            }
         }
     }
 }
@@ -113,18 +116,11 @@ impl Bans {
     }
 
     /// The ban that keeps out a node at an address now.
-    pub fn find(
-        &self,
-        now: Instant,
-        node: Option<&NodeId>,
-        address: &PeerAddr,
-    ) -> Option<(Subject, &BanRow)> {
+    pub fn find(&self, now: Instant, node: Option<&NodeId>, address: &PeerAddr) -> Option<&BanRow> {
         let host = Subject::Host(address.host().into());
         let subjects = node.map(|node| Subject::Node(*node)).into_iter().chain([host]);
-        subjects.into_iter().find_map(|subject| {
-            let ban = self.all.get(&subject).filter(|ban| ban.ends > now)?;
-            Some((subject, &ban.row))
-        })
+        let mut bans = subjects.filter_map(|subject| self.all.get(&subject));
+        bans.find(|ban| ban.ends > now).map(|ban| &ban.row)
     }
 
     /// How often a node was kept out for what it did.

@@ -31,6 +31,7 @@ use crate::ledger::read::Read;
 use crate::limits::Limits;
 use crate::params::Params;
 use crate::signature::SigningKey;
+use crate::store::{Op, Table};
 use crate::testing::{MemStore, TestChain, TestNode};
 use crate::time::UnixTime;
 use crate::wire::{Announce, Class, CloseCode, Control, HeadersRequest, Hello, SetSummary, Tip};

@@ -21,9 +21,9 @@ impl State<'_> {
         node: NodeId,
     ) -> Result<(), StoreFault> {
         load_slot(&mut self.members, node, |node| view.member(node))?;
-        let row = self.members.get(&node).and_then(|slot| slot.before.clone());
+        let row = self.members.get(&node).and_then(|slot| slot.before.as_ref());
         if self.ahead && !self.cut_off.contains_key(&node) {
-            let cut = match &row {
+            let cut = match row {
                 _ if view.revoked(&node)?.is_some() => Cut::Named,
                 Some(row) if line::cut_off_by_line(view, &node, row)?.is_some() => Cut::Line,
                 _ => Cut::No,
@@ -114,7 +114,7 @@ impl State<'_> {
         let author = author.ok_or(FactReject::NotMember)?;
         let first = self.first(&old);
         let until = Some(Height(self.height.0.saturating_add(self.params.overlap + 1)));
-        let newest = if first == old { Some(to) } else { None };
+        let newest = (first == old).then_some(to);
         let mut rows = alloc::vec![(old, Member { until, newest, ..author.clone() }), (to, row)];
         if let Some(row) = self.member(&first).filter(|_| first != old) {
             rows.push((first, Member { newest: Some(to), ..row.clone() }));

@@ -144,19 +144,17 @@ impl Book {
         }
     }
 
-    /// The peer behind a connection is accepted. Returns its address if we dialled it.
-    pub fn accepted(&mut self, conn: ConnId, now: Now) -> Option<PeerAddr> {
-        let id = self.index.by_conn.get(&conn).copied()?;
-        let address = self.edit(id, |entry| {
+    /// The peer behind a connection is accepted.
+    pub fn accepted(&mut self, conn: ConnId, now: Now) {
+        let Some(id) = self.index.by_conn.get(&conn).copied() else { return };
+        self.edit(id, |entry| {
             entry.failures = 0;
             entry.last_seen = entry.last_seen.max(Some(now.wall));
             entry.accepted = Some(now.instant);
-            entry.address.clone()
         });
         self.tested(id, true);
         self.promote(id);
         self.note_unsaved(id);
-        address
     }
 
     /// Whether a connection was made only to see whether anybody answers.
