@@ -28,6 +28,10 @@ pub enum Tag {
     Rotation,
     /// What that key's signature covers.
     RotationSignature,
+    /// What recovery keys say together.
+    Recovery,
+    /// What each of them signs of it.
+    RecoverySignature,
     /// Deriving the seed of batch verification.
     BatchSeed,
 }
@@ -45,6 +49,8 @@ impl Tag {
             Self::Span => b"cairn/span/1",
             Self::Rotation => b"cairn/rotate/1",
             Self::RotationSignature => b"cairn/rotate-sig/1",
+            Self::Recovery => b"cairn/recover/1",
+            Self::RecoverySignature => b"cairn/recover-sig/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
         }
     }
@@ -57,7 +63,7 @@ impl Tag {
     /// `tag ‖ digest`, the message that a signature covers. At most 64 bytes.
     pub fn message(self, digest: &[u8; 32]) -> heapless::Vec<u8, 64> {
         let mut message = heapless::Vec::new();
-        // Both fit: the longest tag has 18 bytes.
+        // Both fit: the longest tag has 19 bytes.
         let _ = message.extend_from_slice(self.bytes());
         let _ = message.extend_from_slice(digest);
         message

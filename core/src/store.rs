@@ -61,13 +61,17 @@ pub enum Table {
     Fingerprint = 22,
     /// Address → what is remembered of it.
     Peer = 23,
-    /// Key → the `Revoke` in the set that names it (independent of the tip).
+    /// Key → the least `Revoke` or `Recover` in the set that names it (independent of the tip).
     Revoked = 24,
+    /// Key ‖ author → the least `Revoke` of the key by that author (independent of the tip).
+    Revoker = 25,
+    /// Key → what the `Recover` facts in the set that end it say (independent of the tip).
+    Recovered = 26,
 }
 
 impl Table {
     /// All tables in order of their number.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::Meta,
         Self::Fact,
         Self::FactIndex,
@@ -93,6 +97,8 @@ impl Table {
         Self::Fingerprint,
         Self::Peer,
         Self::Revoked,
+        Self::Revoker,
+        Self::Recovered,
     ];
 }
 

@@ -18,6 +18,7 @@ pub mod handle;
 pub mod keys;
 pub mod outbox;
 pub mod problem;
+pub mod recovery;
 mod rotation;
 pub mod shutdown;
 pub mod store;

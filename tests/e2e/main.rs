@@ -12,6 +12,7 @@ mod import;
 mod members;
 mod mesh;
 mod power;
+mod recover;
 mod restart;
 mod rotate;
 mod split;

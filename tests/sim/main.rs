@@ -8,6 +8,7 @@ mod custody;
 mod links;
 mod majority;
 mod membership;
+mod recover;
 mod rotate;
 mod scale;
 mod seeds;

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use crate::block::Header;
 use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
-use crate::fact::{EncodedFact, FactVerdict, Role};
+use crate::fact::{EncodedFact, FactVerdict, Keys, Recover, Role};
 use crate::id::NodeId;
 pub use crate::ledger::custody::CustodyAction;
 use crate::signature::Signature;
@@ -69,6 +69,31 @@ pub enum ConnInput<'a> {
     },
 }
 
+/// What a `Recover` fact says, as its lists (`fact::Recover`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// Keys that end.
+    pub ended: Vec<u8>,
+    /// Keys that stay revoked.
+    pub kept: Vec<u8>,
+    /// Members that seal again.
+    pub seats: Vec<u8>,
+    /// Recovery keys and their signatures.
+    pub signatures: Vec<u8>,
+}
+
+impl Recovery {
+    /// As a fact has it.
+    pub fn statement(&self) -> Recover<'_> {
+        Recover {
+            ended: Keys(&self.ended),
+            kept: Keys(&self.kept),
+            seats: Keys(&self.seats),
+            signatures: &self.signatures,
+        }
+    }
+}
+
 /// What the node's user can ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -114,6 +139,8 @@ pub enum Command {
         /// By which it agrees (`fact::sign_rotation`).
         signature: Signature,
     },
+    /// Makes a `Recover` fact: its author, this node, becomes an admin.
+    Recover(Recovery),
     /// Asks every peer for what we miss, now.
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.

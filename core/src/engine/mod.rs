@@ -24,6 +24,7 @@ mod output;
 mod presync;
 mod promises;
 mod read_only;
+mod recovered;
 mod requests;
 mod revoked;
 mod sealing;
@@ -33,7 +34,7 @@ mod strangers;
 
 pub use crate::conn::{ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
-pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
+pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId, Recovery};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
 pub use status::{PeerStatus, State, Status};
 
@@ -348,6 +349,7 @@ impl Engine {
             && !self.judge_pending(view, batch)?
             && !self.review_orphans(view, batch)?
             && !self.sweep_revoked(view, batch)?
+            && !self.reopen_recovered(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
             self.wake |= self.mempool.refill(view, REFILL)?;

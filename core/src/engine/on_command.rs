@@ -48,7 +48,8 @@ impl Engine {
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
         let writes = !matches!(command, Command::Sync | Command::AddPeer(..) | Command::Stop);
-        if writes && self.revocations.me {
+        // Who was revoked by a stolen key is who has to say so.
+        if writes && self.revocations.me && !matches!(command, Command::Recover(_)) {
             return Ok(Err(Refusal::Revoked));
         }
         match command {
@@ -69,6 +70,9 @@ impl Engine {
                 self.make_permitted(Body::Name { node, name: &name }, view, batch)
             }
             Command::Rotate { key, signature } => self.rotate(key, signature, view, batch),
+            Command::Recover(recovery) => {
+                self.make_permitted(Body::Recover(recovery.statement()), view, batch)
+            }
             Command::Sync => {
                 self.schedule.hurry(self.now.instant);
                 self.headers.unsettle();
@@ -148,6 +152,9 @@ impl Engine {
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
         if let Err(error) = body.check() {
             return Ok(Err(Refusal::Malformed(error.to_string())));
+        }
+        if !body.is_agreed(&self.mesh, &self.me) {
+            return Ok(Err(Refusal::Rule(FactReject::NoQuorum.to_string())));
         }
         let fact = Fact { author: self.me, time: self.now.wall, body };
         let mut state = self.state_ahead();

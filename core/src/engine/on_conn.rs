@@ -16,7 +16,7 @@ use crate::ledger::arrival::Arrival;
 use crate::ledger::line;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{Known, PeerRow};
-use crate::limits::{CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
+use crate::limits::CONTROL_FRAME_BYTES;
 use crate::params::RULES_VERSION;
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::verified::Verified;
@@ -44,6 +44,8 @@ impl Engine {
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
         // it knows the key, or for the facts that introduce it.
         match self.standing(&node, view)? {
+            // It may show that those who revoked it had no say.
+            Err(CloseCode::Revoked) if self.may_be_recovered() => {}
             Err(CloseCode::Revoked) => self.dismiss(conn, &node, view)?,
             Err(_) if dial.is_none() => {}
             _ => self.greet(conn, view)?,
@@ -61,7 +63,7 @@ impl Engine {
             agent: self.config.agent.clone(),
             clock: self.now.wall,
             port: self.config.port,
-            introduction: self.vouchers(&self.me, INTRODUCTION_BYTES, view)?,
+            introduction: self.introduction(view)?,
         };
         self.send_control(conn, &Control::Hello(hello));
         if let Some(conn) = self.conns.get_mut(conn) {
@@ -134,8 +136,13 @@ impl Engine {
         let Some((node, dialled)) = self.conns.get(conn).map(|c| (c.node, c.dial.is_some())) else {
             return Ok(Err(CloseCode::BadHello));
         };
-        // Who was revoked has heard so when the connection opened.
-        if self.standing(&node, view)?.is_err()
+        // Who was revoked for good has heard so when the connection opened.
+        if self.standing(&node, view)? == Err(CloseCode::Revoked) {
+            if !self.hear_recovery(&node, &hello.introduction, view, batch)? {
+                self.dismiss(conn, &node, view)?;
+                return Ok(Err(CloseCode::Revoked));
+            }
+        } else if self.standing(&node, view)?.is_err()
             && let Err(code) = self.hear_introduction(&node, &hello.introduction, view, batch)?
         {
             return Ok(Err(code));

@@ -123,6 +123,9 @@ impl Engine {
         }
         batch.append(entry.batch);
         self.on_revoked(&entry.fallen);
+        if entry.recovered {
+            self.on_recovered();
+        }
         self.release_strangers(&entry.risen);
         Ok(outcomes)
     }

@@ -41,6 +41,8 @@ pub(super) struct Revocations {
     enforce: bool,
     /// Facts in conflict are to be looked through.
     sweep: bool,
+    /// Also for those that a recovery lets in again.
+    pub(super) reopen: bool,
     /// Connections that end at these instants.
     farewells: Vec<(Instant, ConnId)>,
 }
@@ -49,12 +51,18 @@ impl Revocations {
     /// As the store tells.
     pub(super) fn load(me: &NodeId, view: &dyn View) -> Result<Self, StoreFault> {
         let sweep = view.get(Table::Meta, &Meta::Sweep.key())?.is_some();
-        Ok(Self { me: line::cut_off(view, me)?.is_some(), sweep, ..Self::default() })
+        let reopen = view.get(Table::Meta, &Meta::Reopen.key())?.is_some();
+        Ok(Self { me: line::cut_off(view, me)?.is_some(), sweep, reopen, ..Self::default() })
     }
 
     /// When the next farewell is over.
     pub(super) fn timeout(&self) -> Option<Instant> {
         self.farewells.iter().map(|(at, _)| *at).min()
+    }
+
+    /// Whose links are good is to be judged anew.
+    pub(super) const fn review(&mut self) {
+        self.enforce = true;
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
@@ -187,7 +195,7 @@ impl Engine {
         if !core::mem::take(&mut self.revocations.enforce) {
             return Ok(());
         }
-        self.revocations.me |= line::cut_off(view, &self.me)?.is_some();
+        self.revocations.me = line::cut_off(view, &self.me)?.is_some();
         let behind = self.headers.behind(|id| self.chain.agrees_with(id));
         let current = self.is_caught_up() && !behind;
         let live = self.conns.iter().filter(|(_, conn)| conn.phase != Phase::Closing);

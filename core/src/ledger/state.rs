@@ -3,6 +3,8 @@
 //! Blocks, drafts of blocks and waiting facts are all judged here, by the same rules. `load` reads
 //! (may fault, cannot reject), `judge` decides (may reject, cannot fault), `take` changes.
 
+mod keys;
+
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
@@ -10,16 +12,15 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::custody::{self, Claim, CustodyAction, Standing};
-use super::line;
-use super::membership::{self, Cut, Entrance, Rotation, Voice};
+use super::membership::{self, Cut, Entrance, Voice};
 use super::read::Read;
 use super::reject::FactReject;
 use super::rows::{Custody, FactState, InviteRow, Member};
 use crate::block::Header;
-use crate::fact::{Body, Fact, Role};
+use crate::fact::{Body, Fact};
 use crate::id::{FactId, Hash, NodeId};
 use crate::merkle;
-use crate::params::{Admission, Params, SealRule};
+use crate::params::{Admission, Params};
 use crate::store::{StoreFault, Table, View};
 use crate::time::UnixTime;
 use crate::work::Height;
@@ -65,10 +66,8 @@ pub enum Change<'a> {
     Line {
         /// Their rows.
         rows: Vec<(NodeId, Member)>,
-        /// Whose seat among the sealers is free.
-        leaves: NodeId,
-        /// Who takes it.
-        enters: Option<NodeId>,
+        /// The next sealers.
+        sealers: Vec<NodeId>,
     },
 }
 
@@ -179,30 +178,18 @@ impl<'p> State<'p> {
                     self.load_sealers(view)?;
                 }
             }
+            Body::Recover(recover) => {
+                for key in recover.ended.iter().chain(recover.seats.iter()) {
+                    self.load_member(view, key)?;
+                }
+                self.load_sealers(view)?;
+            }
             Body::Revoke { node: key } | Body::Rotate { key, .. } => {
                 self.load_member(view, key)?;
                 self.load_sealers(view)?;
             }
             Body::Name { node, .. } => self.load_member(view, node)?,
             _ => {}
-        }
-        Ok(())
-    }
-
-    fn load_member<V: View + ?Sized>(&mut self, view: &V, node: NodeId) -> Result<(), StoreFault> {
-        load_slot(&mut self.members, node, |node| view.member(node))?;
-        let row = self.members.get(&node).and_then(|slot| slot.before.clone());
-        if self.ahead && !self.cut_off.contains_key(&node) {
-            let cut = match &row {
-                _ if view.revoked(&node)?.is_some() => Cut::Named,
-                Some(row) if line::cut_off_by_line(view, &node, row)?.is_some() => Cut::Line,
-                _ => Cut::No,
-            };
-            self.cut_off.insert(node, cut);
-        }
-        if let Some(line) = row.and_then(|row| row.line) {
-            load_slot(&mut self.members, line.first, |node| view.member(node))?;
-            load_slot(&mut self.members, line.before, |node| view.member(node))?;
         }
         Ok(())
     }
@@ -253,37 +240,6 @@ impl<'p> State<'p> {
         self.members.get(node)?.now()
     }
 
-    /// The first key of a loaded key's line.
-    fn first(&self, key: &NodeId) -> NodeId {
-        self.member(key).and_then(|member| member.line).map_or(*key, |line| line.first)
-    }
-
-    /// Whether the chain revokes a loaded key, or another of its line.
-    fn is_revoked_in_chain(&self, key: &NodeId) -> bool {
-        let revoked = |key: &NodeId| self.member(key).is_some_and(|member| !member.in_force());
-        revoked(key) || revoked(&self.first(key))
-    }
-
-    /// How a loaded key is revoked, by the set where that counts.
-    fn cut(&self, key: &NodeId) -> Cut {
-        let named = self.member(key).is_some_and(|member| !member.in_force());
-        match self.cut_off.get(key) {
-            Some(cut) => *cut,
-            None if named => Cut::Named,
-            None => Cut::No,
-        }
-    }
-
-    /// Whether a loaded key is revoked, or another of its line.
-    fn is_revoked(&self, key: &NodeId) -> bool {
-        self.cut(key) != Cut::No || self.is_revoked_in_chain(key)
-    }
-
-    /// Whether another key has replaced a loaded one.
-    fn is_past(&self, key: &NodeId) -> bool {
-        self.member(key).is_some_and(|member| member.is_past(self.height))
-    }
-
     fn invite(&self, key: &NodeId) -> Option<&InviteRow> {
         self.invites.get(key)?.now()
     }
@@ -304,6 +260,7 @@ impl<'p> State<'p> {
             membership::may_write(self.params.admission, author)?;
         }
         match fact.body {
+            Body::Recover(recover) => self.judge_recover(id, fact.author, &recover),
             Body::Record { .. } | Body::Relation { .. } => Ok(Change::Nothing),
             Body::Invite { key, role, uses, expires } => {
                 membership::judge_invite(author, self.invite(&key))?;
@@ -340,56 +297,6 @@ impl<'p> State<'p> {
             | Body::Release { item, .. }
             | Body::Transfer { item, .. } => self.judge_custody(id, fact, item),
         }
-    }
-
-    /// A revoked key is never admitted, invited by or named again.
-    fn require_fresh(&self, key: &NodeId) -> Result<(), FactReject> {
-        if self.is_revoked(key) { Err(FactReject::AlreadyRevoked(*key)) } else { Ok(()) }
-    }
-
-    /// Judges a `Revoke`. That the set knows of it already is no reason against it.
-    fn judge_revoke<'a>(&self, author: NodeId, key: NodeId) -> Result<Change<'a>, FactReject> {
-        let already = self.is_revoked_in_chain(&key);
-        membership::judge_revoke(self.member(&author), author, key, already)?;
-        let first = self.first(&key);
-        let newest = self.member(&first).and_then(|row| row.newest).unwrap_or(key);
-        let by_authority = self.params.seal == SealRule::Authority;
-        if by_authority && self.sealers.as_deref() == Some(&[newest]) {
-            return Err(FactReject::LastSealer);
-        }
-        let unknown = || Member::new(Role::Reader, String::new(), None, self.height);
-        let revoked = |key: NodeId| {
-            let row = self.member(&key).cloned().unwrap_or_else(unknown);
-            (key, Member { revoked: Some(self.height), ..row })
-        };
-        let mut rows = alloc::vec![revoked(key)];
-        rows.extend((first != key).then(|| revoked(first)));
-        Ok(Change::Line { rows, leaves: newest, enters: None })
-    }
-
-    /// Judges a `Rotate`.
-    fn judge_rotate<'a>(
-        &self,
-        id: FactId,
-        old: NodeId,
-        to: NodeId,
-        role: Role,
-    ) -> Result<Change<'a>, FactReject> {
-        self.require_fresh(&to)?;
-        let author = self.member(&old);
-        let before = author.and_then(|row| row.line).map(|line| self.is_past(&line.before));
-        let new = self.member(&to);
-        let row = membership::judge_rotate(&Rotation { old, author, before, to, new, role })?;
-        let row = Member { admit: Some(id), since: self.height, ..row };
-        let author = author.ok_or(FactReject::NotMember)?;
-        let first = self.first(&old);
-        let until = Some(Height(self.height.0.saturating_add(self.params.overlap + 1)));
-        let newest = if first == old { Some(to) } else { None };
-        let mut rows = alloc::vec![(old, Member { until, newest, ..author.clone() }), (to, row)];
-        if let Some(row) = self.member(&first).filter(|_| first != old) {
-            rows.push((first, Member { newest: Some(to), ..row.clone() }));
-        }
-        Ok(Change::Line { rows, leaves: old, enters: Some(to) })
     }
 
     fn judge_custody<'a>(
@@ -440,13 +347,9 @@ impl<'p> State<'p> {
             }
             Change::Invite(key, row) => change(&mut self.invites, key, row),
             Change::Name(node, member) => change(&mut self.members, node, member),
-            Change::Line { rows, leaves, enters } => {
-                if let Some(sealers) = &mut self.sealers
-                    && let Ok(at) = sealers.binary_search(&leaves)
-                {
-                    sealers.remove(at);
-                    sealers.extend(enters);
-                    sealers.sort_unstable();
+            Change::Line { rows, sealers } => {
+                if self.sealers.as_ref() != Some(&sealers) {
+                    self.sealers = Some(sealers);
                     self.sealers_changed = true;
                 }
                 for (key, member) in rows {

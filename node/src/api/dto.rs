@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use cairn_core::block::Seal;
 use cairn_core::engine::{State, Status};
 use cairn_core::event::Reorg;
-use cairn_core::fact::{Body, EncodedFact, Role};
+use cairn_core::fact::{Body, EncodedFact, Keys, Role};
 use cairn_core::id::{Hex, MeshId, NodeId};
 use cairn_core::ledger::line::{self, Standing};
 use cairn_core::ledger::read::Read;
@@ -94,6 +94,11 @@ enum Said {
         node: String,
         name: String,
     },
+    Recover {
+        ended: Vec<String>,
+        kept: Vec<String>,
+        seats: Vec<String>,
+    },
     Rotate {
         next: String,
         role: &'static str,
@@ -142,6 +147,14 @@ impl From<Body<'_>> for Said {
             }
             Body::Revoke { node } => Self::Revoke { node: node.to_string() },
             Body::Name { node, name } => Self::Name { node: node.to_string(), name: name.into() },
+            Body::Recover(said) => {
+                let texts = |keys: Keys<'_>| keys.iter().map(|key| key.to_string()).collect();
+                Self::Recover {
+                    ended: texts(said.ended),
+                    kept: texts(said.kept),
+                    seats: texts(said.seats),
+                }
+            }
             Body::Rotate { key, role, .. } => {
                 Self::Rotate { next: key.to_string(), role: role_name(role) }
             }
@@ -364,7 +377,7 @@ pub fn member(view: &dyn View, node: &NodeId, row: &Member) -> Result<Value, Sto
         "since": row.since.0,
         "fact_id": row.admit.map(|id| id.to_string()),
         "revoked": gone.then(|| json!({
-            "height": row.revoked.map(|height| height.0),
+            "height": row.revoked.map(|revocation| revocation.since.0),
             "fact_id": by.map(|id| id.to_string()),
         })),
     }))

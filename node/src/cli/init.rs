@@ -17,6 +17,7 @@ use crate::api::dto;
 use crate::clock::wall;
 use crate::enroll::{self, mesh_id};
 use crate::problem::Problem;
+use crate::recovery::Quorum;
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -43,6 +44,10 @@ pub(super) struct InitArgs {
     /// For how long the invite holds
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "7d")]
     expires: Duration,
+    /// How many recovery phrases it takes of how many, for when an admin's key is lost or stolen:
+    /// 2of3, or none
+    #[arg(long, value_name = "KofN", default_value = "1of1")]
+    recovery: Quorum,
     /// First proof-of-work target in compact form, such as 1e7fffff
     #[arg(long, value_name = "BITS", value_parser = target)]
     pow_target: Option<Target>,
@@ -113,7 +118,9 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
     let now = wall();
     let params = Params::private(&args.name, &[founder], now)
         .map_err(|error| Problem::usage(format!("the mesh cannot be founded: {error}")))?;
+    let (phrases, recovery) = args.recovery.make()?;
     let params = Params {
+        recovery,
         seal: args.seal_rule()?,
         spacing: duration::millis(args.spacing),
         admission: if args.admission == Who::Open { Admission::Open } else { Admission::Invite },
@@ -127,17 +134,35 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
     }
     let invite = founded.invite.map(|invite| invite.to_text()).transpose();
     let invite = invite.map_err(|error| Problem::usage(error.to_string()))?;
+    let words: Vec<String> = phrases.iter().map(|phrase| phrase.words().to_string()).collect();
     let document = json!({
         "schema": "cairn.init/1",
         "invite": invite,
         "expires": expires.0,
         "node_id": founder.to_string(),
         "mesh": dto::mesh(&mesh, &args.name),
+        "recovery": {"threshold": args.recovery.threshold, "phrases": words},
     });
     context.out.say(format!("founded the mesh \"{}\" in {}", args.name, dir.path().display()));
     context.out.data(&document, |document| field(document, "/invite"))?;
+    tell_phrases(&words, args.recovery.threshold, context);
     context.out.say("start this node:   cairn run\nlet others join:   cairn join INVITE");
     Ok(0)
+}
+
+/// Shows the recovery phrases, which are nowhere else; in a document they are told as data.
+fn tell_phrases(words: &[String], threshold: u8, context: &Context) {
+    if words.is_empty() || context.out.json() {
+        return;
+    }
+    let count = words.len();
+    context.out.warn(format!(
+        "write down on paper, now; it is shown once and kept nowhere. {threshold} of these {count} \
+         help when an admin's key is lost or stolen (cairn member recover):"
+    ));
+    for phrase in words {
+        context.out.warn(format!("  {phrase}"));
+    }
 }
 
 #[cfg(test)]

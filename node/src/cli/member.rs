@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::client::escape;
 use super::output::{field, list, table};
-use super::{Context, Outcome};
+use super::{Context, Outcome, recover};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MemberVerb {
@@ -20,6 +20,9 @@ pub(super) enum MemberVerb {
         #[arg(long)]
         last_admin: bool,
     },
+    /// Say with the recovery phrases that an admin's key was lost or stolen: it ends, whom it revoked
+    /// come back, and this node becomes an admin
+    Recover(recover::RecoverArgs),
     /// Give a member another name
     Rename {
         /// Its id, a unique beginning of it, or its name
@@ -46,6 +49,7 @@ fn show(context: &Context) -> Outcome {
 pub(super) fn run(verb: &MemberVerb, context: &Context) -> Outcome {
     let (path, document, done) = match verb {
         MemberVerb::List => return show(context),
+        MemberVerb::Recover(args) => return recover::run(args, context),
         MemberVerb::Revoke { member, last_admin } => (
             format!("/v1/members/{}/revoke", escape(member)),
             json!({"last_admin": last_admin}),

@@ -23,6 +23,7 @@ mod member;
 mod output;
 mod peers;
 mod place;
+mod recover;
 mod run;
 mod seeds;
 mod size;
