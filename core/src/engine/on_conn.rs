@@ -180,8 +180,12 @@ impl Engine {
             return Ok(Err(CloseCode::BadHello));
         };
         let admits = |fact: &Verified<EncodedFact>| {
-            matches!(fact.fact().body,
-                Body::Admit { node: key, .. } | Body::Rotate { key, .. } if key == *node)
+            let said = fact.fact();
+            match said.body {
+                Body::Admit { node: key, .. } | Body::Rotate { key, .. } => key == *node,
+                Body::Recover(_) => said.author == *node,
+                _ => false,
+            }
         };
         let Some(admit) = facts.iter().find(|fact| admits(fact)) else {
             return Ok(Err(CloseCode::NotMember));

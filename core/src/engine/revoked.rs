@@ -133,6 +133,9 @@ impl Engine {
             let Some(voucher) = self.voucher(&next, view)? else {
                 return Ok(true);
             };
+            if matches!(voucher.fact().body, Body::Recover(_)) {
+                return Ok(true);
+            }
             next = voucher.fact().author;
         }
         Ok(false)
@@ -168,6 +171,10 @@ impl Engine {
             }
             next = fact.fact().author;
             facts.push(ByteBuf::from(fact.bytes()));
+            // Nobody admitted its author but the recovery keys.
+            if matches!(fact.fact().body, Body::Recover(_)) {
+                break;
+            }
         }
         facts.reverse();
         Ok(facts)
@@ -273,8 +280,14 @@ impl Engine {
         };
         let mut mine = false;
         for fact in &facts {
-            if let Body::Revoke { node } = fact.fact().body {
-                mine |= line::is_same(view, &node, &self.me)?;
+            match fact.fact().body {
+                Body::Revoke { node } => mine |= line::is_same(view, &node, &self.me)?,
+                Body::Recover(recover) => {
+                    for key in recover.ended.iter() {
+                        mine |= line::is_same(view, &key, &self.me)?;
+                    }
+                }
+                _ => {}
             }
         }
         if !mine {
