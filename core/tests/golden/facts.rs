@@ -39,14 +39,16 @@ fn rotate(mesh: &MeshId, named: u8) -> Body<'static> {
     Body::Rotate { key: key(named).node_id(), role: Role::Sealer, signature }
 }
 
-/// A recovery that these recovery keys sign in this mesh, in this order.
+/// A recovery that these recovery keys sign in this mesh.
 fn recover(mesh: &MeshId, by: &[u8]) -> Vec<u8> {
     let author = key(1).node_id();
     let [ended, seat] = [6, 2].map(|seed| key(seed).node_id().0);
     let (ended, seats) = (Keys(&ended), Keys(&seat));
     let unsigned = Recover { ended, kept: Keys(&[]), seats, signatures: &[] };
     let parts = by.iter().map(|seed| unsigned.sign(mesh, &author, &key(*seed)));
-    let signatures: Vec<u8> = parts.flatten().collect();
+    let mut parts: Vec<[u8; 96]> = parts.collect();
+    parts.sort_unstable();
+    let signatures = parts.concat();
     signed(Body::Recover(Recover { signatures: &signatures, ..unsigned }))
 }
 
