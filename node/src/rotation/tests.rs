@@ -25,7 +25,9 @@ fn founder() -> Place {
     config.profile = Profile::Tiny;
     config.clock_vouched = true;
     let dir = DataDir::new(&config.data_dir);
+    let lock = dir.lock().unwrap();
     let node = enroll::identity(&dir).unwrap().node_id();
+    drop(lock);
     let params = Params::private("home", &[node], clock::wall()).unwrap();
     let params = Params { spacing: 10, ..params };
     enroll::found(&dir, params, vec!["192.0.2.1:1".into()], 9, UnixTime::MAX_VALID).unwrap();
