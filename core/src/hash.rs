@@ -38,6 +38,12 @@ pub enum Tag {
     Twin,
     /// What that signature covers.
     TwinSignature,
+    /// What recovery keys say together.
+    Recovery,
+    /// The lists that are a part of it.
+    RecoveryLists,
+    /// What each of them signs of it.
+    RecoverySignature,
     /// Deriving the seed of batch verification.
     BatchSeed,
     /// The secret of the address book: our signature over zeros, and what follows from it.
@@ -62,6 +68,9 @@ impl Tag {
             Self::Run => b"cairn/run/1",
             Self::Twin => b"cairn/twin/1",
             Self::TwinSignature => b"cairn/twin-sig/1",
+            Self::Recovery => b"cairn/recover/1",
+            Self::RecoveryLists => b"cairn/recover-lists/1",
+            Self::RecoverySignature => b"cairn/recover-sig/1",
             Self::BatchSeed => b"cairn/batch-seed/1",
             Self::Book => b"cairn/book/1",
         }
@@ -75,7 +84,7 @@ impl Tag {
     /// `tag ‖ digest`, the message that a signature covers. At most 64 bytes.
     pub fn message(self, digest: &[u8; 32]) -> heapless::Vec<u8, 64> {
         let mut message = heapless::Vec::new();
-        // Both fit: the longest tag has 18 bytes.
+        // Both fit: the longest tag has 19 bytes.
         let _ = message.extend_from_slice(self.bytes());
         let _ = message.extend_from_slice(digest);
         message

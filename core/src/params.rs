@@ -32,7 +32,9 @@ pub const OVERLAP_BLOCKS: u64 = 128;
 /// Longest such overlap a mesh can have.
 pub const OVERLAP_BLOCKS_MAX: u64 = 1 << 20;
 /// Most encoded bytes of `Params`.
-pub const PARAMS_BYTES_MAX: usize = 512;
+pub const PARAMS_BYTES_MAX: usize = 640;
+/// Most recovery keys of a mesh.
+pub const RECOVERY_KEYS_MAX: usize = 5;
 
 /// How blocks are sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,25 @@ pub enum ReleaseRule {
     Holder,
 }
 
+/// Keys of no node, kept offline, that together can end an admin and make another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Recovery {
+    /// How many of them it takes; 0 if there are none.
+    pub threshold: u8,
+    /// The keys, ascending, without repeats.
+    pub keys: Vec<NodeId, RECOVERY_KEYS_MAX>,
+}
+
+impl Recovery {
+    fn check(&self, roots: &[NodeId]) -> bool {
+        let ordered = self.keys.windows(2).all(|pair| pair[0] < pair[1]);
+        let keys = self.keys.iter().all(crate::signature::check_node_id);
+        let apart = !self.keys.iter().any(|key| roots.contains(key));
+        let enough = usize::from(self.threshold) <= self.keys.len();
+        ordered && keys && apart && enough && (self.threshold == 0) == self.keys.is_empty()
+    }
+}
+
 /// The rules of one mesh, fixed for ever by its genesis block. The same rules give the same
 /// `MeshId` on every machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +111,8 @@ pub struct Params {
     pub release: ReleaseRule,
     /// For so many blocks after its rotation a key still counts beside the new one.
     pub overlap: u64,
+    /// Who can say that an admin's key was lost or stolen.
+    pub recovery: Recovery,
     /// First admins and sealers, ascending, without repeats.
     pub roots: Vec<NodeId, ROOTS_MAX>,
     /// When the mesh was founded; the time of genesis.
@@ -111,6 +134,8 @@ pub enum ParamsError {
     Seal,
     /// Above `OVERLAP_BLOCKS_MAX`.
     Overlap(u64),
+    /// Recovery keys out of order, repeated, no keys or founders, or fewer than it takes.
+    Recovery,
     /// Roots out of order, repeated, not keys, or missing where they are needed.
     Roots,
     /// Later than year 9999.
@@ -137,6 +162,7 @@ impl core::fmt::Display for ParamsError {
             Self::Overlap(blocks) => {
                 write!(f, "an overlap of {blocks} blocks; at most {OVERLAP_BLOCKS_MAX}")
             }
+            Self::Recovery => f.write_str("the recovery keys are too few, repeated or no keys"),
             Self::Roots => f.write_str("the founders are missing, repeated, unordered or no keys"),
             Self::Time => f.write_str("the founding time is later than year 9999"),
         }
@@ -164,6 +190,7 @@ impl Params {
             admission: Admission::Invite,
             release: ReleaseRule::Member,
             overlap: OVERLAP_BLOCKS,
+            recovery: Recovery::default(),
             roots: sorted,
             time,
         })
@@ -182,6 +209,7 @@ impl Params {
             admission: Admission::Open,
             release: ReleaseRule::Member,
             overlap: OVERLAP_BLOCKS,
+            recovery: Recovery::default(),
             roots: Vec::new(),
             // 2026-01-01T00:00:00Z
             time: UnixTime(1_767_225_600_000),
@@ -216,6 +244,9 @@ impl Params {
         }
         if self.overlap > OVERLAP_BLOCKS_MAX {
             return Err(ParamsError::Overlap(self.overlap));
+        }
+        if !self.recovery.check(&self.roots) {
+            return Err(ParamsError::Recovery);
         }
         let needs_roots = self.seal == SealRule::Authority || self.admission == Admission::Invite;
         let ordered = self.roots.windows(2).all(|pair| pair[0] < pair[1]);
@@ -266,6 +297,8 @@ mod tests {
         assert_eq!(broken(|p| p.block_bytes_max = u32::MAX), ParamsError::BlockBounds);
         assert_eq!(broken(|p| p.reward = 1), ParamsError::Seal);
         assert_eq!(broken(|p| p.overlap = u64::MAX), ParamsError::Overlap(u64::MAX));
+        assert_eq!(broken(|p| p.recovery.threshold = 1), ParamsError::Recovery);
+        assert_eq!(broken(|p| p.recovery.keys.push(p.roots[0]).unwrap()), ParamsError::Recovery);
         assert_eq!(broken(|p| p.roots.clear()), ParamsError::Roots);
         assert_eq!(broken(|p| p.roots.push(p.roots[0]).unwrap()), ParamsError::Roots);
         assert_eq!(broken(|p| p.roots[0] = NodeId::ZERO), ParamsError::Roots);

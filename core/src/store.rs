@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Version of all tables and rows together. A store of another version is migrated or refused.
-pub const STORE_FORMAT: u8 = 3;
+pub const STORE_FORMAT: u8 = 4;
 
 /// A table; its number is the first byte of the physical key and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,17 +61,21 @@ pub enum Table {
     Fingerprint = 22,
     /// Address → what is remembered of it.
     Peer = 23,
-    /// Key → the `Revoke` in the set that names it (independent of the tip).
+    /// Key → the least `Revoke` or `Recover` in the set that names it (independent of the tip).
     Revoked = 24,
     /// Node or address → until when it is kept out.
     Ban = 25,
     /// Direction ‖ node → how the last connection ended.
     Close = 26,
+    /// Key ‖ author → the least `Revoke` of the key by that author (independent of the tip).
+    Revoker = 27,
+    /// Key → what the `Recover` facts in the set that end it say (independent of the tip).
+    Recovered = 28,
 }
 
 impl Table {
     /// All tables in order of their number.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Meta,
         Self::Fact,
         Self::FactIndex,
@@ -99,6 +103,8 @@ impl Table {
         Self::Revoked,
         Self::Ban,
         Self::Close,
+        Self::Revoker,
+        Self::Recovered,
     ];
 }
 

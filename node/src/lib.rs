@@ -21,6 +21,7 @@ pub mod keys;
 mod lan;
 pub mod outbox;
 pub mod problem;
+pub mod recovery;
 mod rotation;
 pub mod shutdown;
 pub mod store;

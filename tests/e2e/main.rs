@@ -18,6 +18,7 @@ mod lan;
 mod members;
 mod mesh;
 mod power;
+mod recover;
 mod restart;
 mod rotate;
 mod split;

@@ -11,6 +11,7 @@ mod links;
 mod majority;
 mod membership;
 mod peers;
+mod recover;
 mod rotate;
 mod scale;
 mod seeds;

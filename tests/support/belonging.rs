@@ -3,7 +3,7 @@
 
 use cairn_core::fact::Body;
 use cairn_core::id::NodeId;
-use cairn_core::ledger::line;
+use cairn_core::ledger::line::{self, Standing};
 use cairn_core::ledger::read::Read;
 use cairn_core::params::{Admission, SealRule};
 use cairn_core::store::{Table, View};
@@ -26,7 +26,7 @@ pub fn anybody_revoked(view: &MemStore) -> bool {
 
 /// Whether the chain has a key as a member.
 pub fn in_force(view: &MemStore, key: &NodeId) -> bool {
-    view.member(key).unwrap().is_some_and(|member| member.in_force())
+    matches!(line::standing(view, key), Ok(Standing::Member | Standing::Replaced))
 }
 
 /// Whether node `a` has to let node `b` in: it is not revoked, and either the chain has it or the

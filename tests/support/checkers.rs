@@ -129,7 +129,11 @@ pub(crate) fn wrong_close(world: &World, n: usize, end: &End, code: CloseCode) -
         // it was told in a power cut.)
         CloseCode::Revoked => {
             let ended = |view: &MemStore| is_revoked(view, &closer.id());
-            is_revoked(closer.view(), &other.id()) || ended(other.view()) || ended(closer.view())
+            // It was when it took leave, a moment before a recovery came.
+            let was = closer.view().get(Table::Revoked, other.id().as_bytes()).unwrap().is_some();
+            was || is_revoked(closer.view(), &other.id())
+                || ended(other.view())
+                || ended(closer.view())
         }
         CloseCode::NotMember | CloseCode::InviteRevoked => !lets_in(world, n, end.to),
         CloseCode::InviteSpent => false,

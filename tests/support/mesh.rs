@@ -1,10 +1,10 @@
 //! Meshes to start from.
 
 use crate::world::World;
-use cairn_core::engine::{Command, CommandId, CustodyAction, Receipt, State};
+use cairn_core::engine::{self, Command, CommandId, CustodyAction, Receipt, State};
 use cairn_core::fact::{EncodedFact, Role};
-use cairn_core::id::FactId;
-use cairn_core::params::{Params, SealRule};
+use cairn_core::id::{BlockId, FactId};
+use cairn_core::params::{Params, Recovery, SealRule};
 use cairn_core::signature::SigningKey;
 use cairn_core::testing::TestNode;
 use cairn_core::time::UnixTime;
@@ -27,6 +27,29 @@ pub fn private() -> Params {
 /// Rules of a mesh with the easiest proof of work at a constant target.
 pub fn pow() -> Params {
     Params { seal: SealRule::Pow { initial: Target::MAX, half_life: 0 }, ..private() }
+}
+
+/// A recovery key, of no node.
+pub fn recovery_key() -> SigningKey {
+    SigningKey::from_seed([0xee; 32])
+}
+
+/// What rules say of it.
+pub fn recovery() -> Recovery {
+    Recovery { threshold: 1, keys: [recovery_key().node_id()].into_iter().collect() }
+}
+
+/// What the recovery key says: node `n` takes over from the founder's key, going on from a block if
+/// one is named, and these have their seats again.
+pub fn recover(world: &mut World, n: usize, seats: &[usize], on: Option<BlockId>) {
+    let mut seats: Vec<_> = seats.iter().map(|n| key(*n).node_id()).collect();
+    seats.sort_unstable();
+    let seats: Vec<u8> = seats.iter().flat_map(|key| key.0).collect();
+    let ended = key(0).node_id().0.to_vec();
+    let mut said = engine::Recovery { on, ended, seats, ..engine::Recovery::default() };
+    let author = key(n).node_id();
+    said.signatures = said.statement().sign(&world.mesh(), &author, &recovery_key()).to_vec();
+    world.command(n, Command::Recover(said));
 }
 
 /// A founder and `others` sealers admitted by it, who know only the founder's address.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::grant::{Grant, RECOVERY};
 use crate::codec;
 use crate::hash::Tag;
 use crate::id::{BlockId, Hash, NodeId};
@@ -10,10 +11,20 @@ use crate::time::UnixTime;
 use crate::work::{Height, Target};
 
 /// Most bytes of an encoded header.
-pub const HEADER_BYTES_MAX: usize = 320;
+pub const HEADER_BYTES_MAX: usize = 704;
+/// The same without a grant.
+const UNGRANTED_BYTES_MAX: usize = 320;
+
+/// A rare large part of a header: where there is an allocator it is kept apart, so that the many
+/// headers in memory stay small.
+#[cfg(feature = "alloc")]
+pub type Apart<T> = alloc::boxed::Box<T>;
+/// A rare large part of a header.
+#[cfg(not(feature = "alloc"))]
+pub type Apart<T> = T;
 
 /// What makes a header costly or attributable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seal {
     /// Height 0: the hash of the mesh's rules.
     Genesis(Hash),
@@ -21,6 +32,8 @@ pub enum Seal {
     Authority(Signature),
     /// A number that makes the block's id meet the target.
     Pow(u64),
+    /// The recovery keys' leave to seal this block, and the sealer's signature.
+    Recovery(Apart<Grant>),
 }
 
 /// The header of a block. Its id covers every field.
@@ -57,6 +70,22 @@ impl Header {
     /// The block's id: `SHA-256("cairn/block/1" ‖ postcard(header))`.
     pub fn id(&self) -> BlockId {
         BlockId(codec::hash_into(self, Tag::Block.hasher()).finish())
+    }
+
+    /// Bound of its encoded bytes.
+    pub const fn bytes_max(&self) -> usize {
+        match self.seal {
+            Seal::Recovery(_) => HEADER_BYTES_MAX,
+            _ => UNGRANTED_BYTES_MAX,
+        }
+    }
+
+    /// Whom the block counts for when branches are compared.
+    pub const fn voter(&self) -> NodeId {
+        match self.seal {
+            Seal::Recovery(_) => RECOVERY,
+            _ => self.sealer,
+        }
     }
 
     /// What an authority seal signs: the hash of all fields but the seal.

@@ -4,13 +4,15 @@
 #[cfg(feature = "alloc")]
 mod body;
 mod genesis;
+mod grant;
 mod header;
 mod verify;
 
 #[cfg(feature = "alloc")]
 pub use body::BodyReject;
 pub use genesis::{facts_root, genesis, mesh_id, sealers_root};
-pub use header::{HEADER_BYTES_MAX, Header, Seal};
+pub use grant::{Grant, RECOVERY, recovery_digest};
+pub use header::{Apart, HEADER_BYTES_MAX, Header, Seal};
 pub use verify::{ChainEnd, HeaderReject, RecentTimes, is_early};
 
 #[cfg(feature = "alloc")]

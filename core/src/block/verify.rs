@@ -53,6 +53,8 @@ pub enum HeaderReject {
     SealKind,
     /// The sealer may not seal this block.
     NotASealer(NodeId),
+    /// The recovery keys do not let its sealer go on from its parent.
+    NotGranted,
     /// The sealer did not sign this header.
     Signature,
     /// The id does not meet the target.
@@ -83,6 +85,7 @@ impl fmt::Display for HeaderReject {
             }
             Self::SealKind => f.write_str("not the mesh's kind of seal"),
             Self::NotASealer(got) => write!(f, "{got} may not seal this block"),
+            Self::NotGranted => f.write_str("the recovery keys did not let it be sealed"),
             Self::Signature => f.write_str("the sealer did not sign this header"),
             Self::Work => f.write_str("the id does not meet the target"),
         }
@@ -158,12 +161,17 @@ impl ChainEnd {
         }
     }
 
+    /// Earliest valid time of a next header that the recovery keys let somebody seal.
+    pub fn earliest_granted(&self, params: &Params, sealers: &[NodeId]) -> UnixTime {
+        let turn = authority::earliest_time(self.header.time, params.spacing, last(sealers));
+        turn.max(self.median_time().after(1))
+    }
+
     /// Work of a next header, given that it obeys the rules.
     fn work_of(&self, params: &Params, sealers: &[NodeId], header: &Header) -> Work {
         match params.seal {
             SealRule::Pow { .. } => header.target.work(),
-            SealRule::Authority => authority::distance(sealers, &header.sealer, header.height)
-                .map_or(Work::ZERO, authority::work),
+            SealRule::Authority => distance(sealers, header).map_or(Work::ZERO, authority::work),
         }
     }
 
@@ -204,7 +212,7 @@ impl ChainEnd {
             return Err(HeaderReject::HistoryRoot);
         }
         if header.sealers_root == self.header.sealers_root {
-            return Ok(());
+            return check_granted(header, sealers);
         }
         let next = next_sealers.ok_or(HeaderReject::SealersRoot)?;
         // An open mesh needs no sealers; under authority an empty list would end the chain.
@@ -215,7 +223,7 @@ impl ChainEnd {
         if sealers_root(next) != header.sealers_root {
             return Err(HeaderReject::SealersRoot);
         }
-        Ok(())
+        check_granted(header, next)
     }
 
     fn check_seal(
@@ -228,15 +236,20 @@ impl ChainEnd {
         if header.target != target {
             return Err(HeaderReject::Target(target, header.target));
         }
-        match (params.seal, header.seal) {
-            (SealRule::Authority, Seal::Authority(_)) => {
-                let distance = authority::distance(sealers, &header.sealer, header.height)
-                    .ok_or(HeaderReject::NotASealer(header.sealer))?;
+        match (params.seal, &header.seal) {
+            (SealRule::Authority, Seal::Authority(_) | Seal::Recovery(_)) => {
+                let distance =
+                    distance(sealers, header).ok_or(HeaderReject::NotASealer(header.sealer))?;
                 let earliest = authority::earliest_time(self.header.time, params.spacing, distance);
                 if header.time < earliest {
                     return Err(HeaderReject::BeforeTurn(earliest, header.time));
                 }
-                Ok(())
+                match &header.seal {
+                    Seal::Recovery(grant) if !grant.holds(params, header) => {
+                        Err(HeaderReject::NotGranted)
+                    }
+                    _ => Ok(()),
+                }
             }
             (SealRule::Pow { .. }, Seal::Pow(_)) if pow::check(header) => Ok(()),
             (SealRule::Pow { .. }, Seal::Pow(_)) => Err(HeaderReject::Work),
@@ -257,8 +270,8 @@ impl ChainEnd {
     ) -> Result<Verified<Header>, HeaderReject> {
         let header = header.0;
         self.check_next(params, sealers, &header, next_sealers)?;
-        match &header.seal {
-            Seal::Authority(signature) if !authority::check(&header, signature) => {
+        match authority::signature_of(&header) {
+            Some(signature) if !authority::check(&header, signature) => {
                 Err(HeaderReject::Signature)
             }
             _ => Ok(Verified::proven(header)),
@@ -278,6 +291,30 @@ impl ChainEnd {
         self.history.push(id.as_bytes());
         self.header = header;
         self.id = id;
+    }
+}
+
+/// How far a block that the recovery keys let somebody seal is from any turn.
+const fn last(sealers: &[NodeId]) -> u64 {
+    sealers.len() as u64
+}
+
+/// How many places a header's sealer is away from its turn.
+fn distance(sealers: &[NodeId], header: &Header) -> Option<u64> {
+    match header.seal {
+        Seal::Recovery(_) => Some(last(sealers)),
+        _ => authority::distance(sealers, &header.sealer, header.height),
+    }
+}
+
+/// Who seals by leave of the recovery keys has a seat afterwards: the block has the fact that says
+/// so, or an earlier one did.
+fn check_granted(header: &Header, next: &[NodeId]) -> Result<(), HeaderReject> {
+    match header.seal {
+        Seal::Recovery(_) if next.binary_search(&header.sealer).is_err() => {
+            Err(HeaderReject::NotASealer(header.sealer))
+        }
+        _ => Ok(()),
     }
 }
 

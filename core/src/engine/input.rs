@@ -6,8 +6,8 @@ use alloc::vec::Vec;
 
 use crate::block::Header;
 use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
-use crate::fact::{EncodedFact, FactVerdict, Role};
-use crate::id::NodeId;
+use crate::fact::{EncodedFact, FactVerdict, Keys, Recover, Role};
+use crate::id::{BlockId, NodeId};
 pub use crate::ledger::custody::CustodyAction;
 use crate::peer::Subject;
 use crate::signature::Signature;
@@ -74,6 +74,34 @@ pub enum ConnInput<'a> {
     },
 }
 
+/// What a `Recover` fact says, as its lists (`fact::Recover`).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// The block to go on from, if nobody honest can seal.
+    pub on: Option<BlockId>,
+    /// Keys that end.
+    pub ended: Vec<u8>,
+    /// Keys that stay revoked.
+    pub kept: Vec<u8>,
+    /// Members that seal again.
+    pub seats: Vec<u8>,
+    /// Recovery keys and their signatures.
+    pub signatures: Vec<u8>,
+}
+
+impl Recovery {
+    /// As a fact has it.
+    pub fn statement(&self) -> Recover<'_> {
+        Recover {
+            on: self.on,
+            ended: Keys(&self.ended),
+            kept: Keys(&self.kept),
+            seats: Keys(&self.seats),
+            signatures: &self.signatures,
+        }
+    }
+}
+
 /// What the node's user can ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -119,6 +147,8 @@ pub enum Command {
         /// By which it agrees (`fact::sign_rotation`).
         signature: Signature,
     },
+    /// Makes a `Recover` fact: its author, this node, becomes an admin.
+    Recover(Recovery),
     /// Asks every peer for what we miss, now.
     Sync,
     /// Remembers an address and dials it at once; pins the key if it is known.
@@ -155,6 +185,7 @@ impl Command {
             | Self::Invite { .. }
             | Self::Revoke { .. }
             | Self::Rotate { .. }
+            | Self::Recover(_)
             | Self::Name { .. } => true,
             Self::Sync
             | Self::CheckReach

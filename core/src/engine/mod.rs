@@ -16,6 +16,7 @@ mod config;
 mod conns;
 #[cfg(any(test, feature = "testing"))]
 mod gauges;
+mod granted;
 mod input;
 mod keep_out;
 mod on_chain;
@@ -30,6 +31,7 @@ mod presync;
 mod promises;
 mod reach;
 mod read_only;
+mod recovered;
 mod requests;
 mod revoked;
 mod room;
@@ -43,7 +45,7 @@ pub use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 pub use config::Config;
 #[cfg(any(test, feature = "testing"))]
 pub use gauges::Gauge;
-pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId};
+pub use input::{BatchId, Command, CommandId, ConnInput, CustodyAction, Input, JobId, Recovery};
 pub use output::{Frame, Job, Output, Published, Receipt, Refusal};
 pub use reach::Reach;
 pub use status::{PeerStatus, State, Status};
@@ -190,7 +192,7 @@ impl Engine {
             now,
             set,
             fingerprints,
-            sealing: Sealing::new(&config, book.is_empty(), now.instant),
+            sealing: Sealing::load(&config, book.is_empty(), now.instant, view)?,
             chain,
             mempool,
             orphans: Orphans::load(view)?,
@@ -387,6 +389,7 @@ impl Engine {
             && !self.judge_pending(view, batch)?
             && !self.review_orphans(view, batch)?
             && !self.sweep_revoked(view, batch)?
+            && !self.reopen_recovered(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
             self.wake |= self.mempool.refill(view, REFILL)?;

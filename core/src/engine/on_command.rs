@@ -51,7 +51,9 @@ impl Engine {
         view: &dyn View,
         batch: &mut Batch,
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
-        if command.writes() && self.revocations.me {
+        // Who was revoked by a stolen key is who has to say so.
+        let may = matches!(command, Command::Recover(_)) || !self.revocations.me;
+        if command.writes() && !may {
             return Ok(Err(Refusal::Revoked));
         }
         match command {
@@ -72,6 +74,9 @@ impl Engine {
                 self.make_permitted(Body::Name { node, name: &name }, view, batch)
             }
             Command::Rotate { key, signature } => self.rotate(key, signature, view, batch),
+            Command::Recover(recovery) => {
+                self.make_permitted(Body::Recover(recovery.statement()), view, batch)
+            }
             Command::Sync => {
                 self.schedule.hurry(self.now.instant);
                 self.headers.unsettle();
@@ -171,6 +176,9 @@ impl Engine {
     ) -> Result<Result<Receipt, Refusal>, StoreFault> {
         if let Err(error) = body.check() {
             return Ok(Err(Refusal::Malformed(error.to_string())));
+        }
+        if !body.is_agreed(&self.mesh, &self.me) {
+            return Ok(Err(Refusal::Rule(FactReject::NoQuorum.to_string())));
         }
         let fact = Fact { author: self.me, time: self.now.wall, body };
         let mut state = self.state_ahead();

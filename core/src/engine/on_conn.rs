@@ -17,7 +17,7 @@ use crate::ledger::arrival::Arrival;
 use crate::ledger::line;
 use crate::ledger::read::Read;
 use crate::ledger::rows::Known;
-use crate::limits::{ADDRESSES_WHEN_FULL, CONTROL_FRAME_BYTES, INTRODUCTION_BYTES};
+use crate::limits::{ADDRESSES_WHEN_FULL, CONTROL_FRAME_BYTES};
 use crate::params::RULES_VERSION;
 use crate::peer::Misbehavior;
 use crate::store::{Batch, StoreFault, View};
@@ -52,6 +52,8 @@ impl Engine {
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
         // it knows the key, or for the facts that introduce it.
         match (self.standing(&node, view)?, self.kept_out(conn)) {
+            // It may show that those who revoked it had no say.
+            (Err(CloseCode::Revoked), None) if self.may_be_recovered() => {}
             (Err(CloseCode::Revoked), _) => self.dismiss(conn, &node, view)?,
             (_, Some(until)) => self.close_saying(conn, CloseCode::Misbehavior, until),
             (Err(_), None) if dial.is_none() => {}
@@ -75,7 +77,7 @@ impl Engine {
             clock: self.now.wall,
             port: self.config.port,
             run: self.twins.run,
-            introduction: self.vouchers(&self.me, INTRODUCTION_BYTES, view)?,
+            introduction: self.introduction(view)?,
         };
         self.send_control(conn, &Control::Hello(hello));
         if let Some(conn) = self.conns.get_mut(conn) {
@@ -165,8 +167,13 @@ impl Engine {
         if node == self.me && hello.run == self.twins.run {
             return Ok(Err(CloseCode::Myself));
         }
-        // Who was revoked has heard so when the connection opened.
-        if self.standing(&node, view)?.is_err()
+        // Who was revoked for good has heard so when the connection opened.
+        if self.standing(&node, view)? == Err(CloseCode::Revoked) {
+            if !self.hear_recovery(&node, &hello.introduction, view, batch)? {
+                self.dismiss(conn, &node, view)?;
+                return Ok(Err(CloseCode::Revoked));
+            }
+        } else if self.standing(&node, view)?.is_err()
             && let Err(code) = self.hear_introduction(&node, &hello.introduction, view, batch)?
         {
             return Ok(Err(code));
@@ -190,8 +197,12 @@ impl Engine {
             return Ok(Err(CloseCode::BadHello));
         };
         let admits = |fact: &Verified<EncodedFact>| {
-            matches!(fact.fact().body,
-                Body::Admit { node: key, .. } | Body::Rotate { key, .. } if key == *node)
+            let said = fact.fact();
+            match said.body {
+                Body::Admit { node: key, .. } | Body::Rotate { key, .. } => key == *node,
+                Body::Recover(_) => said.author == *node,
+                _ => false,
+            }
         };
         let Some(admit) = facts.iter().find(|fact| admits(fact)) else {
             return Ok(Err(CloseCode::NotMember));

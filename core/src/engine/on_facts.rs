@@ -99,6 +99,7 @@ impl Engine {
             let outcome = if named { arrival.add_named(&fact)? } else { arrival.add(&fact)? };
             match outcome {
                 Arrived::Entered(seq) => {
+                    self.note_grant(&fact, batch);
                     self.fingerprints.insert(&id);
                     self.tell(id, from);
                     self.mempool.admit(seq, fact);
@@ -125,6 +126,9 @@ impl Engine {
         }
         batch.append(entry.batch);
         self.on_revoked(&entry.fallen);
+        if entry.recovered {
+            self.on_recovered();
+        }
         self.release_strangers(&entry.risen);
         Ok(outcomes)
     }

@@ -16,7 +16,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::chain::{BadHeaders, stored};
-use crate::block::{ChainEnd, is_early};
+use crate::block::{ChainEnd, Header, RECOVERY, is_early};
 use crate::chain::{NewHeader, Root};
 use crate::id::{BlockId, NodeId};
 use crate::params::{Params, SealRule};
@@ -43,9 +43,30 @@ pub(super) struct Branch {
     /// Who might seal at the fork: they count.
     voters: Arc<[NodeId]>,
     /// Those of them who sealed the branch, and our chain up to `scanned`.
-    theirs: BTreeSet<NodeId>,
-    ours: BTreeSet<NodeId>,
+    theirs: Votes,
+    ours: Votes,
     scanned: Height,
+}
+
+/// Whom the blocks of a chain since a fork count for.
+#[derive(Debug, Default)]
+struct Votes {
+    recovered: bool,
+    sealers: BTreeSet<NodeId>,
+}
+
+impl Votes {
+    fn count(&mut self, header: &Header, voters: &[NodeId]) {
+        let voter = header.voter();
+        self.recovered |= voter == RECOVERY;
+        if voters.binary_search(&voter).is_ok() {
+            self.sealers.insert(voter);
+        }
+    }
+
+    fn weight(&self) -> (bool, usize) {
+        (self.recovered, self.sealers.len())
+    }
 }
 
 impl Branch {
@@ -57,8 +78,8 @@ impl Branch {
             end: fork.end,
             sealers: fork.sealers.clone(),
             voters: fork.sealers,
-            theirs: BTreeSet::new(),
-            ours: BTreeSet::new(),
+            theirs: Votes::default(),
+            ours: Votes::default(),
             scanned: height,
         }
     }
@@ -83,9 +104,7 @@ impl Branch {
             let checked = self.end.check_next(params, &self.sealers, header, sealers.as_deref());
             checked.map_err(|_| BadHeaders)?;
             claims.extend(authority::claim(header));
-            if self.voters.binary_search(&header.sealer).is_ok() {
-                self.theirs.insert(header.sealer);
-            }
+            self.theirs.count(header, &self.voters);
             let changed = header.sealers_root != self.end.header.sealers_root;
             self.end.advance(params, &self.sealers, header.clone(), header.id());
             if let Some(next) = sealers.as_ref().filter(|_| changed) {
@@ -107,13 +126,10 @@ impl Branch {
         if params.seal != SealRule::Authority {
             return Ok(self.end.work >= tip.work);
         }
-        while self.scanned < tip.height && self.ours.len() <= self.theirs.len() {
+        while self.scanned < tip.height && self.ours.weight() <= self.theirs.weight() {
             self.scanned = self.scanned.next();
-            let sealer = stored(view, self.scanned)?.1.header.sealer;
-            if self.voters.binary_search(&sealer).is_ok() {
-                self.ours.insert(sealer);
-            }
+            self.ours.count(&stored(view, self.scanned)?.1.header, &self.voters);
         }
-        Ok((self.theirs.len(), self.end.work) >= (self.ours.len(), tip.work))
+        Ok((self.theirs.weight(), self.end.work) >= (self.ours.weight(), tip.work))
     }
 }

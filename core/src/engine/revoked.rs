@@ -43,6 +43,8 @@ pub(super) struct Revocations {
     enforce: bool,
     /// Facts in conflict are to be looked through.
     sweep: bool,
+    /// Also for those that a recovery lets in again.
+    pub(super) reopen: bool,
     /// Connections that end in a moment.
     farewells: Vec<Farewell>,
 }
@@ -60,7 +62,8 @@ impl Revocations {
     /// As the store tells.
     pub(super) fn load(me: &NodeId, view: &dyn View) -> Result<Self, StoreFault> {
         let sweep = view.get(Table::Meta, &Meta::Sweep.key())?.is_some();
-        Ok(Self { me: line::cut_off(view, me)?.is_some(), sweep, ..Self::default() })
+        let reopen = view.get(Table::Meta, &Meta::Reopen.key())?.is_some();
+        Ok(Self { me: line::cut_off(view, me)?.is_some(), sweep, reopen, ..Self::default() })
     }
 
     /// Whether one more frame of a connection that ends in a moment is read: of two that dismiss
@@ -79,6 +82,11 @@ impl Revocations {
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn farewells(&self) -> usize {
         self.farewells.len()
+    }
+
+    /// Whose links are good is to be judged anew.
+    pub(super) const fn review(&mut self) {
+        self.enforce = true;
     }
 
     pub(super) fn forget(&mut self, conn: ConnId) {
@@ -149,6 +157,9 @@ impl Engine {
             let Some(voucher) = self.voucher(&next, view)? else {
                 return Ok(true);
             };
+            if matches!(voucher.fact().body, Body::Recover(_)) {
+                return Ok(true);
+            }
             next = voucher.fact().author;
         }
         Ok(false)
@@ -184,6 +195,10 @@ impl Engine {
             }
             next = fact.fact().author;
             facts.push(ByteBuf::from(fact.bytes()));
+            // Nobody admitted its author but the recovery keys.
+            if matches!(fact.fact().body, Body::Recover(_)) {
+                break;
+            }
         }
         facts.reverse();
         Ok(facts)
@@ -211,7 +226,7 @@ impl Engine {
         if !core::mem::take(&mut self.revocations.enforce) {
             return Ok(());
         }
-        self.revocations.me |= line::cut_off(view, &self.me)?.is_some();
+        self.revocations.me = line::cut_off(view, &self.me)?.is_some();
         let behind = self.headers.behind(|id| self.chain.agrees_with(id));
         let current = self.is_caught_up() && !behind;
         let live = self.conns.iter().filter(|(_, conn)| conn.phase != Phase::Closing);
@@ -290,8 +305,14 @@ impl Engine {
         };
         let mut mine = false;
         for fact in &facts {
-            if let Body::Revoke { node } = fact.fact().body {
-                mine |= line::is_same(view, &node, &self.me)?;
+            match fact.fact().body {
+                Body::Revoke { node } => mine |= line::is_same(view, &node, &self.me)?,
+                Body::Recover(recover) => {
+                    for key in recover.ended.iter() {
+                        mine |= line::is_same(view, &key, &self.me)?;
+                    }
+                }
+                _ => {}
             }
         }
         if !mine {

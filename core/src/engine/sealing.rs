@@ -8,10 +8,11 @@ use super::{Config, Engine, Job, JobId, Output};
 use crate::block::{Block, Header};
 use crate::chain::NewHeader;
 use crate::id::{BlockId, FactId, NodeId};
+use crate::ledger::rows::Meta;
 use crate::params::SealRule;
 use crate::producer::{self, Slot};
 use crate::seal::authority;
-use crate::store::{Batch, StoreFault, View};
+use crate::store::{Batch, StoreFault, Table, View};
 use crate::time::{Instant, Millis, UnixTime};
 use crate::verified::Unverified;
 use crate::work::Height;
@@ -41,22 +42,41 @@ pub(super) struct Sealing {
     /// When it becomes our turn.
     at: Option<Instant>,
     grinding: Option<Grinding>,
+    /// The `Recover` fact that lets us seal one block without a seat.
+    pub(super) grant: Option<FactId>,
     /// Since when facts wait on the present tip.
     ready_since: Option<Instant>,
 }
 
 impl Sealing {
     /// `alone`: there is nobody to hear from.
-    pub(super) const fn new(config: &Config, alone: bool, now: Instant) -> Self {
+    pub(super) fn load(
+        config: &Config,
+        alone: bool,
+        now: Instant,
+        view: &dyn View,
+    ) -> Result<Self, StoreFault> {
         let patience = if alone { 0 } else { PATIENCE };
-        Self {
+        let grant = view.get(Table::Meta, &Meta::Grant.key())?;
+        Ok(Self {
+            grant: grant.and_then(|id| FactId::from_slice(&id)),
             enabled: config.seal_blocks,
             patient_until: now.after(patience),
             fruitless: false,
             at: None,
             grinding: None,
             ready_since: None,
-        }
+        })
+    }
+
+    /// Whether the last attempt came to nothing.
+    pub(super) const fn is_fruitless(&self) -> bool {
+        self.fruitless
+    }
+
+    /// Nothing before this.
+    pub(super) const fn wait_until(&mut self, at: Instant) {
+        self.at = Some(at);
     }
 
     /// Something changed: what could not be sealed may be now.
@@ -151,6 +171,9 @@ impl Engine {
                 self.sealing.at = Some(self.withheld_at());
             }
             return Ok(false);
+        }
+        if let Some(sealed) = self.seal_granted(view, batch)? {
+            return Ok(sealed);
         }
         let tip = self.chain.tip().id;
         let (Some(end), Some(entry)) = (self.chain.tree.end(&tip), self.chain.tree.entry(&tip))
@@ -267,7 +290,7 @@ impl Engine {
     }
 
     /// A block of our own goes the way of all blocks.
-    fn take_own_block(
+    pub(super) fn take_own_block(
         &mut self,
         header: Header,
         facts: Vec<FactId>,

@@ -9,6 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_bytes::Bytes;
 
 use super::{Engine, Frame, Output};
+use crate::block::Header;
 use crate::chain::find_fork;
 use crate::codec;
 use crate::conn::{ConnId, StreamTag};
@@ -117,7 +118,7 @@ impl Engine {
                 size += 32 * list.len();
                 answer.sealers.push(list);
             }
-            size += crate::block::HEADER_BYTES_MAX;
+            size += row.header.bytes_max();
             answer.headers.push(row.header);
         }
         Ok(Some(codec::encode(&answer)))
@@ -130,7 +131,8 @@ impl Engine {
         let branch = self.chain.side_branch(self.side_branches_told, max, secret);
         let fits = |answer: &HeadersAnswer| {
             let lists: usize = answer.sealers.iter().map(|list| 32 * list.len()).sum();
-            lists + crate::block::HEADER_BYTES_MAX * answer.headers.len() < HEADERS_ANSWER_BYTES
+            let headers: usize = answer.headers.iter().map(Header::bytes_max).sum();
+            lists + headers < HEADERS_ANSWER_BYTES
         };
         let nothing = HeadersAnswer { from: tip, headers: Vec::new(), sealers: Vec::new() };
         branch.filter(fits).unwrap_or(nothing)

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recover::Recover;
 use crate::hash::Tag;
 use crate::id::{FactId, MeshId, NodeId};
 use crate::signature::{self, Signature, SigningKey};
@@ -131,6 +132,8 @@ pub enum Body<'a> {
         /// The new key's, that it takes over from the author in this mesh.
         signature: Signature,
     },
+    /// As many recovery keys as it takes say that an admin's key was lost or stolen.
+    Recover(#[serde(borrow)] Recover<'a>),
 }
 
 /// What is wrong with a body that decodes.
@@ -148,6 +151,8 @@ pub enum BodyError {
     Key,
     /// An invite with no uses or for admins.
     Invite,
+    /// A recovery with too many keys, or in the wrong order.
+    Recover,
 }
 
 impl core::fmt::Display for BodyError {
@@ -165,6 +170,9 @@ impl core::fmt::Display for BodyError {
                 write!(f, "a name has 1 to {NAME_BYTES_MAX} bytes and no control characters")
             }
             Self::Key => f.write_str("not a public key"),
+            Self::Recover => {
+                f.write_str("a recovery names too many keys, none, or disordered ones")
+            }
             Self::Invite => f.write_str("an invite has at least one use and is never for admins"),
         }
     }
@@ -191,6 +199,7 @@ impl<'a> Body<'a> {
                 let digest = rotation(mesh, author, key);
                 signature::check(key, Tag::RotationSignature, &digest, signature)
             }
+            Body::Recover(recover) => recover.is_signed(mesh, author),
             _ => true,
         }
     }
@@ -229,6 +238,7 @@ impl<'a> Body<'a> {
                 require(crate::signature::check_node_id(&node), BodyError::Key)?;
                 require(is_name(name), BodyError::Name)
             }
+            Body::Recover(recover) => require(recover.check(), BodyError::Recover),
             Body::Revoke { node: key } | Body::Rotate { key, .. } => {
                 require(crate::signature::check_node_id(&key), BodyError::Key)
             }
@@ -256,7 +266,11 @@ impl<'a> Body<'a> {
     pub const fn is_lasting(&self) -> bool {
         matches!(
             self,
-            Body::Invite { .. } | Body::Admit { .. } | Body::Revoke { .. } | Body::Rotate { .. }
+            Body::Invite { .. }
+                | Body::Admit { .. }
+                | Body::Revoke { .. }
+                | Body::Rotate { .. }
+                | Body::Recover(_)
         )
     }
 
@@ -273,6 +287,7 @@ impl<'a> Body<'a> {
             Body::Revoke { .. } => "revoke",
             Body::Name { .. } => "name",
             Body::Rotate { .. } => "rotate",
+            Body::Recover(_) => "recover",
         }
     }
 }

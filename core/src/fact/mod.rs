@@ -10,11 +10,13 @@
 mod body;
 #[cfg(feature = "alloc")]
 mod encoded;
+mod recover;
 
 pub use crate::text::{is_item, is_label, is_name};
 pub use body::{Body, BodyError, Role, sign_rotation};
 #[cfg(feature = "alloc")]
 pub use encoded::{EncodedFact, FactVerdict, verify, verify_batch};
+pub use recover::{ENDED_MAX, KEPT_MAX, Keys, Recover, SEATS_MAX};
 
 use core::fmt;
 

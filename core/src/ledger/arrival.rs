@@ -5,19 +5,21 @@
 //! a key that is not known stays outside until the key is, and so does an `Invite` or `Admit` by a
 //! key that may not make it: were it inside without effect, the set would have to be walked again
 //! when its author becomes an admin. `Revoke` is the same: it counts for good, whoever is revoked
-//! later, so which keys are revoked depends on nothing but the set.
+//! later, unless a `Recover` takes it from its author; so which keys are revoked depends on nothing
+//! but the set.
 //!
 //! Many facts make one batch; later ones see earlier ones. Not here: what waits outside.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use super::overlay::Overlay;
 use super::read::Read;
-use super::rows::{FactRow, FactState, Known, Meta, Seq, SetRow, half, key, text_key};
+use super::rows::{FactRow, FactState, Known, Meta, Recovered, Seq, SetRow, half, key, text_key};
 use crate::codec;
-use crate::fact::{Body, EncodedFact, Fact, Role};
+use crate::fact::{Body, EncodedFact, Fact, Recover, Role};
 use crate::id::{FactId, NodeId};
-use crate::params::{Admission, Params};
+use crate::params::{Admission, Params, Recovery};
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::verified::Verified;
 
@@ -47,8 +49,12 @@ pub struct Arrival<'v> {
     entered: BTreeSet<FactId>,
     /// Every author asked for so far; bounded by the facts of one call.
     known: BTreeMap<NodeId, Option<Known>>,
-    /// The same: by which fact it was revoked.
+    /// Which keys are revoked, with what this arrival changes.
+    cuts: Overlay<'v>,
+    /// Asked for so far; forgotten when something changes.
     revoked: BTreeMap<NodeId, Option<FactId>>,
+    recovery: Recovery,
+    recovered: bool,
     fallen: BTreeSet<NodeId>,
     risen: BTreeSet<NodeId>,
 }
@@ -64,6 +70,8 @@ pub struct Entry {
     pub risen: Vec<NodeId>,
     /// Keys that were not revoked before.
     pub fallen: Vec<NodeId>,
+    /// Whether keys that were may not be any more.
+    pub recovered: bool,
 }
 
 impl<'v> Arrival<'v> {
@@ -79,7 +87,10 @@ impl<'v> Arrival<'v> {
             batch: Batch::new(),
             entered: BTreeSet::new(),
             known: BTreeMap::new(),
+            cuts: Overlay::new(view),
             revoked: BTreeMap::new(),
+            recovery: params.recovery.clone(),
+            recovered: false,
             fallen: BTreeSet::new(),
             risen: BTreeSet::new(),
         })
@@ -117,7 +128,10 @@ impl<'v> Arrival<'v> {
         }
         let fact = encoded.fact();
         let author = self.known(&fact.author)?;
-        let permitted = may_make(author.as_ref(), &fact);
+        let permitted = match &fact.body {
+            Body::Recover(recover) => recover.is_by(&self.recovery),
+            _ => may_make(author.as_ref(), &fact),
+        };
         // In an open mesh too, who admits whom must not depend on the order in which facts come.
         if !permitted && (!self.open || fact.body.is_membership()) {
             return Ok(Arrived::Stranger(fact.author));
@@ -131,7 +145,7 @@ impl<'v> Arrival<'v> {
         let seq = Seq(self.set.summary.count);
         self.write(seq, encoded, &fact);
         if permitted {
-            self.grant(id, &fact.body)?;
+            self.grant(id, &fact)?;
         }
         Ok(Arrived::Entered(seq))
     }
@@ -146,11 +160,16 @@ impl<'v> Arrival<'v> {
             // What is in conflict for another reason leaves the set too: from the first row on.
             self.batch.put(Table::Meta, &Meta::Sweep.key(), &[]);
         }
+        if self.recovered {
+            self.batch.put(Table::Meta, &Meta::Reopen.key(), &[]);
+        }
+        self.batch.append(self.cuts.into_batch());
         Entry {
             batch: self.batch,
             set: self.set,
             risen: self.risen.into_iter().collect(),
             fallen: self.fallen.into_iter().collect(),
+            recovered: self.recovered,
         }
     }
 
@@ -162,21 +181,53 @@ impl<'v> Arrival<'v> {
         if let Some(revoked) = self.revoked.get(node) {
             return Ok(*revoked);
         }
-        let revoked = self.view.revoked(node)?;
+        let revoked = self.cuts.revoked(node)?;
         self.revoked.insert(*node, revoked);
         Ok(revoked)
     }
 
-    fn revoke(&mut self, id: FactId, node: NodeId) -> Result<(), StoreFault> {
-        let before = self.revoked(&node)?;
-        // Of several the least, so that what is stored does not depend on the order of arrival.
-        if !self.open && before.is_none_or(|before| id < before) {
-            self.batch.put(Table::Revoked, node.as_bytes(), &codec::encode(&id));
-            self.revoked.insert(node, Some(id));
+    fn revoke(&mut self, id: FactId, by: NodeId, node: NodeId) -> Result<(), StoreFault> {
+        if self.open {
+            return Ok(());
         }
-        if !self.open && before.is_none() {
+        let before = self.revoked(&node)?;
+        self.note_least(Table::Revoked, node.as_bytes(), id)?;
+        self.note_least(Table::Revoker, &key(&[node.as_bytes(), by.as_bytes()]), id)?;
+        self.revoked.clear();
+        if before.is_none() && self.revoked(&node)?.is_some() {
             self.fallen.insert(node);
         }
+        Ok(())
+    }
+
+    /// Of several the least, so that what is stored does not depend on the order of arrival.
+    fn note_least(&mut self, table: Table, key: &[u8], id: FactId) -> Result<(), StoreFault> {
+        let before: Option<FactId> = self.cuts.row(table, key)?;
+        if before.is_none_or(|before| id < before) {
+            self.cuts.put_row(table, key, &id);
+        }
+        Ok(())
+    }
+
+    fn recover(&mut self, id: FactId, recover: &Recover<'_>) -> Result<(), StoreFault> {
+        if self.open {
+            return Ok(());
+        }
+        for node in recover.ended.iter() {
+            let before = self.revoked(&node)?;
+            self.note_least(Table::Revoked, node.as_bytes(), id)?;
+            let row = match self.cuts.recovered(&node)? {
+                None => Recovered { by: id, kept: recover.kept.iter().collect() },
+                Some(Recovered { by, mut kept }) => {
+                    kept.retain(|key| recover.kept.contains(key));
+                    Recovered { by: by.min(id), kept }
+                }
+            };
+            self.cuts.put_row(Table::Recovered, node.as_bytes(), &row);
+            self.fallen.extend(before.is_none().then_some(node));
+        }
+        self.revoked.clear();
+        self.recovered = true;
         Ok(())
     }
 
@@ -220,21 +271,26 @@ impl<'v> Arrival<'v> {
             | Body::Admit { .. }
             | Body::Revoke { .. }
             | Body::Rotate { .. }
+            | Body::Recover(_)
             | Body::Name { .. } => {}
         }
     }
 
-    /// What a permitted `Invite`, `Admit` or `Rotate` lets its subject bring in, and a `Revoke`
-    /// does not.
-    fn grant(&mut self, id: FactId, body: &Body<'_>) -> Result<(), StoreFault> {
-        let (subject, granted) = match *body {
+    /// What a permitted fact about who belongs lets its subject bring in, or takes from it.
+    fn grant(&mut self, id: FactId, fact: &Fact<'_>) -> Result<(), StoreFault> {
+        let (subject, granted) = match fact.body {
             Body::Admit { node, role, .. } | Body::Rotate { key: node, role, .. } => {
                 let admit = Some(id);
                 let invite = None;
                 (node, Known::Node { role, admit, invite })
             }
             Body::Invite { key, role, .. } => (key, Known::Invite { fact: id, role }),
-            Body::Revoke { node } => return self.revoke(id, node),
+            Body::Revoke { node } => return self.revoke(id, fact.author, node),
+            Body::Recover(recover) => {
+                self.recover(id, &recover)?;
+                let (role, admit) = (Role::Admin, Some(id));
+                (fact.author, Known::Node { role, admit, invite: None })
+            }
             _ => return Ok(()),
         };
         let before = self.known(&subject)?;
@@ -262,6 +318,8 @@ fn may_make(known: Option<&Known>, fact: &Fact<'_>) -> bool {
         Body::Admit { role, .. } => node == Some(Role::Admin) || invite.is_some_and(|i| *role <= i),
         // A node passes on what it is, or less: which of the two it is, the chain judges.
         Body::Rotate { role, .. } => node.is_some_and(|own| *role <= own),
+        // Judged by who signed, not by its author.
+        Body::Recover(_) => false,
         Body::Revoke { node: subject } => {
             node == Some(Role::Admin) || (node.is_some() && *subject == fact.author)
         }

@@ -268,13 +268,24 @@ pub fn mark_conflict(
 /// # Errors
 /// `StoreFault` if the view fails; then the overlay must be dropped.
 pub fn take_back_conflict(overlay: &mut Overlay<'_>, fact: &FactId) -> Result<bool, StoreFault> {
-    let Some(FactRow { seq, state: FactState::Conflict(since, _) }) = overlay.fact_row(fact)?
-    else {
+    let Some(FactRow { state: FactState::Conflict(since, _), .. }) = overlay.fact_row(fact)? else {
         return Ok(false);
     };
     if since == FOR_GOOD {
         return Ok(false);
     }
+    reopen_conflict(overlay, fact)
+}
+
+/// The same for whatever reason it is in conflict.
+///
+/// # Errors
+/// As above.
+pub fn reopen_conflict(overlay: &mut Overlay<'_>, fact: &FactId) -> Result<bool, StoreFault> {
+    let Some(FactRow { seq, state: FactState::Conflict(since, _) }) = overlay.fact_row(fact)?
+    else {
+        return Ok(false);
+    };
     let mut counters = tip_row(overlay)?;
     overlay.delete(Table::Conflict, &conflict_key(since, seq));
     put_pending(overlay, seq, fact);

@@ -22,6 +22,15 @@ pub enum Standing {
     Revoked,
 }
 
+/// Whether the chain revokes a key with this row itself.
+fn is_revoked(view: &(impl View + ?Sized), row: &Member) -> Result<bool, StoreFault> {
+    let Some(revocation) = row.revoked else {
+        return Ok(false);
+    };
+    let by = revocation.by.map(|by| view.member(&by)).transpose()?.flatten();
+    Ok(revocation.counts(by.as_ref()))
+}
+
 /// Where a key stands for the block after the tip.
 ///
 /// # Errors
@@ -35,8 +44,9 @@ pub fn standing(view: &(impl View + ?Sized), key: &NodeId) -> Result<Standing, S
         None => None,
     };
     let next = view.tip_row()?.map_or_else(Default::default, |row| row.tip.height.next());
+    let first_revoked = first.map(|first| is_revoked(view, &first)).transpose()?;
     Ok(match () {
-        () if !row.in_force() || first.is_some_and(|first| !first.in_force()) => Standing::Revoked,
+        () if is_revoked(view, &row)? || first_revoked == Some(true) => Standing::Revoked,
         () if row.is_past(next) => Standing::Replaced,
         () => Standing::Member,
     })

@@ -53,6 +53,8 @@ pub struct Voice {
 pub fn may_speak(author: NodeId, voice: Voice, body: &Body<'_>) -> Result<(), FactReject> {
     let Voice { cut, in_chain, is_past } = voice;
     match body {
+        // Its author is whom the recovery keys name, whatever became of it.
+        Body::Recover(_) => Ok(()),
         Body::Revoke { .. } if !in_chain && !is_past => Ok(()),
         body if cut == Cut::Named && !body.is_lasting() => Err(FactReject::Revoked),
         _ if cut != Cut::No || in_chain => Err(FactReject::Deposed),

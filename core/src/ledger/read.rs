@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use serde::de::DeserializeOwned;
 
 use super::rows::{
-    BanRow, Close, Custody, FactRow, HeaderRow, InviteRow, Known, Member, Meta, PeerRow, Seq,
-    SetRow, TipRow, height_key, history_key, key, text_key,
+    BanRow, Close, Custody, FactRow, HeaderRow, InviteRow, Known, Member, Meta, PeerRow, Recovered,
+    Seq, SetRow, TipRow, height_key, history_key, key, text_key,
 };
 use crate::event::Reorg;
 use crate::fact::EncodedFact;
@@ -17,6 +17,9 @@ use crate::params::Params;
 use crate::store::{StoreFault, Table, View};
 use crate::verified::Verified;
 use crate::work::Height;
+
+/// Rows of `Table::Revoker` read at one time.
+const REVOKERS_PER_SCAN: usize = 16;
 
 fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T, StoreFault> {
     postcard::from_bytes(bytes).map_err(|_| StoreFault { table, what: "a row does not decode" })
@@ -122,9 +125,36 @@ pub trait Read: View {
         self.row(Table::Known, author.as_bytes())
     }
 
-    /// The `Revoke` in the set that names a key.
+    /// A fact in the set that revokes a key: a `Recover` that ends it, or a `Revoke` by somebody whose
+    /// revocations count. As many rows are passed over as keys were ended by recoveries.
     fn revoked(&self, node: &NodeId) -> Result<Option<FactId>, StoreFault> {
-        self.row(Table::Revoked, node.as_bytes())
+        if self.get(Table::Revoked, node.as_bytes())?.is_none() {
+            return Ok(None);
+        }
+        if let Some(row) = self.recovered(node)? {
+            return Ok(Some(row.by));
+        }
+        let mut from = key(&[node.as_bytes()]);
+        let to = key(&[node.as_bytes(), &[0xff; 33]]);
+        loop {
+            let rows = self.scan(Table::Revoker, &from, &to, REVOKERS_PER_SCAN)?;
+            for (row, value) in &rows {
+                let by = row.get(32..).and_then(NodeId::from_slice);
+                let recovered = by.map(|by| self.recovered(&by)).transpose()?.flatten();
+                if recovered.is_none_or(|recovered| recovered.kept.contains(node)) {
+                    return decode(Table::Revoker, value).map(Some);
+                }
+            }
+            match rows.last() {
+                Some((last, _)) if rows.len() == REVOKERS_PER_SCAN => from = key(&[last, &[0]]),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// What recoveries in the set say of a key that they end.
+    fn recovered(&self, node: &NodeId) -> Result<Option<Recovered>, StoreFault> {
+        self.row(Table::Recovered, node.as_bytes())
     }
 
     /// Reorgs, newest first, starting below number `before`.

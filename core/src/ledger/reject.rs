@@ -80,6 +80,8 @@ pub enum FactReject {
     RotatedLately,
     /// A rotation that names another role than its author has.
     RotateRole,
+    /// Not as many recovery keys of the mesh signed as it takes.
+    NoQuorum,
 }
 
 impl FactReject {
@@ -90,6 +92,11 @@ impl FactReject {
             self,
             Self::NotMember | Self::FollowsUnknown | Self::InviteUnknown | Self::NoSuchMember(_)
         )
+    }
+
+    /// Whether somebody's revocation is why.
+    pub const fn is_revocation(&self) -> bool {
+        matches!(self, Self::Revoked | Self::Deposed | Self::AlreadyRevoked(_) | Self::InviteVoid)
     }
 
     /// The rule's short name, for programs.
@@ -119,6 +126,7 @@ impl FactReject {
             Self::Replaced(_) => "key-replaced",
             Self::RotatedLately => "rotated-lately",
             Self::RotateRole => "rotate-role",
+            Self::NoQuorum => "no-quorum",
         }
     }
 }
@@ -156,6 +164,7 @@ impl fmt::Display for FactReject {
             Self::NoSuchMember(node) => write!(f, "{node} is not a member"),
             Self::Replaced(key) => write!(f, "another key has replaced {key}"),
             Self::RotatedLately => f.write_str("the key before this one still counts"),
+            Self::NoQuorum => f.write_str("it takes more recovery keys of this mesh"),
             Self::RotateRole => f.write_str("the rotation names another role than its author's"),
         }
     }

@@ -112,14 +112,44 @@ pub struct Member {
     pub admit: Option<FactId>,
     /// Height of the block that sealed that fact.
     pub since: Height,
-    /// Height of the block that revoked it; in the row of a line's first key, any key of the line.
-    pub revoked: Option<Height>,
+    /// How the chain revoked it; in the row of a line's first key, any key of the line.
+    pub revoked: Option<Revocation>,
+    /// Recovery keys ended it: the keys that its revocations count for all the same.
+    pub recovered: Option<Vec<NodeId>>,
     /// Its place among the keys that this node had; none for a first key.
     pub line: Option<Line>,
     /// The newest key of the line, if this is the first of several.
     pub newest: Option<NodeId>,
     /// It was rotated: the first height at which it counts no more.
     pub until: Option<Height>,
+}
+
+/// A revocation that a block sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Height of that block.
+    pub since: Height,
+    /// The key that it names.
+    pub key: NodeId,
+    /// Who made it; none: the recovery keys.
+    pub by: Option<NodeId>,
+}
+
+impl Revocation {
+    /// Whether it counts, as who made it has this row.
+    pub fn counts(&self, by: Option<&Member>) -> bool {
+        let recovered = by.and_then(|by| by.recovered.as_ref()).filter(|_| self.by.is_some());
+        recovered.is_none_or(|kept| kept.contains(&self.key))
+    }
+}
+
+/// `Table::Recovered`: what is said of a key that recovery keys ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// The least of the facts that say it.
+    pub by: FactId,
+    /// The keys that its revocations count for all the same: by all of them.
+    pub kept: Vec<NodeId>,
 }
 
 /// How a key came after another.
@@ -134,12 +164,8 @@ pub struct Line {
 impl Member {
     /// A member with a first key.
     pub const fn new(role: Role, name: String, admit: Option<FactId>, since: Height) -> Self {
-        Self { role, name, admit, since, revoked: None, line: None, newest: None, until: None }
-    }
-
-    /// Whether no block revoked it.
-    pub const fn in_force(&self) -> bool {
-        self.revoked.is_none()
+        let (revoked, recovered, line, newest, until) = (None, None, None, None, None);
+        Self { role, name, admit, since, revoked, recovered, line, newest, until }
     }
 
     /// Whether another key has replaced it, and it counts no more in a block at this height.
@@ -202,6 +228,10 @@ pub enum Meta {
     Heartbeat = 5,
     /// The key in `Table::Conflict` from which facts of revoked authors are still looked for.
     Sweep = 6,
+    /// The key in `Table::Conflict` from which facts are looked for that a recovery lets in again.
+    Reopen = 7,
+    /// The `Recover` fact that lets this node seal one block without a seat.
+    Grant = 8,
 }
 
 impl Meta {

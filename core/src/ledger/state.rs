@@ -66,10 +66,8 @@ pub enum Change<'a> {
     Line {
         /// Their rows.
         rows: Vec<(NodeId, Member)>,
-        /// Whose seat among the sealers is free.
-        leaves: NodeId,
-        /// Who takes it.
-        enters: Option<NodeId>,
+        /// The next sealers.
+        sealers: Vec<NodeId>,
     },
 }
 
@@ -180,6 +178,12 @@ impl<'p> State<'p> {
                     self.load_sealers(view)?;
                 }
             }
+            Body::Recover(recover) => {
+                for key in recover.ended.iter().chain(recover.seats.iter()) {
+                    self.load_member(view, key)?;
+                }
+                self.load_sealers(view)?;
+            }
             Body::Revoke { node: key } | Body::Rotate { key, .. } => {
                 self.load_member(view, key)?;
                 self.load_sealers(view)?;
@@ -251,6 +255,7 @@ impl<'p> State<'p> {
             membership::may_write(self.params.admission, author)?;
         }
         match fact.body {
+            Body::Recover(recover) => self.judge_recover(id, fact.author, &recover),
             Body::Record { .. } | Body::Relation { .. } => Ok(Change::Nothing),
             Body::Invite { key, role, uses, expires } => {
                 membership::judge_invite(author, self.invite(&key))?;
@@ -353,13 +358,9 @@ impl<'p> State<'p> {
             }
             Change::Invite(key, row) => change(&mut self.invites, key, row),
             Change::Name(node, member) => change(&mut self.members, node, member),
-            Change::Line { rows, leaves, enters } => {
-                if let Some(sealers) = &mut self.sealers
-                    && let Ok(at) = sealers.binary_search(&leaves)
-                {
-                    sealers.remove(at);
-                    sealers.extend(enters);
-                    sealers.sort_unstable();
+            Change::Line { rows, sealers } => {
+                if self.sealers.as_ref() != Some(&sealers) {
+                    self.sealers = Some(sealers);
                     self.sealers_changed = true;
                 }
                 for (key, member) in rows {

@@ -4,7 +4,7 @@
 //! too, but later by one spacing for each place it is away from its turn, and its block weighs less;
 //! so the mesh goes on when some are away, and one sealer alone keeps it alive.
 
-use crate::block::{Header, Seal};
+use crate::block::{Grant, Header, Seal};
 use crate::hash::Tag;
 use crate::id::NodeId;
 use crate::params::SEALERS_MAX;
@@ -43,6 +43,15 @@ pub fn seal(mut header: Header, key: &SigningKey) -> Header {
     header
 }
 
+/// The same by leave of the recovery keys; the grant's signature is made here.
+#[must_use]
+pub fn seal_granted(mut header: Header, mut grant: Grant, key: &SigningKey) -> Header {
+    header.sealer = key.node_id();
+    grant.signature = key.sign(Tag::BlockSeal, &header.seal_digest());
+    header.seal = Seal::Recovery(grant.into());
+    header
+}
+
 /// Whether the signature is the sealer's over this header.
 pub fn check(header: &Header, signature: &Signature) -> bool {
     let digest = header.seal_digest();
@@ -52,14 +61,20 @@ pub fn check(header: &Header, signature: &Signature) -> bool {
 /// The claim of an authority seal, for checking many at once; none for other seals.
 #[cfg(feature = "alloc")]
 pub fn claim(header: &Header) -> Option<signature::Claim> {
-    match header.seal {
-        Seal::Authority(signature) => Some(signature::Claim {
-            node: header.sealer,
-            tag: Tag::BlockSeal,
-            digest: header.seal_digest(),
-            signature,
-        }),
-        _ => None,
+    signature_of(header).map(|signature| signature::Claim {
+        node: header.sealer,
+        tag: Tag::BlockSeal,
+        digest: header.seal_digest(),
+        signature: *signature,
+    })
+}
+
+/// The sealer's signature; none for other seals.
+pub const fn signature_of(header: &Header) -> Option<&Signature> {
+    match &header.seal {
+        Seal::Authority(signature) => Some(signature),
+        Seal::Recovery(grant) => Some(&grant.signature),
+        Seal::Genesis(_) | Seal::Pow(_) => None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Keys, rules and signed facts.
 
-use crate::fact::{Body, EncodedFact, Fact, Role, sign_rotation};
-use crate::id::{FactId, MeshId, NodeId};
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::fact::{Body, EncodedFact, Fact, Keys, Recover, Role, sign_rotation};
+use crate::id::{BlockId, FactId, MeshId, NodeId};
 use crate::params::Params;
 use crate::signature::SigningKey;
 use crate::time::UnixTime;
@@ -102,6 +105,27 @@ impl TestNode {
     pub fn rotate(&self, new: &Self, role: Role) -> Verified<EncodedFact> {
         let signature = sign_rotation(&self.mesh, &self.id(), &new.key);
         self.fact(0, Body::Rotate { key: new.id(), role, signature })
+    }
+
+    /// A recovery that these recovery keys sign: the author becomes an admin.
+    pub fn recover(
+        &self,
+        by: &[&SigningKey],
+        on: Option<BlockId>,
+        ended: &[NodeId],
+        kept: &[NodeId],
+        seats: &[NodeId],
+    ) -> Verified<EncodedFact> {
+        let lists = [ended, kept, seats].map(|keys| {
+            let keys: BTreeSet<NodeId> = keys.iter().copied().collect();
+            keys.iter().flat_map(|key| key.0).collect::<Vec<u8>>()
+        });
+        let [ended, kept, seats] = [&lists[0], &lists[1], &lists[2]].map(|list| Keys(list));
+        let unsigned = Recover { on, ended, kept, seats, signatures: &[] };
+        let parts = by.iter().map(|key| unsigned.sign(&self.mesh, &self.id(), key));
+        let parts: BTreeSet<[u8; 96]> = parts.collect();
+        let signatures: Vec<u8> = parts.into_iter().flatten().collect();
+        self.fact(0, Body::Recover(Recover { signatures: &signatures, ..unsigned }))
     }
 
     /// A new name.

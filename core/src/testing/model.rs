@@ -6,11 +6,11 @@ use alloc::vec::Vec;
 
 use super::MemStore;
 use super::ledger::sound;
-use crate::fact::{Body, EncodedFact, Role};
+use crate::fact::{Body, EncodedFact, Recover, Role};
 use crate::id::{FactId, NodeId};
-use crate::ledger::line;
+use crate::ledger::line::{self, Standing};
 use crate::ledger::read::Read;
-use crate::params::{Admission, Params, ReleaseRule, SealRule};
+use crate::params::{Admission, Params, Recovery, ReleaseRule, SealRule};
 use crate::store::Table;
 use crate::time::UnixTime;
 
@@ -25,7 +25,13 @@ pub struct Model {
     items: BTreeMap<String, Vec<(FactId, Option<NodeId>)>>,
     roles: BTreeMap<NodeId, Role>,
     names: BTreeMap<NodeId, String>,
-    revoked: BTreeSet<NodeId>,
+    /// By whom; none: the recovery keys.
+    revoked: BTreeMap<NodeId, Option<NodeId>>,
+    /// Keys that recoveries ended, and whose revocation by them counts all the same.
+    recovered: BTreeMap<NodeId, BTreeSet<NodeId>>,
+    recovery: Recovery,
+    /// Members that would seal, but have no seat.
+    unseated: BTreeSet<NodeId>,
     /// Role, uses left, last time, who made it.
     invites: BTreeMap<NodeId, (Role, u32, UnixTime, NodeId)>,
     overlap: u64,
@@ -45,7 +51,10 @@ impl Model {
             items: BTreeMap::new(),
             roles: params.roots.iter().map(|root| (*root, Role::Admin)).collect(),
             names: BTreeMap::new(),
-            revoked: BTreeSet::new(),
+            revoked: BTreeMap::new(),
+            recovered: BTreeMap::new(),
+            recovery: params.recovery.clone(),
+            unseated: BTreeSet::new(),
             invites: BTreeMap::new(),
             overlap: params.overlap,
             heirs: BTreeMap::new(),
@@ -75,7 +84,35 @@ impl Model {
     }
 
     fn is_gone(&self, key: &NodeId) -> bool {
-        self.line(key).iter().any(|key| self.revoked.contains(key))
+        self.line(key).iter().any(|key| self.is_named(key))
+    }
+
+    /// Whether a revocation of this very key counts.
+    fn is_named(&self, key: &NodeId) -> bool {
+        let void = |by: &NodeId| self.recovered.get(by).is_some_and(|kept| !kept.contains(key));
+        self.revoked.get(key).is_some_and(|by| by.as_ref().is_none_or(|by| !void(by)))
+    }
+
+    fn recover(&mut self, author: NodeId, recover: &Recover<'_>) -> bool {
+        let mut after = self.clone();
+        for key in recover.ended.iter() {
+            after.revoked.insert(key, None);
+            let kept: BTreeSet<_> = recover.kept.iter().collect();
+            let both = after.recovered.get(&key).map(|before| before & &kept);
+            after.recovered.insert(key, both.unwrap_or(kept));
+        }
+        let sealers = self.sealers();
+        let ok = recover.is_by(&self.recovery)
+            && !after.is_gone(&author)
+            && !after.heirs.contains_key(&author);
+        if ok {
+            after.roles.insert(author, Role::Admin);
+            let returns = after.sealers().into_iter().filter(|key| !sealers.contains(key));
+            after.unseated.extend(returns);
+            after.unseated.retain(|key| *key != author && !recover.seats.contains(key));
+            *self = after;
+        }
+        ok
     }
 
     fn is_past(&self, key: &NodeId) -> bool {
@@ -89,7 +126,9 @@ impl Model {
 
     fn sealers(&self) -> Vec<NodeId> {
         let seals = |node: &&NodeId| {
-            !self.heirs.contains_key(*node) && self.role(node).is_some_and(Role::seals)
+            !self.heirs.contains_key(*node)
+                && !self.unseated.contains(*node)
+                && self.role(node).is_some_and(Role::seals)
         };
         self.roles.keys().filter(seals).copied().collect()
     }
@@ -139,7 +178,7 @@ impl Model {
                 let last = self.by_authority && self.sealers().as_slice() == newest.as_slice();
                 let ok = may && !gone(&node) && !last;
                 if ok {
-                    self.revoked.insert(node);
+                    self.revoked.insert(node, Some(author));
                 }
                 ok
             }
@@ -161,6 +200,8 @@ impl Model {
                 if ok {
                     self.heirs.insert(author, (key, self.height + self.overlap + 1));
                     self.roles.insert(key, named);
+                    let unseated = self.unseated.contains(&author);
+                    self.unseated.extend(unseated.then_some(key));
                     let name = self.names.get(&author).cloned();
                     self.names.extend(name.map(|name| (key, name)));
                 }
@@ -177,6 +218,7 @@ impl Model {
         let writes = self.open || role.is_some_and(Role::writes);
         match fact.body {
             Body::Record { .. } | Body::Relation { .. } => writes,
+            Body::Recover(recover) => self.recover(fact.author, &recover),
             body if body.is_membership() => self.membership(fact.author, role, &fact.body, time),
             Body::Request { item, follows, .. } => {
                 let free = self.holder(item).is_none();
@@ -223,14 +265,14 @@ impl Model {
             let row = sound(store.custody(item)).map(|row| (row.latest, row.holder));
             assert_eq!(row.as_ref(), log.last(), "{item}");
         }
-        let keys: BTreeSet<_> = self.roles.keys().chain(&self.revoked).collect();
+        let keys: BTreeSet<_> = self.roles.keys().chain(self.revoked.keys()).collect();
         assert_eq!(store.len(Table::Member), keys.len());
         for node in keys {
             let Some(row) = sound(store.member(node)) else { panic!("{node} is no member") };
             assert_eq!(row.role, self.roles.get(node).copied().unwrap_or(Role::Reader));
             let line = self.line(node);
-            let ended = line[0] == *node && self.is_gone(node);
-            assert_eq!(row.in_force(), !self.revoked.contains(node) && !ended);
+            let gone = sound(line::standing(store, node)) == Standing::Revoked;
+            assert_eq!(gone, self.is_gone(node), "{node}");
             let until = self.heirs.get(node).map(|(_, until)| *until);
             assert_eq!(row.until.map(|height| height.0), until);
             assert_eq!(Some(&sound(line::current(store, node))), line.last());

@@ -2,8 +2,8 @@
 //! same bytes the same way.
 
 use cairn_core::codec;
-use cairn_core::fact::{Body, Fact, FactError, Role, SignedFact, sign_rotation};
-use cairn_core::id::{FactId, MeshId, NodeId};
+use cairn_core::fact::{Body, Fact, FactError, Keys, Recover, Role, SignedFact, sign_rotation};
+use cairn_core::id::{BlockId, FactId, MeshId, NodeId};
 use cairn_core::params::FACT_BYTES_MAX;
 use cairn_core::signature::{Signature, SigningKey};
 use cairn_core::time::UnixTime;
@@ -37,6 +37,19 @@ fn signed_at(time: UnixTime, body: Body<'_>) -> Vec<u8> {
 fn rotate(mesh: &MeshId, named: u8) -> Body<'static> {
     let signature = sign_rotation(mesh, &key(1).node_id(), &key(2));
     Body::Rotate { key: key(named).node_id(), role: Role::Sealer, signature }
+}
+
+/// A recovery that these recovery keys sign in this mesh.
+fn recover(mesh: &MeshId, by: &[u8], on: Option<BlockId>) -> Vec<u8> {
+    let author = key(1).node_id();
+    let [ended, seat] = [6, 2].map(|seed| key(seed).node_id().0);
+    let (ended, seats) = (Keys(&ended), Keys(&seat));
+    let unsigned = Recover { on, ended, kept: Keys(&[]), seats, signatures: &[] };
+    let parts = by.iter().map(|seed| unsigned.sign(mesh, &author, &key(*seed)));
+    let mut parts: Vec<[u8; 96]> = parts.collect();
+    parts.sort_unstable();
+    let signatures = parts.concat();
+    signed(Body::Recover(Recover { signatures: &signatures, ..unsigned }))
 }
 
 fn signed(body: Body<'_>) -> Vec<u8> {
@@ -88,6 +101,8 @@ fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("revoke", "a key counts no more", signed(Body::Revoke { node })),
         ("name", "a member gets another name", signed(Body::Name { node, name: "shed" })),
         ("rotate", "a node goes on under another key", signed(rotate(&MESH, 2))),
+        ("recover", "two recovery keys end an admin's", recover(&MESH, &[3, 4], None)),
+        ("recover-from", "and say from which block", recover(&MESH, &[3], Some(BlockId([9; 32])))),
         ("time-zero", "no clock: 1970", signed_at(UnixTime(0), RECORD)),
         ("time-max", "the latest time that fits", signed_at(UnixTime(u64::MAX), RECORD)),
     ]
@@ -146,6 +161,7 @@ fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("admit-no-key", "a member whose id is no key", signed(admit)),
         ("revoke-no-key", "a revocation of what is no key", signed(revoke)),
         ("name-empty", "a name of no bytes", signed(nameless)),
+        ("recover-disordered", "one recovery key twice", recover(&MESH, &[3, 3], None)),
     ]
 }
 
@@ -201,6 +217,11 @@ fn refused_by_signature() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("small-order-author", "a key under which anybody can sign", small),
         ("wrong-author", "signed by somebody else", other),
         ("wrong-mesh", "signed in another mesh", elsewhere),
+        (
+            "recover-wrong-mesh",
+            "recovery keys of another mesh",
+            recover(&MeshId([0xbb; 32]), &[3], None),
+        ),
         ("rotate-not-agreed", "the new key did not sign", signed(rotate(&MESH, 3))),
         ("rotate-wrong-mesh", "it did in another mesh", signed(rotate(&MeshId([0xbb; 32]), 2))),
     ]

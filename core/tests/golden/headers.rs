@@ -1,10 +1,10 @@
 //! Headers: one of each seal, with the id and the work that every node must find. Tier 0.
 
-use cairn_core::block::{HEADER_BYTES_MAX, Header, Seal};
+use cairn_core::block::{Grant, HEADER_BYTES_MAX, Header, Seal, recovery_digest};
 use cairn_core::codec;
 use cairn_core::hash::Tag;
-use cairn_core::id::{BlockId, Hash, NodeId};
-use cairn_core::signature::SigningKey;
+use cairn_core::id::{BlockId, Hash, MeshId, NodeId};
+use cairn_core::signature::{Signature, SigningKey};
 use cairn_core::time::UnixTime;
 use cairn_core::work::{Height, Target};
 
@@ -32,6 +32,20 @@ fn authority() -> Header {
         Header { height: Height(1), parent: genesis().id(), sealer: key.node_id(), ..genesis() };
     header.seal = Seal::Authority(key.sign(Tag::BlockSeal, &header.seal_digest()));
     header
+}
+
+/// Two of three recovery keys let somebody seal.
+fn granted() -> Header {
+    let said = Hash([5; 32]);
+    let key = SigningKey::from_seed([1; 32]);
+    let parent = genesis().id();
+    let digest = recovery_digest(&MeshId([0xaa; 32]), &key.node_id(), Some(&parent), &said);
+    let by = [(0, [7; 32]), (2, [8; 32])].map(|(place, seed)| {
+        (place, SigningKey::from_seed(seed).sign(Tag::RecoverySignature, &digest))
+    });
+    let grant = Grant { signature: Signature([0; 64]), said, by: by.into_iter().collect() };
+    let header = Header { height: Height(1), parent, ..genesis() };
+    cairn_core::seal::authority::seal_granted(header, grant, &key)
 }
 
 /// Mined: the first nonce whose id meets the target.
@@ -76,6 +90,7 @@ fn this_version_makes_the_pinned_headers() {
         &[
             ("genesis", accept("height 0", &genesis())),
             ("authority", accept("signed by its sealer", &authority())),
+            ("recovery", accept("sealed by leave of recovery keys", &granted())),
             ("pow", accept("its id meets its target", &pow())),
         ],
     );
@@ -94,7 +109,7 @@ fn this_version_makes_the_pinned_headers() {
             ("trailing-byte", refuse("one byte after the end", &trailing)),
             ("truncated", refuse("one byte missing", &good[..good.len() - 1])),
             ("padded-height", refuse("height 1 in two bytes", &with(1..=1, &[0x81, 0]))),
-            ("unknown-seal", refuse("a seal that does not exist", &with(seal_at..=seal_at, &[3]))),
+            ("unknown-seal", refuse("a seal that does not exist", &with(seal_at..=seal_at, &[4]))),
             ("oversize", refuse("more bytes than a header has", &oversize)),
         ],
     );

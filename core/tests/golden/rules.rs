@@ -3,7 +3,7 @@
 use cairn_core::block::mesh_id;
 use cairn_core::codec;
 use cairn_core::id::NodeId;
-use cairn_core::params::{Admission, PARAMS_BYTES_MAX, Params};
+use cairn_core::params::{Admission, PARAMS_BYTES_MAX, Params, Recovery};
 use cairn_core::signature::SigningKey;
 use cairn_core::time::UnixTime;
 use cairn_core::work::Target;
@@ -56,7 +56,7 @@ fn refused() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     padded.splice(1..=1, [good[1] | 0x80, 0]);
     let mut latin1 = good.clone();
     latin1[2] = 0xe9;
-    let roots_at = 2 + 10 + 1 + 2 + 2 + 4 + 1 + 1 + 1 + 2;
+    let roots_at = 2 + 10 + 1 + 2 + 2 + 4 + 1 + 1 + 1 + 2 + 2;
     assert_eq!(good[roots_at], 2);
     let mut nine = good.clone();
     nine[roots_at] = 9;
@@ -75,6 +75,13 @@ fn refused() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("large-blocks", "blocks above 4 MiB", broken(|p| p.block_bytes_max = 4_194_305)),
         ("reward", "coins under authority", broken(|p| p.reward = 1)),
         ("long-overlap", "two keys for a million blocks", broken(|p| p.overlap = 1 << 21)),
+        (
+            "recovery-without-keys",
+            "it takes a key that is not there",
+            broken(|p| {
+                p.recovery.threshold = 1;
+            }),
+        ),
         ("no-roots", "nobody founded it", broken(|p| p.roots.clear())),
         ("late", "founded after year 9999", broken(|p| p.time = UnixTime(u64::MAX))),
         ("roots-unordered", "founders in descending order", broken(|p| p.roots.reverse())),
@@ -89,11 +96,16 @@ fn refused() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 fn this_version_makes_the_pinned_rules() {
     let invited_pow =
         Params { admission: Admission::Invite, roots: private().roots, ..Params::open() };
+    let mut keys = [3, 4, 5].map(|seed| SigningKey::from_seed([seed; 32]).node_id());
+    keys.sort_unstable();
+    let recovery = Recovery { threshold: 2, keys: keys.into_iter().collect() };
+    let recovered = Params { recovery, ..private() };
     let constant = broken(|p| {
         p.seal = cairn_core::params::SealRule::Pow { initial: Target::MAX, half_life: 0 };
     });
     let accepted = [
         ("private", "two founders, authority", encoded(&private())),
+        ("recovery", "two of three recovery keys", encoded(&recovered)),
         ("open", "the fixed open mesh `cairn-open`", encoded(&Params::open())),
         ("pow-by-invite", "proof of work among the invited", encoded(&invited_pow)),
         ("constant-target", "a target that never moves", constant),

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use cairn_core::block::Seal;
 use cairn_core::engine::{PeerStatus, State, Status};
 use cairn_core::event::Reorg;
-use cairn_core::fact::{Body, EncodedFact, Role};
+use cairn_core::fact::{Body, EncodedFact, Keys, Role};
 use cairn_core::id::{Hex, MeshId, NodeId};
 use cairn_core::ledger::line::{self, Standing};
 use cairn_core::ledger::read::Read;
@@ -96,6 +96,12 @@ enum Said {
         node: String,
         name: String,
     },
+    Recover {
+        on: Option<String>,
+        ended: Vec<String>,
+        kept: Vec<String>,
+        seats: Vec<String>,
+    },
     Rotate {
         next: String,
         role: &'static str,
@@ -144,6 +150,15 @@ impl From<Body<'_>> for Said {
             }
             Body::Revoke { node } => Self::Revoke { node: node.to_string() },
             Body::Name { node, name } => Self::Name { node: node.to_string(), name: name.into() },
+            Body::Recover(said) => {
+                let texts = |keys: Keys<'_>| keys.iter().map(|key| key.to_string()).collect();
+                Self::Recover {
+                    on: said.on.map(|on| on.to_string()),
+                    ended: texts(said.ended),
+                    kept: texts(said.kept),
+                    seats: texts(said.seats),
+                }
+            }
             Body::Rotate { key, role, .. } => {
                 Self::Rotate { next: key.to_string(), role: role_name(role) }
             }
@@ -361,6 +376,11 @@ pub fn header(row: &HeaderRow, facts: usize, best: bool) -> Value {
         Seal::Authority(signature) => {
             json!({"kind": "authority", "signature": Hex(&signature.0).to_string()})
         }
+        Seal::Recovery(grant) => {
+            let by: Vec<u8> = grant.by.iter().map(|(place, _)| *place).collect();
+            let signature = Hex(&grant.signature.0).to_string();
+            json!({"kind": "recovery", "signature": signature, "by": by})
+        }
         Seal::Pow(nonce) => json!({"kind": "pow", "nonce": nonce.to_string()}),
     };
     let sealer = (header.height.0 > 0).then(|| header.sealer.to_string());
@@ -428,7 +448,7 @@ pub fn member(view: &dyn View, node: &NodeId, row: &Member) -> Result<Value, Sto
         "since": row.since.0,
         "fact_id": row.admit.map(|id| id.to_string()),
         "revoked": gone.then(|| json!({
-            "height": row.revoked.map(|height| height.0),
+            "height": row.revoked.map(|revocation| revocation.since.0),
             "fact_id": by.map(|id| id.to_string()),
         })),
     }))

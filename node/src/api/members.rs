@@ -28,7 +28,7 @@ pub(super) async fn list(
         let page = query::members(view, after.as_ref(), max)?;
         let next = page.last().filter(|_| page.len() == max).map(|(node, _)| node.to_string());
         // A key that was revoked before it was ever admitted has a row, but is nobody.
-        let members = page.iter().filter(|(_, row)| row.in_force() || !row.name.is_empty());
+        let members = page.iter().filter(|(_, row)| row.revoked.is_none() || !row.name.is_empty());
         let list = members.map(|(node, row)| dto::member(view, node, row));
         let list = list.collect::<Result<Vec<_>, _>>()?;
         Ok(json!({"schema": "cairn.members/1", "members": list, "next": next}))
@@ -66,14 +66,14 @@ fn is_last_admin(view: &dyn View, node: &NodeId) -> Result<bool, StoreFault> {
     }
 }
 
-async fn carry_out(context: &Context, command: Command) -> Result<Answer, Problem> {
+pub(super) async fn carry_out(context: &Context, command: Command) -> Result<Answer, Problem> {
     match context.node().command(command).await? {
         Receipt::Made(id) => receipt(context, id, false).await,
         Receipt::Published(_) | Receipt::Pong(_) | Receipt::Done => Err(stopping()),
     }
 }
 
-type Answer = (StatusCode, Json<Value>);
+pub(super) type Answer = (StatusCode, Json<Value>);
 
 pub(super) async fn revoke(
     State(context): State<Context>,

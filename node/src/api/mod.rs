@@ -23,6 +23,7 @@ pub mod lines;
 mod members;
 mod peers;
 pub mod query;
+mod recovery;
 pub mod reply;
 mod seed_routes;
 pub mod verify;
@@ -167,6 +168,8 @@ fn routes() -> Router<Context> {
         .route("/v1/members", get(members::list))
         .route("/v1/members/{node}/revoke", post(members::revoke))
         .route("/v1/members/{node}/name", post(members::rename))
+        .route("/v1/recovery/statement", post(recovery::prepare))
+        .route("/v1/recovery", post(recovery::publish))
         .route("/v1/key/rotate", post(members::rotate))
         .route("/v1/invites", get(invites::list).post(invites::create))
         .route("/v1/invites/{invite}/revoke", post(invites::revoke))

@@ -3,6 +3,7 @@
 
 use cairn_core::fact::{Body, EncodedFact, Role};
 use cairn_core::id::{BlockId, ContentHash, FactId, MeshId, NodeId};
+use cairn_core::ledger::line::{self, Standing};
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::{FactRow, InviteRow, Known, Seq, half, key};
 use cairn_core::store::{StoreFault, Table, View};
@@ -113,7 +114,8 @@ pub fn node_id(view: &dyn View, name: &str) -> Result<NodeId, Problem> {
         let page = members(view, after.as_ref(), SCAN_STEP)?;
         for (node, member) in &page {
             if member.name == name || (is_prefix && node.to_string().starts_with(name)) {
-                found.push((*node, member.in_force() && member.until.is_none()));
+                let counts = line::standing(view, node)? == Standing::Member;
+                found.push((*node, counts && member.until.is_none()));
             }
         }
         match page.last() {

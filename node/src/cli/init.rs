@@ -9,6 +9,7 @@ use cairn_core::time::UnixTime;
 use cairn_core::work::Target;
 use clap::{Args, ValueEnum};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::output::field;
 use super::{Context, Outcome, duration};
@@ -17,6 +18,7 @@ use crate::api::dto;
 use crate::clock::wall;
 use crate::enroll::{self, mesh_id};
 use crate::problem::Problem;
+use crate::recovery::{Phrase, Quorum};
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -43,6 +45,10 @@ pub(super) struct InitArgs {
     /// For how long the invite holds
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "7d")]
     expires: Duration,
+    /// How many recovery phrases it takes of how many, for when an admin's key is lost or stolen:
+    /// 2of3, or none
+    #[arg(long, value_name = "KofN", default_value = "1of1")]
+    recovery: Quorum,
     /// First proof-of-work target in compact form, such as 1e7fffff
     #[arg(long, value_name = "BITS", value_parser = target)]
     pow_target: Option<Target>,
@@ -113,7 +119,9 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
     let now = wall();
     let params = Params::private(&args.name, &[founder], now)
         .map_err(|error| Problem::usage(format!("the mesh cannot be founded: {error}")))?;
+    let (phrases, recovery) = args.recovery.make()?;
     let params = Params {
+        recovery,
         seal: args.seal_rule()?,
         spacing: duration::millis(args.spacing),
         admission: if args.admission == Who::Open { Admission::Open } else { Admission::Invite },
@@ -122,6 +130,11 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
     let mesh = mesh_id(&params);
     let expires = UnixTime(now.0.saturating_add(duration::millis(args.expires)));
     let founded = enroll::found(&dir, params, args.found_at(), args.uses, expires)?;
+    // Before anything else can fail: nobody can show them again.
+    let words: Vec<_> = phrases.iter().map(Phrase::words).collect();
+    tell_phrases(&words, args.recovery.threshold, context);
+    let shown = words.iter().filter(|_| context.out.json()).map(|words| words.as_str());
+    let shown: Vec<&str> = shown.collect();
     if let Some(name) = &args.own_name {
         enroll::name(&dir, name)?;
     }
@@ -133,11 +146,27 @@ pub(super) fn run(args: &InitArgs, context: &Context) -> Outcome {
         "expires": expires.0,
         "node_id": founder.to_string(),
         "mesh": dto::mesh(&mesh, &args.name),
+        "recovery": {"threshold": args.recovery.threshold, "phrases": shown},
     });
     context.out.say(format!("founded the mesh \"{}\" in {}", args.name, dir.path().display()));
     context.out.data(&document, |document| field(document, "/invite"))?;
     context.out.say("start this node:   cairn run\nlet others join:   cairn join INVITE");
     Ok(0)
+}
+
+/// Shows the recovery phrases, which are nowhere else; in a document they are told as data.
+fn tell_phrases(words: &[Zeroizing<String>], threshold: u8, context: &Context) {
+    if words.is_empty() || context.out.json() {
+        return;
+    }
+    let count = words.len();
+    context.out.warn(format!(
+        "write down on paper, now; it is shown once and kept nowhere. {threshold} of these {count} \
+         help when an admin's key is lost or stolen (cairn recover):"
+    ));
+    for phrase in words {
+        context.out.warn(format_args!("  {}", phrase.as_str()));
+    }
 }
 
 #[cfg(test)]

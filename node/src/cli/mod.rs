@@ -24,6 +24,7 @@ mod member;
 mod output;
 mod peers;
 mod place;
+mod recover;
 pub mod run;
 pub mod seeds;
 pub mod size;
@@ -124,6 +125,9 @@ enum Verb {
     /// Who belongs to the mesh
     #[command(subcommand)]
     Member(member::MemberVerb),
+    /// Say with the recovery phrases that an admin's key was lost or stolen: it ends, whom it revoked
+    /// come back, and this node becomes an admin
+    Recover(recover::RecoverArgs),
     /// What is wrong with this node, or on the way to a peer, and what to type
     Doctor(doctor::DoctorArgs),
     /// This node's key
@@ -209,6 +213,7 @@ fn dispatch(verb: Verb, context: &Context) -> Outcome {
         Verb::Export(args) => export::run(&args, context),
         Verb::Invite(verb) => invite::run(&verb, context),
         Verb::Member(verb) => member::run(&verb, context),
+        Verb::Recover(args) => recover::run(&args, context),
         Verb::Doctor(args) => doctor::run(&args, context),
         Verb::Key(verb) => key::run(&verb, context),
         Verb::Completions(args) => completions::run::<Cli>(&args, context),

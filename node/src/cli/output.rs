@@ -75,6 +75,11 @@ impl Output {
         }
     }
 
+    /// A message that must not be missed, also by those who asked for quiet.
+    pub(super) fn warn(&self, text: impl Display) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
     /// A message for those who asked for more.
     pub(super) fn detail(&self, text: impl Display) {
         if self.verbose {

@@ -66,7 +66,31 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Scenario {
     let evil_stays = draw.random.chance(50);
     let quiet = [10 * MINUTE, 10 * MINUTE, 120 * MINUTE, 24 * 60 * MINUTE];
     let quiet = quiet[draw.random.below(4) as usize];
-    Scenario { seed, rules, weather, nodes: draw.nodes, steps, evil_stays, quiet }
+    let mut scenario =
+        Scenario { seed, rules, weather, nodes: draw.nodes, steps, evil_stays, quiet };
+    theft(&mut scenario);
+    scenario
+}
+
+/// Now and then the founder's key is stolen, and mostly the recovery key says so; in draws of their
+/// own, so that all other seeds stay as they were.
+fn theft(scenario: &mut Scenario) {
+    let mut random = Random::new(scenario.seed ^ 0x7468_6566_7434);
+    let honest: Vec<usize> =
+        (1..scenario.nodes.len()).filter(|n| scenario.nodes[*n].evil.is_none()).collect();
+    if scenario.rules.open || honest.is_empty() || !random.chance(8) {
+        return;
+    }
+    scenario.rules.recovery = true;
+    let count = scenario.steps.len() as u64;
+    let stolen = random.below(count) as usize;
+    scenario.steps.insert(stolen, Step::Theft { n: random.below(2) as usize });
+    let from_tip = scenario.rules.pow.is_none() && random.chance(50);
+    for _ in 0..random.below(3) {
+        let n = honest[random.below(honest.len() as u64) as usize];
+        let at = stolen as u64 + 1 + random.below(count - stolen as u64);
+        scenario.steps.insert(at as usize, Step::Recover { n, from_tip });
+    }
 }
 
 fn rules(random: &mut Random) -> Rules {
@@ -81,6 +105,7 @@ fn rules(random: &mut Random) -> Rules {
         open: random.chance(25),
         holder_only: random.chance(25),
         small: random.chance(30),
+        recovery: false,
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Rules {
     pub holder_only: bool,
     /// Nodes keep and send so little that their limits are reached.
     pub small: bool,
+    /// There is a recovery key.
+    pub recovery: bool,
 }
 
 impl Rules {
@@ -73,6 +75,9 @@ impl Rules {
         }
         if self.holder_only {
             params.release = ReleaseRule::Holder;
+        }
+        if self.recovery {
+            params.recovery = mesh::recovery();
         }
         params
     }

@@ -14,7 +14,7 @@ use cairn_core::verified::Verified;
 
 use super::{Scenario, Step, demand, tally};
 use crate::evil::Evil;
-use crate::mesh::key;
+use crate::mesh::{key, recover};
 use crate::world::{Tally, World};
 
 const ITEMS: [&str; 2] = ["drill", "laptop-001"];
@@ -148,6 +148,11 @@ impl<'a> Play<'a> {
                 (a, Command::Revoke { key: id(b) })
             }
             Step::RevokeInvite { n, serial } => (n, Command::Revoke { key: invite_key(serial) }),
+            Step::Theft { n } => {
+                let others = 1..self.scenario.nodes.len();
+                (n, Command::Publish(others.map(|whom| author(0).revoke(id(whom))).collect()))
+            }
+            Step::Recover { n, from_tip } => return self.recover(n, from_tip),
             Step::Sync { n } => (n, Command::Sync),
             Step::Stop { n } => (n, Command::Stop),
             _ => return,
@@ -155,6 +160,17 @@ impl<'a> Play<'a> {
         if self.is_up(n) {
             self.world.command(n, command);
         }
+    }
+
+    fn recover(&mut self, n: usize, from_tip: bool) {
+        if !self.is_up(n) || n == 0 {
+            return;
+        }
+        let nodes = self.scenario.nodes.iter().enumerate().skip(1);
+        let seals = nodes.filter(|(_, plan)| plan.role.is_some_and(Role::seals));
+        let seats: Vec<usize> = seals.map(|(n, _)| n).collect();
+        let tip = self.world.nodes[n].engine().map(|engine| engine.status().tip.id);
+        recover(&mut self.world, n, &seats, tip.filter(|_| from_tip));
     }
 
     fn trouble(&mut self, step: &Step) {

@@ -35,6 +35,11 @@ pub enum Step {
     Feud { a: usize, b: usize },
     /// A node takes back the invite of `serial`.
     RevokeInvite { n: usize, serial: u64 },
+    /// Whoever stole the founder's key revokes everybody else with it, by way of a node.
+    Theft { n: usize },
+    /// The recovery key ends the founder's, and makes a node an admin; from that node's tip, if
+    /// nobody is thought to be able to seal it.
+    Recover { n: usize, from_tip: bool },
     /// A node pulls now.
     Sync { n: usize },
     /// A late node joins.
@@ -95,6 +100,9 @@ impl Step {
             Self::Revoke { .. } => "revocation",
             Self::Feud { .. } => "two revoke each other",
             Self::RevokeInvite { .. } => "invite taken back",
+            Self::Theft { .. } => "stolen key revokes all",
+            Self::Recover { from_tip: true, .. } => "recovery from a block",
+            Self::Recover { .. } => "recovery",
             Self::Sync { .. } => "pull",
             Self::Join { .. } => "late join",
             Self::Crash { writing: true, .. } => "power cut while writing",
@@ -121,6 +129,13 @@ impl Step {
 
     /// Whether it is to take somebody's membership away.
     pub(super) const fn revokes(&self) -> bool {
-        matches!(self, Self::Revoke { .. } | Self::Feud { .. } | Self::RevokeInvite { .. })
+        matches!(
+            self,
+            Self::Revoke { .. }
+                | Self::Feud { .. }
+                | Self::RevokeInvite { .. }
+                | Self::Theft { .. }
+                | Self::Recover { .. }
+        )
     }
 }

@@ -13,7 +13,8 @@ macro_rules! accepted {
     };
 }
 
-const ALL: [&str; 3] = [accepted!("genesis"), accepted!("authority"), accepted!("pow")];
+const ALL: [&str; 4] =
+    [accepted!("genesis"), accepted!("authority"), accepted!("pow"), accepted!("recovery")];
 
 fn decode(text: &str) -> Option<Header> {
     codec::decode(&field(text, "bytes"), HEADER_BYTES_MAX).ok()
@@ -35,6 +36,10 @@ pub fn golden_seals_hold() -> bool {
             Seal::Authority(signature) => {
                 let digest = header.seal_digest();
                 signature::check(&header.sealer, Tag::BlockSeal, &digest, signature)
+            }
+            Seal::Recovery(grant) => {
+                let digest = header.seal_digest();
+                signature::check(&header.sealer, Tag::BlockSeal, &digest, &grant.signature)
             }
             Seal::Pow(_) => header.target.is_met_by(&header.id().0),
         })

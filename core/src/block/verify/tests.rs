@@ -197,3 +197,84 @@ fn only_a_confirmed_clock_that_reached_the_tip_finds_headers_early() {
     assert!(!early(899, false));
     assert!(!early(499, true));
 }
+
+/// The mesh with two of three recovery keys, and what those at `places` say: that the author goes on
+/// from a block.
+fn recovered_mesh() -> (Mesh, Vec<SigningKey>) {
+    let mut keys: Vec<_> = (11..=13).map(|i| SigningKey::from_seed([i; 32])).collect();
+    keys.sort_by_key(SigningKey::node_id);
+    let mut mesh = authority_mesh();
+    mesh.params.recovery.threshold = 2;
+    mesh.params.recovery.keys = keys.iter().map(SigningKey::node_id).collect();
+    (mesh, keys)
+}
+
+#[test]
+fn the_recovery_keys_let_somebody_without_a_seat_seal_the_block_after_the_one_they_name() {
+    let (mesh, keys) = recovered_mesh();
+    let mut end = ChainEnd::genesis(&mesh.params);
+    mesh.extend(&mut end, 2);
+    let author = SigningKey::from_seed([9; 32]);
+    let said = Hash([3; 32]);
+    let grant = |on: &BlockId, places: &[usize]| {
+        let mesh_id = crate::block::mesh_id(&mesh.params);
+        let digest = crate::block::recovery_digest(&mesh_id, &author.node_id(), Some(on), &said);
+        let by = places.iter().map(|place| {
+            let key = keys.get(*place).unwrap_or(&author);
+            (*place as u8, key.sign(crate::hash::Tag::RecoverySignature, &digest))
+        });
+        let signature = crate::signature::Signature([0; 64]);
+        crate::block::Grant { signature, said, by: by.collect() }
+    };
+    let next = [author.node_id()];
+    let spacing = mesh.params.spacing;
+    let draft = |turns: u64, sealers: &[NodeId]| {
+        let time = end.header.time.after(turns * spacing);
+        Header { time, sealers_root: sealers_root(sealers), ..mesh.draft(&end) }
+    };
+    let verify = |header: Header, next: &[NodeId]| {
+        end.verify_next(&mesh.params, &mesh.sealers, Unverified(header), Some(next)).map(|_| ())
+    };
+    let sealed = |header: Header, places: &[usize]| {
+        authority::seal_granted(header, grant(&end.id, places), &author)
+    };
+    let good = sealed(draft(4, &next), &[0, 2]);
+    assert_eq!(verify(good.clone(), &next), Ok(()));
+    assert_eq!(good.voter(), crate::block::RECOVERY);
+    let mut buffer = [0; crate::block::HEADER_BYTES_MAX];
+    assert!(crate::codec::encode_into(&good, &mut buffer).unwrap().len() <= good.bytes_max());
+    for wrong in [&[0][..], &[], &[2, 0], &[1, 1], &[0, 3], &[0, 1, 2]] {
+        let header = sealed(draft(4, &next), wrong);
+        assert_eq!(verify(header, &next), Err(HeaderReject::NotGranted), "{wrong:?}");
+    }
+    let elsewhere = grant(&end.header.parent, &[0, 2]);
+    let header = authority::seal_granted(draft(4, &next), elsewhere, &author);
+    assert_eq!(verify(header, &next), Err(HeaderReject::NotGranted));
+    let thief = authority::seal_granted(draft(4, &next), grant(&end.id, &[0, 2]), &keys[0]);
+    assert_eq!(verify(thief, &next), Err(HeaderReject::NotGranted));
+    let early = sealed(draft(3, &next), &[0, 2]);
+    assert!(matches!(verify(early, &next), Err(HeaderReject::BeforeTurn(..))));
+    // Its sealer has a seat afterwards, whether the list changed or not.
+    let no_seat = Err(HeaderReject::NotASealer(author.node_id()));
+    assert_eq!(verify(sealed(draft(4, &mesh.sealers), &[0, 2]), &mesh.sealers), no_seat);
+    let others = &mesh.sealers[..1];
+    assert_eq!(verify(sealed(draft(4, others), &[0, 2]), others), no_seat);
+    let mut unsigned = good;
+    unsigned.time = unsigned.time.after(1);
+    assert_eq!(verify(unsigned, &next), Err(HeaderReject::Signature));
+}
+
+#[test]
+fn without_recovery_keys_nobody_seals_by_their_leave() {
+    let mesh = authority_mesh();
+    let end = ChainEnd::genesis(&mesh.params);
+    let grant = crate::block::Grant {
+        signature: crate::signature::Signature([0; 64]),
+        said: Hash::ZERO,
+        by: heapless::Vec::new(),
+    };
+    let time = end.header.time.after(9 * mesh.params.spacing);
+    let header = authority::seal_granted(Header { time, ..mesh.draft(&end) }, grant, &mesh.keys[0]);
+    let refused = end.verify_next(&mesh.params, &mesh.sealers, Unverified(header), None);
+    assert_eq!(refused.map(|_| ()), Err(HeaderReject::NotGranted));
+}

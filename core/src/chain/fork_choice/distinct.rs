@@ -12,6 +12,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
+use crate::block::RECOVERY;
 use crate::id::{BlockId, NodeId};
 use crate::work::{Height, Work};
 
@@ -46,7 +47,7 @@ struct Run {
     /// Whom the subtree counts for: a reason is a block of this run, or a child run that has the
     /// sealer. So only a sealer that is new to a run, or gone from it, concerns the runs above.
     tally: Tally,
-    /// Sealers in `tally` that were allowed at the fork above.
+    /// What the sealers in `tally` count for at the fork above.
     distinct: usize,
     /// Cumulative work of the heaviest block in the subtree.
     heaviest: Work,
@@ -250,10 +251,11 @@ impl Distinct {
                 let reasons = self.run_mut(run).tally.entry(sealer).or_insert(0);
                 *reasons += 1;
                 new_sealer = *reasons == 1;
-                heavier = new_sealer && self.allowed(run).binary_search(&sealer).is_ok();
+                let counts = if new_sealer { weight_of(&sealer, self.allowed(run)) } else { 0 };
+                heavier = counts > 0;
+                self.run_mut(run).distinct += counts;
             }
             let entry = self.run_mut(run);
-            entry.distinct += usize::from(heavier);
             heavier |= work > entry.heaviest;
             entry.heaviest = entry.heaviest.max(work);
             let Some(above) = entry.parent.filter(|_| heavier || new_sealer) else {
@@ -436,8 +438,16 @@ fn block_of(block: Candidate, run: RunId) -> Block {
 }
 
 fn distinct(tally: &Tally, allowed: &[NodeId]) -> usize {
-    let known = |sealer: &&NodeId| allowed.binary_search(sealer).is_ok();
-    tally.keys().filter(known).count()
+    tally.keys().map(|sealer| weight_of(sealer, allowed)).sum()
+}
+
+/// What a sealer counts for at a fork: one if it was allowed there, but the recovery keys for more
+/// than all of those together.
+fn weight_of(sealer: &NodeId, allowed: &[NodeId]) -> usize {
+    if *sealer == RECOVERY {
+        return allowed.len() + 1;
+    }
+    usize::from(allowed.binary_search(sealer).is_ok())
 }
 
 fn add(tally: &mut Tally, more: &Tally) {

@@ -2,7 +2,8 @@
 //!
 //! Proof of work: more cumulative work, then the lower id. Authority: from the root down, at each
 //! fork the child whose subtree has more distinct sealers (counted among those allowed at the
-//! fork), then more work on its heaviest chain, then the lower id; and on into the winner. So no
+//! fork), then more work on its heaviest chain, then the lower id; and on into the winner. A block
+//! by leave of the recovery keys counts for more than all sealers. So no
 //! single sealer can rewrite what others have built on, and whoever knows the same blocks chooses
 //! the same tip, in whatever order they came.
 //!
@@ -32,7 +33,7 @@ pub struct Candidate {
     pub parent: BlockId,
     /// Its height, one above the parent's.
     pub height: Height,
-    /// Who sealed it.
+    /// Whom it counts for (`Header::voter`).
     pub sealer: NodeId,
     /// Its cumulative work, more than the parent's.
     pub work: Work,

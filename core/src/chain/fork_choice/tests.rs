@@ -4,6 +4,7 @@
 mod orders;
 
 use super::*;
+use crate::block::RECOVERY;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use proptest::prelude::*;
@@ -42,7 +43,9 @@ impl Naive {
             let best = self.children(&at).into_iter().max_by_key(|child| {
                 let subtree = self.subtree(child.id);
                 let sealers: BTreeSet<_> = subtree.iter().map(|block| block.sealer).collect();
+                let recovered = sealers.contains(&RECOVERY);
                 let known = sealers.iter().filter(|sealer| allowed.contains(sealer)).count();
+                let known = (recovered, known);
                 let heaviest = subtree.iter().map(|block| block.work).max();
                 (known, heaviest, core::cmp::Reverse(child.id))
             });
@@ -75,7 +78,7 @@ fn block(n: u32, parent: Option<&Candidate>, sealer: u8, extra: u64, allowed: u8
         id,
         parent: parent.map_or(BlockId::ZERO, |parent| parent.id),
         height: parent.map_or(Height(7), |parent| parent.height.next()),
-        sealer: node(sealer),
+        sealer: if sealer == 5 { RECOVERY } else { node(sealer) },
         work: parent.map_or(Work::ZERO, |parent| parent.work) + Work::from_u64(1 + extra),
         sealers: (0..8).filter(|bit| allowed >> bit & 1 == 1).map(node).collect(),
     }

@@ -453,7 +453,7 @@ fn candidate(id: BlockId, entry: &Entry) -> Candidate {
         id,
         parent: entry.header.parent,
         height: entry.header.height,
-        sealer: entry.header.sealer,
+        sealer: entry.header.voter(),
         work: entry.work,
         sealers: entry.sealers.clone(),
     }

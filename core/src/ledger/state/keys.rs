@@ -1,18 +1,23 @@
-//! Keys that begin and end: revocations, rotations, and how far a key counts.
+//! Keys that begin and end: revocations, rotations, recoveries, and how far a key counts.
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use super::{Change, State, load_slot};
-use crate::fact::Role;
+use super::{Change, State, change, load_slot};
+use crate::fact::{Recover, Role};
 use crate::id::{FactId, NodeId};
 use crate::ledger::line;
 use crate::ledger::membership::{self, Cut, Rotation};
 use crate::ledger::read::Read;
 use crate::ledger::reject::FactReject;
-use crate::ledger::rows::Member;
-use crate::params::SealRule;
+use crate::ledger::rows::{Member, Revocation};
+use crate::params::{SEALERS_MAX, SealRule};
 use crate::store::{StoreFault, View};
 use crate::work::Height;
+
+/// What people call an admin whom nobody admitted but the recovery keys.
+const RECOVERED: &str = "recovered";
 
 impl State<'_> {
     pub(super) fn load_member<V: View + ?Sized>(
@@ -21,20 +26,33 @@ impl State<'_> {
         node: NodeId,
     ) -> Result<(), StoreFault> {
         load_slot(&mut self.members, node, |node| view.member(node))?;
-        let row = self.members.get(&node).and_then(|slot| slot.before.as_ref());
+        let row = self.members.get(&node).and_then(|slot| slot.before.clone());
         if self.ahead && !self.cut_off.contains_key(&node) {
-            let cut = match row {
+            let cut = match &row {
                 _ if view.revoked(&node)?.is_some() => Cut::Named,
                 Some(row) if line::cut_off_by_line(view, &node, row)?.is_some() => Cut::Line,
                 _ => Cut::No,
             };
             self.cut_off.insert(node, cut);
         }
-        if let Some(line) = row.and_then(|row| row.line) {
+        if let Some(line) = row.as_ref().and_then(|row| row.line) {
             load_slot(&mut self.members, line.first, |node| view.member(node))?;
             load_slot(&mut self.members, line.before, |node| view.member(node))?;
+            self.load_revoker(view, &line.first)?;
         }
-        Ok(())
+        self.load_revoker(view, &node)
+    }
+
+    /// Whoever revoked a loaded key.
+    pub(super) fn load_revoker<V: View + ?Sized>(
+        &mut self,
+        view: &V,
+        key: &NodeId,
+    ) -> Result<(), StoreFault> {
+        match self.member(key).and_then(|row| row.revoked).and_then(|revocation| revocation.by) {
+            Some(by) => load_slot(&mut self.members, by, |node| view.member(node)),
+            None => Ok(()),
+        }
     }
 
     /// The first key of a loaded key's line.
@@ -44,16 +62,23 @@ impl State<'_> {
 
     /// Whether the chain revokes a loaded key, or another of its line.
     pub(super) fn is_revoked_in_chain(&self, key: &NodeId) -> bool {
-        let revoked = |key: &NodeId| self.member(key).is_some_and(|member| !member.in_force());
-        revoked(key) || revoked(&self.first(key))
+        self.is_named_in_chain(key) || self.is_named_in_chain(&self.first(key))
+    }
+
+    /// Whether the row of a loaded key says that it is revoked.
+    pub(super) fn is_named_in_chain(&self, key: &NodeId) -> bool {
+        let revocation = self.member(key).and_then(|member| member.revoked);
+        revocation.is_some_and(|revocation| {
+            let by = revocation.by.and_then(|by| self.member(&by));
+            revocation.counts(by)
+        })
     }
 
     /// How a loaded key is revoked, by the set where that counts.
     pub(super) fn cut(&self, key: &NodeId) -> Cut {
-        let named = self.member(key).is_some_and(|member| !member.in_force());
         match self.cut_off.get(key) {
             Some(cut) => *cut,
-            None if named => Cut::Named,
+            None if self.is_named_in_chain(key) => Cut::Named,
             None => Cut::No,
         }
     }
@@ -87,14 +112,14 @@ impl State<'_> {
         if by_authority && self.sealers.as_deref() == Some(&[newest]) {
             return Err(FactReject::LastSealer);
         }
-        let unknown = || Member::new(Role::Reader, String::new(), None, self.height);
-        let revoked = |key: NodeId| {
-            let row = self.member(&key).cloned().unwrap_or_else(unknown);
-            (key, Member { revoked: Some(self.height), ..row })
+        let revoked = Some(Revocation { since: self.height, key, by: Some(author) });
+        let revoke = |key: NodeId| {
+            let row = self.member(&key).cloned().unwrap_or_else(|| self.nobody());
+            (key, Member { revoked, ..row })
         };
-        let mut rows = alloc::vec![revoked(key)];
-        rows.extend((first != key).then(|| revoked(first)));
-        Ok(Change::Line { rows, leaves: newest, enters: None })
+        let mut rows = alloc::vec![revoke(key)];
+        rows.extend((first != key).then(|| revoke(first)));
+        Ok(Change::Line { rows, sealers: self.seats(&[newest], &[]) })
     }
 
     /// Judges a `Rotate`.
@@ -119,6 +144,79 @@ impl State<'_> {
         if let Some(row) = self.member(&first).filter(|_| first != old) {
             rows.push((first, Member { newest: Some(to), ..row.clone() }));
         }
-        Ok(Change::Line { rows, leaves: old, enters: Some(to) })
+        let seated = self.sealers.as_ref().is_some_and(|all| all.binary_search(&old).is_ok());
+        let enters = if seated { alloc::vec![to] } else { Vec::new() };
+        Ok(Change::Line { rows, sealers: self.seats(&[old], &enters) })
+    }
+
+    /// The sealers without these and with those.
+    pub(super) fn seats(&self, leave: &[NodeId], enter: &[NodeId]) -> Vec<NodeId> {
+        let before = self.sealers.as_deref().unwrap_or_default();
+        let stay = before.iter().filter(|key| !leave.contains(key));
+        let mut sealers: Vec<NodeId> = stay.chain(enter).copied().collect();
+        sealers.sort_unstable();
+        sealers.dedup();
+        sealers
+    }
+
+    /// Judges a `Recover`. Whatever its author was, it becomes an admin.
+    pub(super) fn judge_recover<'a>(
+        &self,
+        id: FactId,
+        author: NodeId,
+        recover: &Recover<'_>,
+    ) -> Result<Change<'a>, FactReject> {
+        if !recover.is_by(&self.params.recovery) {
+            return Err(FactReject::NoQuorum);
+        }
+        // What holds once the keys are ended, for the other questions.
+        let mut after = self.clone();
+        let mut leave = Vec::with_capacity(recover.ended.iter().count());
+        let mut rows = BTreeMap::new();
+        for key in recover.ended.iter() {
+            let first = self.first(&key);
+            leave.push(after.member(&first).and_then(|row| row.newest).unwrap_or(first));
+            for ended in [first, key] {
+                let row = after.member(&ended).cloned();
+                let row = row.unwrap_or_else(|| self.nobody());
+                let mut kept = row.recovered.clone();
+                if ended == key {
+                    let all = || recover.kept.iter().collect::<Vec<_>>();
+                    kept = Some(kept.map_or_else(all, |kept| {
+                        kept.into_iter().filter(|key| recover.kept.contains(key)).collect()
+                    }));
+                }
+                let revoked = Some(Revocation { since: self.height, key, by: None });
+                let row = Member { revoked, recovered: kept, ..row };
+                change(&mut after.members, ended, row.clone());
+                rows.insert(ended, row);
+            }
+        }
+        after.cut_off.clear();
+        after.require_fresh(&author)?;
+        let known = after.member(&author);
+        if known.is_some_and(|row| row.until.is_some()) {
+            return Err(FactReject::Replaced(author));
+        }
+        let new = || Member::new(Role::Admin, RECOVERED.into(), Some(id), self.height);
+        let row = known.cloned().map_or_else(new, |row| Member { role: Role::Admin, ..row });
+        rows.insert(author, row);
+        let seated = |key: &NodeId| {
+            let row = after.member(key);
+            !after.is_revoked_in_chain(key)
+                && row.is_some_and(|row| row.role.seals() && row.until.is_none())
+        };
+        let mut enter: Vec<NodeId> = recover.seats.iter().filter(seated).collect();
+        enter.push(author);
+        let sealers = self.seats(&leave, &enter);
+        if sealers.len() > SEALERS_MAX {
+            return Err(FactReject::TooManySealers);
+        }
+        Ok(Change::Line { rows: rows.into_iter().collect(), sealers })
+    }
+
+    /// The row of a key that nobody admitted.
+    pub(super) fn nobody(&self) -> Member {
+        Member::new(Role::Reader, String::new(), None, self.height)
     }
 }

@@ -138,7 +138,7 @@ proptest! {
     /// Keys act as nodes, admins and invites at once, so every way to be known is mixed.
     #[test]
     fn the_set_does_not_depend_on_the_order_of_arrival(
-        plan in prop::collection::vec((0..6u64, 1..4u64, 0..4u8, 0..6u8), 4..16)
+        plan in prop::collection::vec((0..6u64, 1..4u64, 0..4u8, 0..8u8), 4..16)
             .prop_flat_map(|plan| (Just(plan.clone()), Just(plan).prop_shuffle())),
         open in any::<bool>(),
     ) {
@@ -149,10 +149,14 @@ proptest! {
                 // The founder makes half of them.
                 let (author, heir) = (node(author.saturating_sub(2)), node(*subject));
                 let subject = heir.id();
+                let keys = [recovery_key(0), recovery_key(2)];
+                let signers = [&keys[0], &keys[1]];
                 let roles = [Role::Reader, Role::Member, Role::Sealer, Role::Admin];
                 match kind {
                     0 | 1 => author.invite(subject, roles[usize::from(*role).min(2)], 1, 9),
                     2 => author.revoke(subject),
+                    6 => author.recover(&signers, None, &[subject], &[], &[]),
+                    7 => author.recover(&signers, None, &[subject], &[node(u64::from(*role)).id()], &[]),
                     3 => author.rotate(&heir, roles[usize::from(*role)]),
                     _ => author.admit(subject, roles[usize::from(*role)]),
                 }

@@ -3,6 +3,7 @@
 mod arrival;
 mod block;
 mod exhaustive;
+mod recover;
 mod reorg;
 mod revoke;
 mod rotate;
@@ -16,7 +17,8 @@ use crate::ledger::apply::Effects;
 use crate::ledger::delta::mark_conflict;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::reject::FactReject;
-use crate::params::{Params, ReleaseRule};
+use crate::params::{Params, Recovery, ReleaseRule};
+use crate::signature::SigningKey;
 use crate::testing::{TestLedger, TestNode, params};
 use crate::verified::Verified;
 
@@ -30,9 +32,20 @@ struct World {
     key: TestNode,
 }
 
+/// Seeds of the recovery keys, of which it takes two.
+const RECOVERY: [u8; 3] = [0xe0, 0xe1, 0xe2];
+
+fn recovery_key(n: usize) -> SigningKey {
+    SigningKey::from_seed([RECOVERY[n]; 32])
+}
+
 fn rules(release: ReleaseRule) -> Params {
     let root = TestNode::new(0, crate::id::MeshId::ZERO);
-    Params { release, overlap: 2, ..params(&[&root]) }
+    let keys = RECOVERY.map(|seed| SigningKey::from_seed([seed; 32]).node_id());
+    let mut keys = keys.into_iter().collect::<heapless::Vec<_, _>>();
+    keys.sort_unstable();
+    let recovery = Recovery { threshold: 2, keys };
+    Params { release, overlap: 2, recovery, ..params(&[&root]) }
 }
 
 impl World {

@@ -58,7 +58,13 @@ impl Play {
         let pending = self.facts.iter().rev().find(custody).map(|fact| fact.id());
         let follows = if detail & 8 == 0 { latest } else { pending };
         let followed = follows.unwrap_or(FactId([detail; 32]));
-        let fact = match kind % 11 {
+        let keys = [recovery_key(0), recovery_key(usize::from(detail) % 3)];
+        let signers: Vec<_> = keys.iter().collect();
+        let fact = match kind % 12 {
+            11 => {
+                let seat = self.nodes[usize::from(detail / 8) % 8].id();
+                author.recover(&signers, None, &[other], &[seat], &[seat])
+            }
             0 => author.record("t", &alloc::format!("{detail}")),
             1 | 2 => author.request(item, follows),
             3 => author.release(item, followed),

@@ -4,6 +4,7 @@ use super::*;
 use crate::fact::Fact;
 use crate::id::NodeId;
 use crate::ledger::arrival::Arrived;
+use crate::ledger::line::{self, Standing};
 use crate::ledger::read::Read;
 use crate::ledger::reject::BlockReject;
 use crate::ledger::rows::{FOR_GOOD, FactState};
@@ -78,7 +79,7 @@ fn whoever_is_revoked_says_nothing_any_more_and_keeps_what_was_sealed() {
     let revoke = world.root.revoke(world.member.id());
     world.seal(&[&revoke]);
     let row = world.ledger.store.member(&world.member.id()).unwrap().unwrap();
-    assert_eq!(row.revoked, Some(world.ledger.tip().header.height));
+    assert_eq!(row.revoked.unwrap().since, world.ledger.tip().header.height);
     let state = world.ledger.store.fact_row(&before.id()).unwrap().unwrap().state;
     assert!(matches!(state, FactState::Sealed(..)));
     let said = world.member.record("t", "after");
@@ -181,8 +182,9 @@ fn of_two_admins_who_revoke_each_other_the_chain_keeps_one_and_the_set_none() {
             if root_first { (&by_root, &by_admin) } else { (&by_admin, &by_root) };
         world.seal(&[first]);
         assert_eq!(ahead(&world, second), Err(FactReject::Deposed));
-        let in_force =
-            |node: &TestNode| world.ledger.store.member(&node.id()).unwrap().unwrap().in_force();
+        let in_force = |node: &TestNode| {
+            line::standing(&world.ledger.store, &node.id()) == Ok(Standing::Member)
+        };
         assert_eq!((in_force(&world.root), in_force(&admin)), (root_first, !root_first));
     }
 }

@@ -272,7 +272,9 @@ impl Scene {
     fn show(&mut self, tip: Tip) {
         let row = self.disk.view().header(&tip.id).unwrap().expect("a tip that is told is held");
         let header = row.header;
-        if header.sealer == self.me() && matches!(header.seal, Seal::Authority(_)) {
+        if header.sealer == self.me()
+            && matches!(header.seal, Seal::Authority(_) | Seal::Recovery(_))
+        {
             let first = *self.shown.entry(header.parent).or_insert(tip.id);
             assert_eq!(first, tip.id, "two blocks of ours on one parent were shown");
         }
