@@ -37,4 +37,15 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         48_238,
         "nobody asked for a tick when a reconciliation with one who does not serve was to end",
     ),
+    (
+        524,
+        "after a recovery, two who thought each other revoked waited for each other in silence, and \
+           neither heard why",
+    ),
+    (872, "what let an admin in by two recoveries depended on which of them came first"),
+    (
+        1_147,
+        "a key that was revoked before anybody admitted it passed for a member when that revocation \
+           counted no more; and what a stranger showed of recoveries was not kept",
+    ),
 ];

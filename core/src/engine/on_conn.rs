@@ -52,8 +52,6 @@ impl Engine {
         // The dialler speaks first: a person or a peer sent it there. The other side waits until
         // it knows the key, or for the facts that introduce it.
         match (self.standing(&node, view)?, self.kept_out(conn)) {
-            // It may show that those who revoked it had no say.
-            (Err(CloseCode::Revoked), None) if self.may_be_recovered() => {}
             (Err(CloseCode::Revoked), _) => self.dismiss(conn, &node, view)?,
             (_, Some(until)) => self.close_saying(conn, CloseCode::Misbehavior, until),
             (Err(_), None) if dial.is_none() => {}
@@ -103,6 +101,12 @@ impl Engine {
         match (phase, codec::decode::<Control>(bytes, CONTROL_FRAME_BYTES)) {
             (_, Ok(Control::Revoked { proof })) => {
                 self.on_told_revoked(conn, &proof, view, batch)?;
+            }
+            // Who was dismissed may show that those who revoked it had no say: for the next time.
+            (Phase::Closing, Ok(Control::Hello(hello))) if self.may_be_recovered() => {
+                if let Some(node) = self.conns.get(conn).map(|conn| conn.node) {
+                    self.hear_recovery(&node, &hello.introduction, view, batch)?;
+                }
             }
             (Phase::Closing, _) => {}
             (_, Ok(Control::Full { peers }))
@@ -211,6 +215,7 @@ impl Engine {
             return Ok(Err(code));
         }
         if self.hangs_on_revoked(&facts, view)? || !self.would_admit(&facts, node, view)? {
+            self.take_recoveries(facts, view, batch)?;
             return Ok(Err(CloseCode::NotMember));
         }
         if self.read_only {

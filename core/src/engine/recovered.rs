@@ -11,7 +11,7 @@ use serde_bytes::ByteBuf;
 
 use super::Engine;
 use crate::conn::PeerAddr;
-use crate::fact::Body;
+use crate::fact::{Body, EncodedFact};
 use crate::id::{FactId, NodeId};
 use crate::ledger::arrival::Arrival;
 use crate::ledger::delta;
@@ -21,6 +21,7 @@ use crate::ledger::read::Read;
 use crate::ledger::rows::{FOR_GOOD, FactState, Meta, Recovered, key};
 use crate::limits::INTRODUCTION_BYTES;
 use crate::store::{Batch, StoreFault, Table, View};
+use crate::verified::Verified;
 
 /// Keys ended by recoveries that are told in a hello: as many as fit into it at most.
 const RECOVERED_TOLD_MAX: usize = 64;
@@ -65,6 +66,20 @@ impl Engine {
         }
         facts.extend(self.vouchers(&self.me, room, view)?);
         Ok(facts)
+    }
+
+    /// The recovery keys' word counts, whoever passes it on.
+    pub(super) fn take_recoveries(
+        &mut self,
+        mut facts: Vec<Verified<EncodedFact>>,
+        view: &dyn View,
+        batch: &mut Batch,
+    ) -> Result<(), StoreFault> {
+        facts.retain(|fact| matches!(fact.fact().body, Body::Recover(_)));
+        if !facts.is_empty() && !self.read_only {
+            self.arrive(facts, None, view, batch)?;
+        }
+        Ok(())
     }
 
     /// A node that is revoked shows recoveries. They enter the set if it is not revoked with them;

@@ -282,14 +282,14 @@ impl<'v> Arrival<'v> {
             Body::Admit { node, role, .. } | Body::Rotate { key: node, role, .. } => {
                 let admit = Some(id);
                 let invite = None;
-                (node, Known::Node { role, admit, invite })
+                (node, Known::Node { role, admit, recovered: false, invite })
             }
             Body::Invite { key, role, .. } => (key, Known::Invite { fact: id, role }),
             Body::Revoke { node } => return self.revoke(id, fact.author, node),
             Body::Recover(recover) => {
                 self.recover(id, &recover)?;
                 let (role, admit) = (Role::Admin, Some(id));
-                (fact.author, Known::Node { role, admit, invite: None })
+                (fact.author, Known::Node { role, admit, recovered: true, invite: None })
             }
             _ => return Ok(()),
         };
@@ -332,21 +332,21 @@ fn join(before: Option<Known>, granted: Known) -> Known {
     match (before, granted) {
         (None, granted) => granted,
         (
-            Some(Known::Node { role, admit, invite }),
-            Known::Node { role: new_role, admit: new_admit, .. },
+            Some(Known::Node { role, admit, recovered, invite }),
+            Known::Node { role: new_role, admit: new_admit, recovered: by_recovery, .. },
         ) => {
-            let higher = new_role > role;
-            Known::Node {
-                role: role.max(new_role),
-                admit: if higher { new_admit } else { admit },
-                invite,
-            }
+            let (old, new) = ((role, recovered), (new_role, by_recovery));
+            let least = new == old && recovered && new_admit < admit;
+            let (admit, recovered) =
+                if new > old || least { (new_admit, by_recovery) } else { (admit, recovered) };
+            Known::Node { role: role.max(new_role), admit, recovered, invite }
         }
-        (Some(Known::Node { role, admit, invite }), Known::Invite { role: gives, .. }) => {
-            Known::Node { role, admit, invite: invite.max(Some(gives)) }
-        }
-        (Some(Known::Invite { role: gives, .. }), Known::Node { role, admit, .. }) => {
-            Known::Node { role, admit, invite: Some(gives) }
+        (
+            Some(Known::Node { role, admit, recovered, invite }),
+            Known::Invite { role: gives, .. },
+        ) => Known::Node { role, admit, recovered, invite: invite.max(Some(gives)) },
+        (Some(Known::Invite { role: gives, .. }), Known::Node { role, admit, recovered, .. }) => {
+            Known::Node { role, admit, recovered, invite: Some(gives) }
         }
         (Some(Known::Invite { fact, role }), Known::Invite { fact: new, role: gives }) => {
             Known::Invite { fact: if gives > role { new } else { fact }, role: role.max(gives) }

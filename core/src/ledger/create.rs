@@ -43,7 +43,7 @@ pub fn genesis_batch(params: &Params, genesis: &Header) -> Batch {
     let role = Role::Admin;
     let member = Member::new(role, FOUNDER.into(), None, height);
     let member = codec::encode(&member);
-    let known = codec::encode(&Known::Node { role, admit: None, invite: None });
+    let known = codec::encode(&Known::Node { role, admit: None, recovered: false, invite: None });
     for root in &params.roots {
         batch.put(Table::Member, root.as_bytes(), &member);
         batch.put(Table::Known, root.as_bytes(), &known);

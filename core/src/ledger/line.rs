@@ -47,6 +47,7 @@ pub fn standing(view: &(impl View + ?Sized), key: &NodeId) -> Result<Standing, S
     let first_revoked = first.map(|first| is_revoked(view, &first)).transpose()?;
     Ok(match () {
         () if is_revoked(view, &row)? || first_revoked == Some(true) => Standing::Revoked,
+        () if !row.was_admitted() => Standing::Unknown,
         () if row.is_past(next) => Standing::Replaced,
         () => Standing::Member,
     })

@@ -168,6 +168,12 @@ impl Member {
         Self { role, name, admit, since, revoked, recovered, line, newest, until }
     }
 
+    /// Whether any fact let it in: a key can be revoked that nobody admitted, in vain if a recovery
+    /// says so.
+    pub fn was_admitted(&self) -> bool {
+        self.admit.is_some() || self.role > Role::Reader
+    }
+
     /// Whether another key has replaced it, and it counts no more in a block at this height.
     pub fn is_past(&self, height: Height) -> bool {
         self.until.is_some_and(|until| until <= height)
@@ -198,6 +204,8 @@ pub enum Known {
         role: Role,
         /// That fact; none for founders.
         admit: Option<FactId>,
+        /// It is a `Recover` by the node itself: the least, for they need nobody else to hold.
+        recovered: bool,
         /// The highest role that invites with the same key give, if there are any.
         invite: Option<Role>,
     },

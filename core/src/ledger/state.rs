@@ -240,6 +240,10 @@ impl<'p> State<'p> {
         self.members.get(node)?.now()
     }
 
+    fn admitted(&self, node: &NodeId) -> Option<&Member> {
+        self.member(node).filter(|row| row.was_admitted())
+    }
+
     fn invite(&self, key: &NodeId) -> Option<&InviteRow> {
         self.invites.get(key)?.now()
     }
@@ -271,7 +275,7 @@ impl<'p> State<'p> {
                     invite,
                     void: invite.is_some_and(|invite| self.is_revoked(&invite.by)),
                     node,
-                    member: self.member(&node),
+                    member: self.admitted(&node),
                     role,
                     sealers: self.sealers.as_ref().map_or(0, Vec::len),
                     time: self.time,
@@ -285,7 +289,8 @@ impl<'p> State<'p> {
             Body::Rotate { key, role, .. } => self.judge_rotate(id, fact.author, key, role),
             Body::Name { node, name } => {
                 self.require_fresh(&node)?;
-                let member = membership::judge_name(author, fact.author, node, self.member(&node))?;
+                let named = self.admitted(&node);
+                let member = membership::judge_name(author, fact.author, node, named)?;
                 Ok(Change::Name(node, Member { name: name.into(), ..member }))
             }
             Body::Request { item, .. }

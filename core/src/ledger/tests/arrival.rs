@@ -102,7 +102,7 @@ fn an_invite_lets_its_key_admit_up_to_its_role() {
     assert_eq!(ledger.arrive(core::slice::from_ref(&admit)).1, [joiner.id()]);
     let known = ledger.store.known(&joiner.id()).unwrap();
     let (role, admit) = (Role::Member, Some(admit.id()));
-    assert_eq!(known, Some(Known::Node { role, admit, invite: None }));
+    assert_eq!(known, Some(Known::Node { role, admit, recovered: false, invite: None }));
 }
 
 /// What a key may bring in: as a node, and by invites; and by what it was revoked.

@@ -103,6 +103,7 @@ fn in_the_set_the_order_of_recovery_and_revocation_does_not_matter() {
         let admin = crate::ledger::rows::Known::Node {
             role: Role::Admin,
             admit: Some(facts[usize::from(!recovery_first)].id()),
+            recovered: true,
             invite: None,
         };
         assert_eq!(known, Some(admin));
@@ -201,4 +202,46 @@ fn all_keys_of_a_thief_end() {
         assert_eq!(standing(&world, key), Standing::Revoked);
         assert!(cut_off(&world, key));
     }
+}
+
+#[test]
+fn what_lets_a_new_admin_in_does_not_depend_on_the_order_of_its_recoveries() {
+    let known = |facts: &[&Verified<EncodedFact>], world: &mut World| {
+        for fact in facts {
+            world.ledger.arrive(core::slice::from_ref(fact));
+        }
+        world.ledger.store.known(&world.member.id()).unwrap()
+    };
+    let mut seen = alloc::vec::Vec::new();
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [0, 2, 1]] {
+        let mut world = World::new(ReleaseRule::Member);
+        let other = TestNode::new(7, world.root.mesh);
+        let facts = [
+            recover(&world.member, &[&other], &[], &[]),
+            recover(&world.member, &[&other], &[&world.reader], &[]),
+            world.root.admit(world.member.id(), Role::Admin),
+        ];
+        seen.push(known(&order.map(|at| &facts[at]), &mut world));
+        let least = facts[..2].iter().map(|fact| fact.id()).min();
+        assert!(matches!(&seen[0], Some(crate::ledger::rows::Known::Node { admit, .. })
+            if *admit == least));
+    }
+    assert!(seen.windows(2).all(|two| two[0] == two[1]), "{seen:?}");
+}
+
+#[test]
+fn whom_a_stolen_key_revoked_before_anybody_admitted_it_is_nobody_and_can_be_admitted() {
+    let mut world = World::new(ReleaseRule::Member);
+    let stranger = TestNode::new(9, world.root.mesh);
+    world.seal(&[&world.root.revoke(stranger.id())]);
+    assert_eq!(standing(&world, &stranger), Standing::Revoked);
+    let fact = recover(&world.member, &[&world.root], &[], &[]);
+    world.seal(&[&fact]);
+    assert_eq!(standing(&world, &stranger), Standing::Unknown);
+    let name = world.member.rename(stranger.id(), "bo");
+    assert_eq!(world.verdict(&name), Err(FactReject::NoSuchMember(stranger.id())));
+    let admit = world.member.admit(stranger.id(), Role::Reader);
+    assert_eq!(world.verdict(&admit), Ok(()));
+    world.seal(&[&admit]);
+    assert_eq!(standing(&world, &stranger), Standing::Member);
 }
