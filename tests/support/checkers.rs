@@ -5,11 +5,11 @@ use cairn_core::event::Event;
 use cairn_core::fact::Body;
 use cairn_core::id::{FactId, NodeId};
 use cairn_core::ledger::read::Read;
-use cairn_core::ledger::rows::FactState;
+use cairn_core::ledger::rows::{FOR_GOOD, FactState, height_key, history_key};
 use cairn_core::params::Admission;
 use cairn_core::store::{Table, View};
 use cairn_core::testing::MemStore;
-use cairn_core::wire::CloseCode;
+use cairn_core::wire::{Class, CloseCode};
 use cairn_core::work::Height;
 
 use crate::belonging::{anybody_revoked, in_force, is_revoked, lets_in, somebody_seals};
@@ -231,8 +231,36 @@ pub fn sound(world: &World) {
     }
 }
 
+/// No row speaks of a block above the tip, and each block of the chain can be taken back.
+pub(crate) fn nothing_above_the_tip(view: &MemStore) {
+    let tip = view.tip_row().unwrap().unwrap().tip.height;
+    let above = tip.0 + 1;
+    let rows = |table, from: &[u8], to: &[u8]| view.scan(table, from, to, 1).unwrap();
+    assert_eq!(rows(Table::Chain, &height_key(Height(above)), &[0xff; 9]), [], "above {tip:?}");
+    for level in 0..64 {
+        let (from, to) = (history_key(level, above >> level), history_key(level, u64::MAX));
+        assert_eq!(rows(Table::History, &from, &to), [], "above {tip:?} at level {level}");
+    }
+    let conflicts = rows(Table::Conflict, &height_key(Height(above)), &height_key(FOR_GOOD));
+    assert_eq!(conflicts, [], "since above {tip:?}");
+    assert_eq!(view.len(Table::Undo) as u64, tip.0, "blocks that can be taken back");
+}
+
+/// Whether the answers to requests of a class are written down.
+pub(crate) const fn fills_the_disk(class: Class) -> bool {
+    matches!(class, Class::Blocks | Class::Facts | Class::Reconcile)
+}
+
 /// Whether every node that is up has sealed all these facts, and all agree.
 pub fn sealed(world: &World, ids: &[FactId]) -> bool {
-    let is_sealed = |n: usize, id| matches!(state_of(world, n, id), Some(FactState::Sealed(..)));
-    settled(world) && up(world).all(|n| ids.iter().all(|id| is_sealed(n, id)))
+    settled(world) && up(world).all(|n| have_sealed(world, n, ids))
+}
+
+/// Whether every honest node has sealed all these facts.
+pub fn honest_sealed(world: &World, ids: &[FactId]) -> bool {
+    world.honest().all(|n| have_sealed(world, n, ids))
+}
+
+fn have_sealed(world: &World, n: usize, ids: &[FactId]) -> bool {
+    ids.iter().all(|id| matches!(state_of(world, n, id), Some(FactState::Sealed(..))))
 }

@@ -85,7 +85,7 @@ pub(crate) const PLANTED: &[Fault] = &[
         "missing-facts-are-a-crime",
         "core/src/engine/on_message.rs",
         "            if missing.is_empty() {\n                self.chain.mark_held(&id);",
-        "if PLANTED && !missing.is_empty() {\nself.close(conn, CloseCode::Misbehavior);\n}\n\
+        "if PLANTED && !missing.is_empty() {\nself.close(conn, crate::wire::CloseCode::Misbehavior);\n}\n\
          if missing.is_empty() {\nself.chain.mark_held(&id);",
     ),
     fault(
