@@ -42,4 +42,5 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         48_238,
         "nobody asked for a tick when a reconciliation with one who does not serve was to end",
     ),
+    (61_216, "facts that came in from disk when there was room again were judged by nobody"),
 ];

@@ -1,5 +1,7 @@
 //! What must be true, one function each. They panic with what is wrong.
 
+use std::collections::BTreeMap;
+
 use cairn_core::engine::{Engine, Gauge};
 use cairn_core::event::Event;
 use cairn_core::fact::Body;
@@ -9,12 +11,13 @@ use cairn_core::ledger::rows::{FOR_GOOD, FactState, height_key, history_key};
 use cairn_core::params::Admission;
 use cairn_core::store::{Table, View};
 use cairn_core::testing::MemStore;
+use cairn_core::time::{Instant, Millis};
 use cairn_core::wire::{Class, CloseCode};
 use cairn_core::work::Height;
 
 use crate::belonging::{anybody_revoked, in_force, is_revoked, lets_in, somebody_seals};
 use crate::model::Model;
-use crate::world::{End, Tally, World};
+use crate::world::{End, Node, Tally, World};
 
 fn up(world: &World) -> impl Iterator<Item = usize> + '_ {
     (0..world.nodes.len()).filter(|n| world.nodes[*n].engine().is_some())
@@ -72,6 +75,34 @@ pub fn revoked_cut_off(world: &World) -> bool {
         let mut live = peers.iter().filter(|peer| peer.connected).filter_map(|peer| peer.node);
         !live.any(|node| is_revoked(world.nodes[n].view(), &node))
     })
+}
+
+/// A link to somebody who is revoked in the set of a node ends within this time.
+const CUT_OFF_WITHIN: Millis = 5_000;
+
+/// No node has been linked for longer to a key that its set knows to be revoked.
+pub(crate) fn revoked_in_time(n: usize, node: &mut Node, now: Instant) {
+    let view = node.disk.view();
+    let Some(engine) = node.engine.as_ref().filter(|_| !view.is_empty(Table::Revoked)) else {
+        return;
+    };
+    let closes = node.config.params.admission == Admission::Invite && !is_revoked(view, &node.id());
+    let peers = engine.peers();
+    let linked = peers.iter().filter(|peer| peer.connected).filter_map(|peer| peer.node);
+    let late: Vec<NodeId> = linked.filter(|key| closes && is_revoked(view, key)).collect();
+    let (life, since) = &mut node.overdue;
+    if *life != node.life {
+        (*life, *since) = (node.life, BTreeMap::new());
+    }
+    since.retain(|key, _| late.contains(key));
+    for key in late {
+        let seen = *since.entry(key).or_insert(now);
+        let span = now.since(seen);
+        assert!(
+            span <= CUT_OFF_WITHIN,
+            "node {n} is linked to {key}, who is revoked, for {span} ms"
+        );
+    }
 }
 
 /// How a fact stands on a node.

@@ -114,10 +114,10 @@ pub(crate) const PLANTED: &[Fault] = &[
         "_ if PLANTED => {}\n_ => overlay.delete(Table::Pending, &fact.seq.key()),",
     ),
     fault(
-        "links-to-the-revoked-stay",
+        "links-to-the-revoked-stay-until-a-block-says-so",
         "core/src/engine/revoked.rs",
-        "self.revocations.enforce = true;\n        self.revocations.sweep = true;",
-        "self.revocations.enforce = !PLANTED;\nself.revocations.sweep = true;",
+        "if line::cut_off(view, node)?.is_some() {",
+        "if !PLANTED && line::cut_off(view, node)?.is_some() {",
     ),
     fault(
         "what-the-revoked-wrote-is-sealed",

@@ -389,7 +389,9 @@ impl Engine {
             && !self.sweep_revoked(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
-            self.wake |= self.mempool.refill(view, REFILL)?;
+            let more = self.mempool.refill(view, REFILL)?;
+            // What came in from disk is judged at once.
+            self.wake |= more || self.mempool.has_fresh();
             let last = crate::ledger::rows::Seq(self.set.summary.count);
             self.fingerprints.save(last, self.stopping, batch);
             self.save_book(batch);
