@@ -37,4 +37,5 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         48_238,
         "nobody asked for a tick when a reconciliation with one who does not serve was to end",
     ),
+    (2642049818194, "in an open mesh a revoked key could ask for an item, but not be handed one"),
 ];
