@@ -29,6 +29,11 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
     ),
     (162, "as 55; and the naive ledger did not know that proof of work needs no last sealer"),
     (
+        40_416,
+        "with a full list of wanted facts, who made room for an announcement was not asked any more \
+           for what a block needs",
+    ),
+    (
         42_045,
         "an answer to a reconciliation that was broken off was taken for one of the next, and the \
            honest peer blamed for it",

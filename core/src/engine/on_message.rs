@@ -298,15 +298,16 @@ impl Engine {
         let order = self.bodies_to_ask();
         self.bodies.focus(&order);
         let per_peer = self.config.limits.requests_per_peer;
-        let mut prompt = false;
-        for (stalls, conn) in self.conns.by_promptness() {
-            prompt |= stalls == 0;
+        let conns = self.conns.by_promptness();
+        let prompt = conns.iter().take_while(|(stalls, _)| *stalls == 0);
+        let prompt: Vec<ConnId> = prompt.map(|(_, conn)| *conn).collect();
+        for (stalls, conn) in conns {
             // Whoever let us wait is asked for little, and while others are prompt only for what
             // they could not give.
-            let most = if stalls == 0 { per_peer } else { 1 };
-            let turn = if prompt && stalls > 0 { Turn::Last } else { Turn::First };
+            let (most, before) = if stalls == 0 { (per_peer, &[][..]) } else { (1, &prompt[..]) };
+            let turn = if before.is_empty() { Turn::First } else { Turn::Last };
             self.ask_for_bodies(conn, &order, most, turn);
-            self.ask_for_facts(conn, most, turn);
+            self.ask_for_facts(conn, most, before);
         }
         self.reconcile();
         Ok(())
@@ -378,12 +379,12 @@ impl Engine {
         }
     }
 
-    fn ask_for_facts(&mut self, conn: ConnId, most: usize, turn: Turn) {
+    fn ask_for_facts(&mut self, conn: ConnId, most: usize, before: &[ConnId]) {
         let verifying_max = self.config.limits.verifying_facts;
         while self.requests.count(conn, Class::Facts) < most && self.verifying_facts < verifying_max
         {
             let tag = self.requests.next_tag();
-            let ids = self.wanted.next_request(conn, tag, FACTS_PER_REQUEST, turn);
+            let ids = self.wanted.next_request(conn, tag, FACTS_PER_REQUEST, before);
             if ids.is_empty() {
                 break;
             }
