@@ -37,4 +37,14 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         48_238,
         "nobody asked for a tick when a reconciliation with one who does not serve was to end",
     ),
+    (
+        47_986,
+        "more of a withheld branch, looked for beside it, counted as progress on it: two nodes never \
+           fetched each other's block",
+    ),
+    (
+        46_985,
+        "a check that sought a revocation in two sets only: of who had no room to note it, and of who \
+           lost its disk after telling it",
+    ),
 ];
