@@ -218,12 +218,14 @@ def one_by_one(nodes, mesh, secrets):
     return crowd
 
 
-def crowd_comes(crowd, address, mesh, attempts, over):
+def crowd_comes(crowd, address, mesh, attempts, over, each_thousand=lambda: None):
     """All of them, again and again; every second one knocks. Gives how many answers came to those who
     did not."""
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     silent.connect(address)
     for number in range(attempts):
+        if number % 1000 == 0:
+            each_thousand()
         stranger = crowd[number // 2 % len(crowd)]
         if number % 2:
             seen = attempt(stranger, address, knock(mesh), PATIENCE)
@@ -267,8 +269,10 @@ def all_at_once(nodes, crowd, mesh, attempts):
     crowd_comes(crowd, nodes[0].mesh, mesh, 40, [])
     figures("quiet", latencies(nodes[1], nodes[0], "quiet", 0.1, lambda n: n < 40))
     before, over, began = nodes[0].memory(), [], time.monotonic()
+    grown = []
+    measure = lambda: grown.append(nodes[0].memory())
     come = threading.Thread(
-        target=crowd_comes, args=(crowd, nodes[0].mesh, mesh, attempts, over), daemon=True
+        target=crowd_comes, args=(crowd, nodes[0].mesh, mesh, attempts, over, measure), daemon=True
     )
     come.start()
     # Seldom: the facts that it writes stay in memory too.
@@ -277,7 +281,7 @@ def all_at_once(nodes, crowd, mesh, attempts):
     after = nodes[0].memory()
     figures("in the crowd", during)
     print(f"{attempts} strangers in {time.monotonic() - began:.0f} s; memory {before} KiB before, "
-          f"{after} KiB after")
+          f"{after} KiB after; at each thousand {grown}")
     check(after - before < 16 * 1024, "memory grew by", after - before, "KiB")
     peers = nodes[0].get("/v1/peers")["peers"]
     check(any(peer["connected"] for peer in peers), "the member lost its link", peers)
