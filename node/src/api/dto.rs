@@ -1,6 +1,8 @@
 //! The shapes of the HTTP edge: the only place where the ledger's things look different from their
 //! encoding. Within a schema's version, fields are only added.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cairn_core::block::Seal;
@@ -245,8 +247,10 @@ pub const fn state_name(state: State) -> &'static str {
 /// Peers that are connected, and addresses that are known. (Some listed peers are neither: of them is
 /// only known how a connection ended.)
 pub fn connected_known(peers: &[PeerStatus]) -> (usize, usize) {
-    let count = |counts: fn(&PeerStatus) -> bool| peers.iter().filter(|peer| counts(peer)).count();
-    (count(|peer| peer.connected), count(|peer| peer.listed))
+    // After a restart there are two links to a peer for a while.
+    let linked: BTreeSet<_> =
+        peers.iter().filter(|peer| peer.connected).map(|peer| peer.node).collect();
+    (linked.len(), peers.iter().filter(|peer| peer.listed).count())
 }
 
 /// What `status` says of the engine; who and where the node is comes on top.
