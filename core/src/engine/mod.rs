@@ -291,7 +291,6 @@ impl Engine {
         self.pump(view)?;
         if !self.read_only {
             self.bans.save(&mut batch);
-            self.closes.save(&mut batch);
         }
         self.commit(batch);
         self.refresh_status(view)
