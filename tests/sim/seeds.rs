@@ -43,4 +43,15 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         "nobody asked for a tick when a reconciliation with one who does not serve was to end",
     ),
     (61_216, "facts that came in from disk when there was room again were judged by nobody"),
+    (2642049818194, "in an open mesh a revoked key could ask for an item, but not be handed one"),
+    (
+        47_986,
+        "more of a withheld branch, looked for beside it, counted as progress on it: two nodes never \
+           fetched each other's block",
+    ),
+    (
+        46_985,
+        "a check that sought a revocation in two sets only: of who had no room to note it, and of who \
+           lost its disk after telling it",
+    ),
 ];

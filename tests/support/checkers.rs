@@ -156,12 +156,10 @@ pub(crate) fn wrong_close(world: &World, n: usize, end: &End, code: CloseCode) -
         CloseCode::BadHello => {
             world.now().saturating_sub(end.opened_at) >= closer.config.limits.hello_timeout
         }
-        // Who is revoked itself closes too, if the other leaves it open. (The other may have lost what
-        // it was told in a power cut.)
-        CloseCode::Revoked => {
-            let ended = |view: &MemStore| is_revoked(view, &closer.id());
-            is_revoked(closer.view(), &other.id()) || ended(other.view()) || ended(closer.view())
-        }
+        // Who was told on this link that it is revoked itself closes it too, if the other does not.
+        // Neither set need have that any more: who has no room does not note it, and the other may
+        // have lost its disk since.
+        CloseCode::Revoked => end.dismissed || is_revoked(closer.view(), &other.id()),
         CloseCode::NotMember | CloseCode::InviteRevoked => !lets_in(world, n, end.to),
         CloseCode::InviteSpent => false,
         _ => true,

@@ -273,7 +273,7 @@ impl Engine {
         self.wanted.add_conn(id);
         self.hear_state(id, hello.tip, hello.facts);
         if inbound && let Some(listens) = with_port(&address, hello.port) {
-            self.book.hear(&listens, Some(node), self.introducer(node, &address));
+            self.meet(node, &listens);
         }
         self.look_for_twins(id, node);
         self.ask_for_peers(id);

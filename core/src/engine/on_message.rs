@@ -35,7 +35,7 @@ const STUCK: Millis = 30_000;
 /// A reconciliation that is due waits at most this long for gossip to stop.
 const PATIENCE: Millis = 10_000;
 
-/// Bodies fetched towards the tip of each peer while those of the best chain are withheld.
+/// Bodies fetched towards the tip of each peer while the best chain cannot be followed to its end.
 pub(super) const BODIES_BESIDE: usize = 8;
 
 impl Engine {
@@ -187,7 +187,7 @@ impl Engine {
             }
             missing.iter().for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
-            if self.chain.tree.on_best_headers(&id) {
+            if self.chain.is_awaited(&id) {
                 self.progress = self.now.instant;
             }
             if missing.is_empty() {
@@ -315,10 +315,9 @@ impl Engine {
 
     fn bodies_to_ask(&self) -> Vec<BlockId> {
         let mut order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
-        if self.has_given_up() {
-            // Nobody shows what the best chain lacks: follow what the peers have.
+        if self.looks_beside() {
             for tip in self.conns.accepted().filter_map(|(_, conn)| conn.tip) {
-                let mut bodies = self.chain.bodies_towards(&tip.id, BODIES_BESIDE);
+                let mut bodies = self.chain.bodies_beside(&tip.id, BODIES_BESIDE);
                 bodies.retain(|id| !order.contains(id));
                 order.extend(bodies);
             }
