@@ -43,6 +43,7 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         "nobody asked for a tick when a reconciliation with one who does not serve was to end",
     ),
     (2642049818194, "in an open mesh a revoked key could ask for an item, but not be handed one"),
+    (71_667, "as 40416"),
     (
         47_986,
         "more of a withheld branch, looked for beside it, counted as progress on it: two nodes never \
