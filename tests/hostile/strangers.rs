@@ -231,7 +231,6 @@ fn in_an_open_mesh_any_key_is_let_in() {
 fn a_crowd_of_strangers_costs_no_memory_and_disturbs_no_member() {
     let scene = Scene::new();
     let everybody = everybody();
-    // The first of each kind pays for what is made only once.
     // One endpoint, since each has megabytes of buffers.
     let endpoint = scene.runtime.block_on(async { client() });
     let knocking = |round: usize| {
@@ -239,6 +238,7 @@ fn a_crowd_of_strangers_costs_no_memory_and_disturbs_no_member() {
         let way = way_to(&scene, tls, Some(scene.mesh()), PATIENCE);
         drop(scene.runtime.block_on(go(endpoint.clone(), way)));
     };
+    // The first of each kind pays for what is made only once.
     (0..everybody.len()).for_each(knocking);
     scene.unharmed();
     let before = memory();

@@ -3,7 +3,9 @@
 
 use cairn_core::ledger::read::Read;
 use cairn_core::peer::Subject;
-use support::checkers::{agree, nobody_blamed, same_ledger, sealed, settled, state_of};
+use support::checkers::{
+    agree, honest_sealed, nobody_blamed, same_ledger, sealed, settled, state_of,
+};
 use support::evil::{Evil, Habit};
 use support::mesh::{key, linked, note, private, star};
 use support::world::World;
@@ -52,7 +54,7 @@ fn who_misbehaves_is_kept_out_by_all_it_wronged_for_the_time_and_across_restarts
         assert!((0..4).all(|n| !linked(&world, n, 4)), "at {} minutes", world.now() / MINUTE);
     }
     let goes_on = note(&mut world, 1, "the others go on");
-    assert!(world.run_until(MINUTE, |world| sealed_by_honest(world, &goes_on)));
+    assert!(world.run_until(MINUTE, |world| honest_sealed(world, &[goes_on])));
     // Its time is over: it is let in again, and what it wrote comes through.
     assert!(world.run_until(60 * MINUTE, |world| {
         (0..4).any(|n| linked(world, n, 4))
@@ -62,11 +64,6 @@ fn who_misbehaves_is_kept_out_by_all_it_wronged_for_the_time_and_across_restarts
     assert!(world.run_until(MINUTE, agree));
     same_ledger(&world);
     nobody_blamed(&world);
-}
-
-fn sealed_by_honest(world: &World, id: &cairn_core::id::FactId) -> bool {
-    use cairn_core::ledger::rows::FactState;
-    world.honest().all(|n| matches!(state_of(world, n, id), Some(FactState::Sealed(..))))
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! Hostile members around one node, and one that makes comparing sets dear.
 
 use cairn_core::fact::Role;
-use cairn_core::id::FactId;
-use cairn_core::ledger::rows::FactState;
 use cairn_core::testing::TestNode;
 use support::attack::Attack;
-use support::checkers::{agree, nothing_lost, same_ledger, state_of};
+use support::checkers::{agree, honest_sealed, nothing_lost, same_ledger, state_of};
 use support::evil::{Evil, Habit};
 use support::world::{Weather, World};
 
@@ -15,12 +13,6 @@ const MINUTE: u64 = 60_000;
 const HONEST: usize = 3;
 const HOSTILE: std::ops::Range<usize> = 3..6;
 const VICTIM: usize = 6;
-
-/// Whether all honest nodes agree and have sealed all these.
-fn honest_sealed(world: &World, ids: &[FactId]) -> bool {
-    let is_sealed = |n: usize, id| matches!(state_of(world, n, id), Some(FactState::Sealed(..)));
-    agree(world) && world.honest().all(|n| ids.iter().all(|id| is_sealed(n, id)))
-}
 
 /// A node starts among hostile peers only, who lie in these ways, fill its links, and have branches
 /// of their own; the one honest node that it knows cannot be reached for a while.
@@ -36,7 +28,7 @@ fn eclipsed(seed: u64, habits: &[Habit]) {
         ids.extend((0..HONEST).map(|n| note(&mut world, n, &format!("{n} says {round}"))));
         world.run(2_000);
     }
-    assert!(world.run_until(2 * MINUTE, |world| honest_sealed(world, &ids)));
+    assert!(world.run_until(2 * MINUTE, |world| agree(world) && honest_sealed(world, &ids)));
     for n in HOSTILE {
         world.corrupt(n, Evil::new(habits, 100, seed ^ n as u64));
     }
@@ -59,7 +51,7 @@ fn eclipsed(seed: u64, habits: &[Habit]) {
     let hidden = ids.iter().any(|id| state_of(&world, VICTIM, id).is_none());
     assert!(hidden, "seed {seed}: the hostile peers hid nothing");
     world.heal();
-    let found = world.run_until(5 * MINUTE, |world| honest_sealed(world, &ids));
+    let found = world.run_until(5 * MINUTE, |world| agree(world) && honest_sealed(world, &ids));
     assert!(found, "seed {seed}: the victim is still alone with {habits:?}");
     same_ledger(&world);
     nothing_lost(&world);

@@ -1,20 +1,23 @@
 //! What must be true, one function each. They panic with what is wrong.
 
+use std::collections::BTreeMap;
+
 use cairn_core::engine::{Engine, Gauge};
 use cairn_core::event::Event;
 use cairn_core::fact::Body;
 use cairn_core::id::{FactId, NodeId};
 use cairn_core::ledger::read::Read;
-use cairn_core::ledger::rows::FactState;
+use cairn_core::ledger::rows::{FOR_GOOD, FactState, height_key, history_key};
 use cairn_core::params::Admission;
 use cairn_core::store::{Table, View};
 use cairn_core::testing::MemStore;
-use cairn_core::wire::CloseCode;
+use cairn_core::time::{Instant, Millis};
+use cairn_core::wire::{Class, CloseCode};
 use cairn_core::work::Height;
 
 use crate::belonging::{anybody_revoked, in_force, is_revoked, lets_in, somebody_seals};
 use crate::model::Model;
-use crate::world::{End, Tally, World};
+use crate::world::{End, Node, Tally, World};
 
 fn up(world: &World) -> impl Iterator<Item = usize> + '_ {
     (0..world.nodes.len()).filter(|n| world.nodes[*n].engine().is_some())
@@ -74,6 +77,34 @@ pub fn revoked_cut_off(world: &World) -> bool {
     })
 }
 
+/// A link to somebody who is revoked in the set of a node ends within this time.
+const CUT_OFF_WITHIN: Millis = 5_000;
+
+/// No node has been linked for longer to a key that its set knows to be revoked.
+pub(crate) fn revoked_in_time(n: usize, node: &mut Node, now: Instant) {
+    let view = node.disk.view();
+    let Some(engine) = node.engine.as_ref().filter(|_| !view.is_empty(Table::Revoked)) else {
+        return;
+    };
+    let closes = node.config.params.admission == Admission::Invite && !is_revoked(view, &node.id());
+    let peers = engine.peers();
+    let linked = peers.iter().filter(|peer| peer.connected).filter_map(|peer| peer.node);
+    let late: Vec<NodeId> = linked.filter(|key| closes && is_revoked(view, key)).collect();
+    let (life, since) = &mut node.overdue;
+    if *life != node.life {
+        (*life, *since) = (node.life, BTreeMap::new());
+    }
+    since.retain(|key, _| late.contains(key));
+    for key in late {
+        let seen = *since.entry(key).or_insert(now);
+        let span = now.since(seen);
+        assert!(
+            span <= CUT_OFF_WITHIN,
+            "node {n} is linked to {key}, who is revoked, for {span} ms"
+        );
+    }
+}
+
 /// How a fact stands on a node.
 pub fn state_of(world: &World, n: usize, id: &FactId) -> Option<FactState> {
     world.nodes[n].view().fact_row(id).unwrap().map(|row| row.state)
@@ -125,12 +156,10 @@ pub(crate) fn wrong_close(world: &World, n: usize, end: &End, code: CloseCode) -
         CloseCode::BadHello => {
             world.now().saturating_sub(end.opened_at) >= closer.config.limits.hello_timeout
         }
-        // Who is revoked itself closes too, if the other leaves it open. (The other may have lost what
-        // it was told in a power cut.)
-        CloseCode::Revoked => {
-            let ended = |view: &MemStore| is_revoked(view, &closer.id());
-            is_revoked(closer.view(), &other.id()) || ended(other.view()) || ended(closer.view())
-        }
+        // Who was told on this link that it is revoked itself closes it too, if the other does not.
+        // Neither set need have that any more: who has no room does not note it, and the other may
+        // have lost its disk since.
+        CloseCode::Revoked => end.dismissed || is_revoked(closer.view(), &other.id()),
         CloseCode::NotMember | CloseCode::InviteRevoked => !lets_in(world, n, end.to),
         CloseCode::InviteSpent => false,
         _ => true,
@@ -231,8 +260,36 @@ pub fn sound(world: &World) {
     }
 }
 
+/// No row speaks of a block above the tip, and each block of the chain can be taken back.
+pub(crate) fn nothing_above_the_tip(view: &MemStore) {
+    let tip = view.tip_row().unwrap().unwrap().tip.height;
+    let above = tip.0 + 1;
+    let rows = |table, from: &[u8], to: &[u8]| view.scan(table, from, to, 1).unwrap();
+    assert_eq!(rows(Table::Chain, &height_key(Height(above)), &[0xff; 9]), [], "above {tip:?}");
+    for level in 0..64 {
+        let (from, to) = (history_key(level, above >> level), history_key(level, u64::MAX));
+        assert_eq!(rows(Table::History, &from, &to), [], "above {tip:?} at level {level}");
+    }
+    let conflicts = rows(Table::Conflict, &height_key(Height(above)), &height_key(FOR_GOOD));
+    assert_eq!(conflicts, [], "since above {tip:?}");
+    assert_eq!(view.len(Table::Undo) as u64, tip.0, "blocks that can be taken back");
+}
+
+/// Whether the answers to requests of a class are written down.
+pub(crate) const fn fills_the_disk(class: Class) -> bool {
+    matches!(class, Class::Blocks | Class::Facts | Class::Reconcile)
+}
+
 /// Whether every node that is up has sealed all these facts, and all agree.
 pub fn sealed(world: &World, ids: &[FactId]) -> bool {
-    let is_sealed = |n: usize, id| matches!(state_of(world, n, id), Some(FactState::Sealed(..)));
-    settled(world) && up(world).all(|n| ids.iter().all(|id| is_sealed(n, id)))
+    settled(world) && up(world).all(|n| have_sealed(world, n, ids))
+}
+
+/// Whether every honest node has sealed all these facts.
+pub fn honest_sealed(world: &World, ids: &[FactId]) -> bool {
+    world.honest().all(|n| have_sealed(world, n, ids))
+}
+
+fn have_sealed(world: &World, n: usize, ids: &[FactId]) -> bool {
+    ids.iter().all(|id| matches!(state_of(world, n, id), Some(FactState::Sealed(..))))
 }

@@ -6,12 +6,15 @@ use cairn_core::block::Block;
 use cairn_core::fact::EncodedFact;
 use cairn_core::id::FactId;
 use cairn_core::ledger::read::Read;
-use cairn_core::ledger::rows::FactState;
+use cairn_core::ledger::reject::FactReject;
+use cairn_core::ledger::rows::{FOR_GOOD, FactState, height_key};
 use cairn_core::params::Params;
 use cairn_core::store::{Table, View};
 use cairn_core::testing::{self, MemStore};
 use cairn_core::time::UnixTime;
 use cairn_core::work::Height;
+
+use crate::belonging::is_revoked;
 
 /// The state after some blocks.
 #[derive(Debug, Clone)]
@@ -28,6 +31,7 @@ impl Model {
         let state = testing::Model::genesis(params);
         let mut model = Self { state, sealed: BTreeMap::new(), time: params.time };
         let top = view.tip_row().unwrap().unwrap().tip.height;
+        model.assert_conflicts(view, Height(0));
         for height in (1..=top.0).map(Height) {
             let id = view.block_at(height).unwrap().unwrap();
             let header = view.header(&id).unwrap().unwrap().header;
@@ -40,8 +44,32 @@ impl Model {
                 assert!(model.sealed.insert(fact, height).is_none(), "{fact} is sealed twice");
             }
             model.state.next_block();
+            model.assert_conflicts(view, height);
         }
         model
+    }
+
+    /// Panics unless the rules forbid what a store calls a conflict since the block that has just
+    /// been replayed: conflicts of a branch that lost are judged again.
+    fn assert_conflicts(&self, view: &MemStore, since: Height) {
+        let (from, to) = (height_key(since), height_key(Height(since.0 + 1)));
+        for (_, id) in view.scan(Table::Conflict, &from, &to, usize::MAX).unwrap() {
+            let (row, fact) = view.fact(&FactId::from_slice(&id).unwrap()).unwrap().unwrap();
+            self.assert_barred(view, &row.state, &fact);
+        }
+    }
+
+    fn assert_barred(&self, view: &MemStore, state: &FactState, fact: &EncodedFact) {
+        let FactState::Conflict(since, reject) = state else { panic!("{state:?}") };
+        // What the set knows of revocations counts before the chain has them.
+        // Nor is a rotation that came too early tried again: there is a newer key by then.
+        let ahead = ["revoked", "already-revoked", "invite-void", "rotated-lately"];
+        let known_ahead = match reject {
+            FactReject::ReceiverNotMember(to) => is_revoked(view, to),
+            _ => ahead.contains(&reject.code()),
+        };
+        let barred = known_ahead || !self.clone().take(fact);
+        assert!(barred, "since {since:?} {fact:?} could be sealed, but: {reject}");
     }
 
     /// Whether a block on top, of facts that a store holds, may be: each fact in its turn, and none
@@ -77,13 +105,12 @@ impl Model {
                     assert_eq!(self.sealed.get(&id), Some(&height));
                     sealed.insert(id);
                 }
-                FactState::Conflict(_, reject) => {
+                FactState::Conflict(since, _) => {
                     conflict += 1;
-                    // What the set knows of revocations counts before the chain has them.
-                    // Nor is a rotation that came too early tried again: there is a newer key by then.
-                    let ahead = ["revoked", "already-revoked", "invite-void", "rotated-lately"];
-                    let barred = ahead.contains(&reject.code()) || !self.clone().take(&fact);
-                    assert!(barred, "{id} could be sealed, but: {reject}");
+                    self.assert_barred(view, &row.state, &fact);
+                    let said = fact.fact();
+                    let ended = !said.body.is_lasting() && is_revoked(view, &said.author);
+                    assert_eq!(since == FOR_GOOD, ended, "{id}, by {}", said.author);
                 }
                 FactState::Pending => {}
             }

@@ -146,7 +146,7 @@ impl Happening {
             Self::Sealed(job, header) => (13, job.0, u64::from(header.is_some())),
             Self::Durable(id) => (14, id.0, 0),
             Self::Halt => (15, 0, 0),
-            Self::ReadOnly(on) => (16, u64::from(*on), 0),
+            Self::ReadOnly(on) => (17, u64::from(*on), 0),
         }
     }
 

@@ -85,7 +85,7 @@ pub(crate) const PLANTED: &[Fault] = &[
         "missing-facts-are-a-crime",
         "core/src/engine/on_message.rs",
         "            if missing.is_empty() {\n                self.chain.mark_held(&id);",
-        "if PLANTED && !missing.is_empty() {\nself.close(conn, CloseCode::Misbehavior);\n}\n\
+        "if PLANTED && !missing.is_empty() {\nself.close(conn, crate::wire::CloseCode::Misbehavior);\n}\n\
          if missing.is_empty() {\nself.chain.mark_held(&id);",
     ),
     fault(
@@ -114,10 +114,10 @@ pub(crate) const PLANTED: &[Fault] = &[
         "_ if PLANTED => {}\n_ => overlay.delete(Table::Pending, &fact.seq.key()),",
     ),
     fault(
-        "links-to-the-revoked-stay",
+        "links-to-the-revoked-stay-until-a-block-says-so",
         "core/src/engine/revoked.rs",
-        "self.revocations.enforce = true;\n        self.revocations.sweep = true;",
-        "self.revocations.enforce = !PLANTED;\nself.revocations.sweep = true;",
+        "if line::cut_off(view, node)?.is_some() {",
+        "if !PLANTED && line::cut_off(view, node)?.is_some() {",
     ),
     fault(
         "what-the-revoked-wrote-is-sealed",

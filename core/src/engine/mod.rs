@@ -144,8 +144,10 @@ pub struct Engine {
     /// When the tip last moved.
     tip_since: Instant,
     next_retry: Instant,
-    /// When the best header chain was last followed to its end, or a body or fact on the way to it
-    /// came.
+    /// When the best header chain was last followed to its end.
+    behind_since: Instant,
+    /// The same, or when the tip last moved towards that end, or a body or fact of the next block on
+    /// the way came. What comes for later blocks does not count: there can always be more of those.
     progress: Instant,
     stopping: bool,
     /// The disk has no room to spare: nothing is written.
@@ -222,6 +224,7 @@ impl Engine {
             side_branches_told: 0,
             tip_since: now.instant,
             next_retry: now.instant,
+            behind_since: now.instant,
             progress: now.instant,
             stopping: false,
             read_only: false,
@@ -253,7 +256,7 @@ impl Engine {
         view: &dyn View,
     ) -> Result<(), StoreFault> {
         if self.chain.is_caught_up() {
-            self.progress = now.instant;
+            (self.progress, self.behind_since) = (now.instant, now.instant);
         }
         self.now = now;
         self.wake = false;
@@ -322,6 +325,7 @@ impl Engine {
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
+            (!self.chain.is_caught_up() && !self.looks_beside()).then(|| self.beside_at()),
             sealing.filter(|_| writes),
             stuck.filter(|_| writes),
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),

@@ -33,6 +33,8 @@ pub(crate) struct End {
     pub(crate) announce_at: u64,
     /// When the line is free again.
     pub(crate) line_free: u64,
+    /// This end is told by the other that it is revoked.
+    pub(crate) dismissed: bool,
 }
 
 /// A node's clocks, as they differ from the world's.
@@ -81,6 +83,8 @@ pub struct Node {
     pub(crate) wake_at: Option<u64>,
     /// Ticks in a row at one instant that brought nothing.
     pub(crate) idle_ticks: u32,
+    /// Its life, and since when in it it has links to whom its set knows to be revoked.
+    pub(crate) overdue: (u64, BTreeMap<NodeId, Instant>),
     /// It was told to write nothing.
     pub(crate) read_only: bool,
     /// Its clocks.
@@ -121,6 +125,7 @@ impl Node {
             streams: BTreeMap::new(),
             wake_at: None,
             idle_ticks: 0,
+            overdue: (0, BTreeMap::new()),
             read_only: false,
             clocks: Clocks::default(),
             asleep_until: 0,

@@ -1,7 +1,8 @@
 //! How a world goes on: the next thing that happens, what the engine wants done, and the driver's
 //! contract checked at every input.
 
-use cairn_core::engine::{Engine, Job, Output, Published, Receipt};
+use cairn_core::engine::{Engine, Frame, Job, Output, Published, Receipt};
+use cairn_core::event::Event;
 use cairn_core::fact::verify_batch;
 use cairn_core::store::{StoreFault, Table};
 use cairn_core::time::Millis;
@@ -171,6 +172,12 @@ impl World {
         if self.tally.events.is_multiple_of(LOOK_EVERY) {
             checkers::within_limits(n, engine, &mut self.tally);
         }
+        if node.traffic.inputs.is_multiple_of(LOOK_EVERY) {
+            checkers::revoked_in_time(n, node, now.instant);
+        }
+        let Some(engine) = node.engine.as_ref() else {
+            return Ok(outputs);
+        };
         let again = engine.poll_timeout().is_some_and(|at| at <= now.instant);
         let idle = is_tick && again && outputs.is_empty();
         node.idle_ticks = if idle { node.idle_ticks + 1 } else { 0 };
@@ -224,6 +231,11 @@ impl World {
             Output::CallBack(call, ..) => {
                 self.schedule(self.now + 1, n, Happening::CalledBack(call));
             }
+            Output::Send(_, Frame::Request { class, .. })
+                if self.nodes[n].read_only && checkers::fills_the_disk(class) =>
+            {
+                panic!("node {n} has no room and asks for {class:?} all the same");
+            }
             Output::Send(conn, frame) => self.send_from(n, conn, frame),
             Output::Close(conn, code, detail) => self.close(n, conn, code, &detail),
             Output::Reply(id, result) => {
@@ -235,6 +247,9 @@ impl World {
                 assert!(old.is_none(), "exactly one reply per command");
             }
             Output::Event(event) => {
+                if matches!(event, Event::Reorged(_)) {
+                    checkers::nothing_above_the_tip(self.nodes[n].view());
+                }
                 let accusation = checkers::accusation(self, &event);
                 assert!(
                     accusation.is_none() || !self.nodes[n].is_honest(),

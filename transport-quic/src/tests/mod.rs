@@ -111,6 +111,13 @@ fn client_tls(identity: &Identity) -> rustls::ClientConfig {
     identity.client_tls(verifier).unwrap()
 }
 
+/// Settings of a dialler that knocks right and has this TLS.
+fn knocking(tls: rustls::ClientConfig) -> quinn::ClientConfig {
+    let mut config = quinn::ClientConfig::new(quic_client(tls).unwrap());
+    config.initial_dst_cid_provider(Arc::new(|| knock().connection_id()));
+    config
+}
+
 /// Dials as somebody who does not keep to the rules of this crate.
 fn raw_dial(
     runtime: &Runtime,
@@ -118,9 +125,8 @@ fn raw_dial(
     transport: TransportConfig,
     to: &Node,
 ) -> Result<(quinn::Endpoint, Connection), ConnectionError> {
-    let mut config = quinn::ClientConfig::new(quic_client(tls).unwrap());
+    let mut config = knocking(tls);
     config.transport_config(Arc::new(transport));
-    config.initial_dst_cid_provider(Arc::new(|| knock().connection_id()));
     let address = to.endpoint.local_addr();
     wait(runtime, async {
         let endpoint = quinn::Endpoint::client(LOOPBACK).unwrap();

@@ -89,8 +89,7 @@ fn handshakes_that_stall_give_way_to_those_that_do_not() {
         let verifier = Stalling { there: there.clone(), go: Mutex::new(wait_for) };
         let mut tls = client_tls(&Identity::from_seed(&[66; 32]).unwrap());
         tls.dangerous().set_certificate_verifier(Arc::new(verifier));
-        let mut config = quinn::ClientConfig::new(quic_client(tls).unwrap());
-        config.initial_dst_cid_provider(Arc::new(|| knock().connection_id()));
+        let config = knocking(tls);
         // It blocks the thread it runs on, so it has one for itself.
         let own = self::runtime();
         let address = node.endpoint.local_addr();

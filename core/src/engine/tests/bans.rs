@@ -251,11 +251,8 @@ fn a_ping_is_answered_by_the_pong_the_end_or_time_and_once() {
 
 /// A peer connects that can be dialled as well.
 fn listening(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain) {
-    let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
-    sole.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
     let port = 7_000 + conn as u16;
-    sole.control(conn, &Control::Hello(Hello { port, ..hello(chain) }));
-    sole.settle();
+    sole.join_saying(conn, node, Hello { port, ..hello(chain) });
 }
 
 #[test]

@@ -18,13 +18,11 @@ fn sealed_at(ahead: Millis, peers: usize, ancient: bool) -> (Millis, Millis) {
     for n in 0..peers {
         let node = other([0, 2, 3][n]);
         let conn = n as u64 + 1;
-        let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
-        sole.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
         let mut hello = hello(&chain);
         if ancient && n == 0 {
             hello.clock = UnixTime(0);
         }
-        sole.control(conn, &Control::Hello(hello));
+        sole.join_saying(conn, node, hello);
     }
     sole.publish(b.record("note", "x"));
     sole.pass(30_000);

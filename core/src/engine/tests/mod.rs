@@ -197,9 +197,14 @@ impl Sole {
 
     /// A peer connects and says a hello that its facts and tip go with.
     fn join(&mut self, conn: u64, node: NodeId, chain: &TestChain) {
+        self.join_saying(conn, node, hello(chain));
+    }
+
+    /// A peer connects and says this hello.
+    fn join_saying(&mut self, conn: u64, node: NodeId, hello: Hello) {
         let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
         self.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
-        self.control(conn, &Control::Hello(hello(chain)));
+        self.control(conn, &Control::Hello(hello));
         self.settle();
     }
 

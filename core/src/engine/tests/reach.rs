@@ -14,10 +14,7 @@ fn sole() -> (Sole, TestChain) {
 
 /// A peer that accepts connections on port 7071 connects from another.
 fn join(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain) {
-    let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
-    sole.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "" });
-    sole.control(conn, &Control::Hello(Hello { port: 7_071, ..hello(chain) }));
-    sole.settle();
+    sole.join_saying(conn, node, Hello { port: 7_071, ..hello(chain) });
 }
 
 /// The calls it wants made, since the last look.
@@ -28,6 +25,11 @@ fn calls(sole: &mut Sole) -> Vec<(CallId, PeerAddr, NodeId)> {
         _ => None,
     };
     out.into_iter().filter_map(call).collect()
+}
+
+/// Whether it wants no call made; leaves what came out for others to look at.
+fn nobody_called(sole: &Sole) -> bool {
+    !sole.out.iter().any(|output| matches!(output, Output::CallBack(..)))
 }
 
 /// What it said of calling back on a connection, since the last look.
@@ -70,11 +72,12 @@ fn who_asks_again_at_once_is_told_busy_and_nobody_is_called() {
         sole.control(1, &Control::CallBack { nonce });
         sole.control(2, &Control::CallBack { nonce });
     }
+    assert!(nobody_called(&sole));
     let busy = (2..50).map(|nonce| (nonce, CallOutcome::Busy));
     assert_eq!(answers(&mut sole, 2), busy.collect::<Vec<_>>());
     sole.now += 1_000;
     sole.control(1, &Control::CallBack { nonce: 50 });
-    assert_eq!(calls(&mut sole).len(), 0, "its own turn is later");
+    assert!(nobody_called(&sole), "its own turn is later");
     sole.control(2, &Control::CallBack { nonce: 50 });
     assert_eq!(calls(&mut sole).len(), 1, "another's is not");
     sole.now += 10_000;
@@ -85,10 +88,9 @@ fn who_asks_again_at_once_is_told_busy_and_nobody_is_called() {
 #[test]
 fn who_named_no_port_is_not_called() {
     let (mut sole, chain) = sole();
-    let address = PeerAddr("192.0.2.1:9".into());
-    sole.conn(1, ConnInput::Opened { node: other(0), address, dial: None, key_exchange: "" });
-    sole.control(1, &Control::Hello(Hello { port: 0, ..hello(&chain) }));
+    sole.join_saying(1, other(0), Hello { port: 0, ..hello(&chain) });
     sole.control(1, &Control::CallBack { nonce: 3 });
+    assert!(nobody_called(&sole));
     assert_eq!(answers(&mut sole, 1), [(3, CallOutcome::Unreached)]);
 }
 

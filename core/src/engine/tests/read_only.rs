@@ -110,13 +110,7 @@ fn a_newcomer_whose_facts_have_no_room_is_sent_elsewhere() {
     let mut hello = hello(&TestChain::new(sole.engine.config.params.clone()));
     let admit = a.admit(newcomer.id(), crate::fact::Role::Sealer);
     hello.introduction = alloc::vec![serde_bytes::ByteBuf::from(admit.bytes().to_vec())];
-    let arrive = |sole: &mut Sole, conn: u64| {
-        let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
-        let node = newcomer.id();
-        sole.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
-        sole.control(conn, &Control::Hello(hello.clone()));
-        sole.settle();
-    };
+    let arrive = |sole: &mut Sole, conn: u64| sole.join_saying(conn, newcomer.id(), hello.clone());
     sole.input(Input::ReadOnly(true));
     arrive(&mut sole, 7);
     assert_eq!(sole.closed().get(&7), Some(&CloseCode::Full));

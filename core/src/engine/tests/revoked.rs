@@ -162,10 +162,7 @@ fn nobody_comes_in_on_the_word_of_a_revoked_admin_unless_a_block_has_it() {
     sole.join(2, sealed.id(), &chain);
     let mut words = hello(&chain);
     words.introduction = alloc::vec![bytes.unwrap().to_vec().into()];
-    let address = PeerAddr("192.0.2.9:1".into());
-    let dial = None;
-    sole.conn(3, ConnInput::Opened { node: late.id(), address, dial, key_exchange: "test" });
-    sole.control(3, &Control::Hello(words));
+    sole.join_saying(3, late.id(), words);
     sole.pass(1_000);
     assert_eq!(sole.closed(), BTreeMap::from([(3, CloseCode::NotMember)]));
 }

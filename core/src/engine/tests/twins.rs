@@ -9,10 +9,7 @@ const MINUTE: u64 = 60_000;
 
 /// A peer connects and says hello in this run.
 fn join(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain, run: u8) {
-    let address = PeerAddr(format!("192.0.2.1:{}", 1_000 + conn));
-    sole.conn(conn, ConnInput::Opened { node, address, dial: None, key_exchange: "test" });
-    sole.control(conn, &Control::Hello(Hello { run: Run([run; 16]), ..hello(chain) }));
-    sole.settle();
+    sole.join_saying(conn, node, Hello { run: Run([run; 16]), ..hello(chain) });
 }
 
 /// What was said of twins on a connection.
@@ -160,9 +157,7 @@ fn twins_that_meet_know_at_once_and_go_on_as_peers() {
 fn a_node_that_meets_itself_is_no_twin() {
     let (mut sole, chain, _, b) = pair(true);
     let run = sole.engine.twins.run;
-    let address = PeerAddr("192.0.2.1:7071".into());
-    sole.conn(1, ConnInput::Opened { node: b.id(), address, dial: None, key_exchange: "test" });
-    sole.control(1, &Control::Hello(Hello { run, ..hello(&chain) }));
+    sole.join_saying(1, b.id(), Hello { run, ..hello(&chain) });
     assert_eq!(sole.closed(), BTreeMap::from([(1, CloseCode::Myself)]));
     assert!(news(&sole).is_empty());
 }
