@@ -89,8 +89,7 @@ decoder!(custody_row, Custody, [0; 4]);
 decoder!(member_row, Member, [0; 4]);
 decoder!(invite_row, InviteRow, [0; 4]);
 decoder!(known_row, Known, [0; 4]);
-// Nobody, a small time, no close.
-decoder!(peer_row, PeerRow, [0, 0, 0, 128]);
+decoder!(peer_row, PeerRow, [0; 4]);
 // Small numbers, no reason.
 decoder!(ban_row, BanRow, [0; 4]);
 decoder!(close_row, Close, [0; 4]);

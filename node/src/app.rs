@@ -36,7 +36,7 @@ use crate::keys::{self, KeyError};
 use crate::lan;
 use crate::outbox::Outbox;
 use crate::rotation::{self, Rotation};
-use crate::store::{Durability, Profile, Room, Scrub, Store, StoreError};
+use crate::store::{Durability, Profile, Scrub, Store, StoreError};
 use crate::verify_pool::VerifyPool;
 
 pub use config::{NodeConfig, StartError};
@@ -318,7 +318,7 @@ fn assemble(
         rotation: Rotation::new(&dir)?,
         dir: dir.clone(),
         listen: runtime.mesh,
-        room: Room::new(config.profile, config.disk_limit),
+        room: config.room(),
         wall: config.wall,
     });
     let driver = Driver {
@@ -326,7 +326,7 @@ fn assemble(
         transport: endpoint.clone(),
         inbox,
         store: store.clone(),
-        room: Room::new(config.profile, config.disk_limit),
+        room: config.room(),
         outbox: outbox.clone(),
         durability,
         pool,

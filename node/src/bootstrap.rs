@@ -24,8 +24,9 @@ use crate::enroll::{self, Enrollment};
 use crate::outbox::Outbox;
 use crate::store::{Profile, Store, StoreError, StoreView, note_damage, noted_damage, quarantine};
 
-/// Opens the store and founds the ledger in it if it is new; `replay` must follow. A damaged store is moved away if there
-/// is somebody to refill it from; a node that may be the last one never gives up its copy by itself.
+/// Opens the store and founds the ledger in it if it is new; `replay` must follow. A damaged store
+/// is moved away if there is somebody to refill it from; a node that may be the last one never gives
+/// up its copy by itself.
 ///
 /// # Errors
 /// `StartError`.

@@ -23,7 +23,7 @@ use cairn_core::verified::{Unverified, Verified};
 use serde::{Deserialize, Serialize};
 
 use crate::data_dir::{DataDir, DataDirError};
-use crate::keys::{self, KeyError, NodeKey, write_atomically};
+use crate::keys::{self, NodeKey, write_atomically};
 
 pub use error::EnrollError;
 
@@ -92,20 +92,13 @@ fn require_new(dir: &DataDir) -> Result<(), EnrollError> {
     }
 }
 
-fn key(dir: &DataDir) -> Result<NodeKey, KeyError> {
-    match keys::load(&dir.key_file())? {
-        Some(key) => Ok(key),
-        None => keys::create(&dir.key_file()),
-    }
-}
-
 /// The node's key, made if there is none. Needed before the rules of a new mesh can be written,
 /// because they name their founder. Hold the directory's lock.
 ///
 /// # Errors
 /// `EnrollError`.
 pub fn identity(dir: &DataDir) -> Result<NodeKey, EnrollError> {
-    Ok(key(dir)?)
+    Ok(keys::load_or_create(&dir.key_file())?)
 }
 
 /// What founding a mesh gives.
@@ -132,7 +125,7 @@ pub fn found(
     let _lock = dir.lock()?;
     require_new(dir)?;
     params.check()?;
-    let key = key(dir)?;
+    let key = identity(dir)?;
     let mut enrollment = Enrollment::new(key, params);
     let node = enrollment.key.node_id();
     let invite = if enrollment.params.is_root(&node) {
@@ -236,7 +229,7 @@ pub fn join(dir: &DataDir, invite: &Invite, name: &str) -> Result<Enrollment, En
         return Err(EnrollError::Expired);
     }
     let inviter = Some(invite.inviter);
-    let mut enrollment = Enrollment::new(key(dir)?, invite.params.clone());
+    let mut enrollment = Enrollment::new(identity(dir)?, invite.params.clone());
     enrollment.dial = invite.addresses.iter().map(|a| (a.clone(), inviter)).collect();
     enrollment.invite_expires = Some(invite.expires);
     let node = enrollment.key.node_id();
@@ -258,7 +251,7 @@ pub fn load_or_open(dir: &DataDir) -> Result<Enrollment, EnrollError> {
     if let Some(enrollment) = load(dir)? {
         return Ok(enrollment);
     }
-    let enrollment = Enrollment::new(key(dir)?, Params::open());
+    let enrollment = Enrollment::new(identity(dir)?, Params::open());
     save(dir, &enrollment)?;
     Ok(enrollment)
 }

@@ -6,6 +6,8 @@
 
 use cairn_core::wire::CloseCode;
 
+use crate::problem::Code;
+
 /// What is said about the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation {
@@ -17,27 +19,23 @@ pub struct Explanation {
     pub next: &'static str,
     /// Whether a link between the two cannot come about before somebody does something.
     pub needs_somebody: bool,
+    /// What it is called if it keeps a node out of the mesh.
+    pub shuts_out: Option<Code>,
 }
 
 impl Explanation {
-    /// All of it in one line.
-    pub fn sentence(&self) -> String {
-        let Self { meaning, cause, next, .. } = self;
-        if next.is_empty() {
-            format!("{meaning}: {cause}")
-        } else {
-            format!("{meaning}: {cause}; next: {next}")
-        }
+    const fn shuts_out(self, code: Code) -> Self {
+        Self { shuts_out: Some(code), ..self }
     }
 }
 
 const fn entry(meaning: &'static str, cause: &'static str, next: &'static str) -> Explanation {
-    Explanation { meaning, cause, next, needs_somebody: true }
+    Explanation { meaning, cause, next, needs_somebody: true, shuts_out: None }
 }
 
 /// One that passes by itself.
 const fn passing(meaning: &'static str, cause: &'static str, next: &'static str) -> Explanation {
-    Explanation { meaning, cause, next, needs_somebody: false }
+    Explanation { needs_somebody: false, ..entry(meaning, cause, next) }
 }
 
 /// Explains why a connection ended with a code, to the node that the other closed (`by_peer`) or
@@ -52,7 +50,8 @@ const fn by_the_peer(code: CloseCode) -> Explanation {
             "the peer belongs to another mesh",
             "the address is another group's, or this node joined with another mesh's invite",
             "cairn join INVITE --data-dir NEW",
-        ),
+        )
+        .shuts_out(Code::WrongMesh),
         CloseCode::RulesVersion => entry(
             "the peer does not know the rules version of this program",
             "one of the two programs is older",
@@ -67,12 +66,14 @@ const fn by_the_peer(code: CloseCode) -> Explanation {
             "the peer does not know this node as a member",
             "this node never joined the mesh, or its admission has not reached the peer yet",
             "cairn join INVITE --data-dir NEW",
-        ),
+        )
+        .shuts_out(Code::NotMember),
         CloseCode::Revoked => entry(
             "the peer says that this node's membership was revoked",
             "an admin of the mesh ended it",
             "cairn join INVITE --data-dir NEW (with a new invite)",
-        ),
+        )
+        .shuts_out(Code::Revoked),
         CloseCode::Full => passing(
             "the peer has no room for another link",
             "many nodes use it; it told other addresses, which are tried",
@@ -107,12 +108,14 @@ const fn by_the_peer(code: CloseCode) -> Explanation {
             "the invite that this node joined by has expired or has no uses left",
             "others used it first, or it was too late",
             "cairn join INVITE --data-dir NEW (with a new invite)",
-        ),
+        )
+        .shuts_out(Code::InviteUsed),
         CloseCode::InviteRevoked => entry(
             "the invite that this node joined by was taken back",
             "an admin revoked it, or whoever made it was revoked",
             "cairn join INVITE --data-dir NEW (with a new invite)",
-        ),
+        )
+        .shuts_out(Code::InviteRevoked),
     }
 }
 
@@ -191,9 +194,9 @@ mod tests {
         for code in CloseCode::ALL {
             for by_peer in [false, true] {
                 let why = close(code, by_peer);
-                let sentence = why.sentence();
+                let told = [why.meaning, why.cause, why.next].join(": ");
                 assert!(!why.meaning.is_empty() && !why.cause.is_empty(), "{code:?}");
-                assert!(!sentence.contains('\n') && sentence.len() < 250, "{sentence}");
+                assert!(!told.contains('\n') && told.len() < 250, "{told}");
                 let command = why.next.is_empty() || why.next.starts_with("cairn ");
                 assert!(command, "{code:?}: {}", why.next);
                 // Whoever has to act is told what to type.

@@ -182,7 +182,8 @@ fn parse_key(text: &str) -> Option<NodeKey> {
     key
 }
 
-fn second_copy(path: &Path) -> PathBuf {
+/// Where the second copy of the key in `path` is.
+pub(crate) fn second_copy(path: &Path) -> PathBuf {
     path.with_extension("key.copy")
 }
 
@@ -258,6 +259,17 @@ pub fn create(path: &Path) -> Result<NodeKey, KeyError> {
     let key = NodeKey::from_seed(Zeroizing::new(random::<32>()?));
     replace(path, &key)?;
     Ok(key)
+}
+
+/// The key in `path`, made if there is none.
+///
+/// # Errors
+/// `KeyError`.
+pub fn load_or_create(path: &Path) -> Result<NodeKey, KeyError> {
+    match load(path)? {
+        Some(key) => Ok(key),
+        None => create(path),
+    }
 }
 
 /// The API token in `path`, made if there is none: 64 hex digits.

@@ -55,6 +55,8 @@ pub enum Code {
     Revoked,
     /// Nobody could invite or revoke any more.
     LastAdmin,
+    /// Another running node has the same key.
+    Twin,
     /// Another rule of the mesh.
     Rule,
     /// The author was never admitted.
@@ -81,7 +83,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::Failed,
         Self::Usage,
         Self::InviteMistyped,
@@ -103,6 +105,7 @@ impl Code {
         Self::Reader,
         Self::Revoked,
         Self::LastAdmin,
+        Self::Twin,
         Self::Rule,
         Self::UnknownAuthor,
         Self::BadSignature,
@@ -140,6 +143,7 @@ impl Code {
             Self::Reader => "reader",
             Self::Revoked => "revoked",
             Self::LastAdmin => "last-admin",
+            Self::Twin => "twin",
             Self::Rule => "refused",
             Self::UnknownAuthor => "unknown-author",
             Self::BadSignature => "bad-signature",
@@ -189,6 +193,7 @@ impl Code {
             | Self::Reader
             | Self::Revoked
             | Self::LastAdmin
+            | Self::Twin
             | Self::InviteExpired
             | Self::InviteUsed
             | Self::InviteRevoked
@@ -221,6 +226,7 @@ impl Code {
             | Self::Free
             | Self::NotHolder
             | Self::LastAdmin
+            | Self::Twin
             | Self::InviteExpired
             | Self::InviteUsed
             | Self::InviteRevoked

@@ -85,10 +85,7 @@ impl Rotation {
         let _one = self.one.lock().await;
         let path = self.dir.next_key_file();
         let stopping = |_| RotationError::Refused(Refusal::Stopping);
-        let made = tokio::task::spawn_blocking(move || match keys::load(&path)? {
-            Some(key) => Ok(key),
-            None => keys::create(&path),
-        });
+        let made = tokio::task::spawn_blocking(move || keys::load_or_create(&path));
         let next: NodeKey = made.await.map_err(stopping)??;
         let key = next.node_id();
         let signature = sign_rotation(&node.mesh(), &node.node_id(), next.signing());

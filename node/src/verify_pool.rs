@@ -81,8 +81,8 @@ struct Gather<O> {
 }
 
 impl VerifyPool {
-    /// Starts one thread per core (`threads` = 0) or as many as told, for facts of a mesh. `seed` must be unpredictable
-    /// to others.
+    /// Starts one thread per core (`threads` = 0) or as many as told, for facts of a mesh. `seed`
+    /// must be unpredictable to others.
     ///
     /// # Errors
     /// If the system gives no threads.

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use support::process::{Cairn, eventually};
 
-use crate::mesh::{agree, facts, sound, text, three};
+use crate::mesh::{agree, facts, founder, invite, joined, sound, text, three};
 
 #[test]
 fn sigterm_ends_a_busy_node_with_exit_status_0_within_five_seconds() {
@@ -41,6 +41,25 @@ fn sigterm_ends_a_busy_node_with_exit_status_0_within_five_seconds() {
     let there = facts(&c);
     assert!(kept.iter().all(|id| there.contains_key(id)));
     sound(&[&a, &b, &c]);
+}
+
+#[test]
+fn who_was_dialed_is_linked_again_seconds_after_a_kill() {
+    let mut a = founder("a", "200ms");
+    let b = joined("b", &invite(&a));
+    agree(&[&a, &b], 30);
+    let up = || b.get("/v1/status")["uptime_s"].as_u64().filter(|seconds| *seconds >= 3);
+    eventually("they were linked for a while", 20, up);
+    a.kill();
+    a.start(&[]);
+    // Long before the other notices that its link is dead.
+    eventually("they are linked again", 10, || {
+        (a.get("/v1/status")["peers"]["connected"] == 1).then_some(())
+    });
+    b.ok(&["note", "you were away"]);
+    agree(&[&a, &b], 10);
+    assert_eq!(b.get("/v1/status")["peers"]["connected"], 1, "one peer, though two links");
+    sound(&[&a, &b]);
 }
 
 fn closed_by_shutdown(peer: &Value) -> bool {

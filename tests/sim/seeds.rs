@@ -29,6 +29,11 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
     ),
     (162, "as 55; and the naive ledger did not know that proof of work needs no last sealer"),
     (
+        40_416,
+        "with a full list of wanted facts, who made room for an announcement was not asked any more \
+           for what a block needs",
+    ),
+    (
         42_045,
         "an answer to a reconciliation that was broken off was taken for one of the next, and the \
            honest peer blamed for it",
@@ -47,5 +52,18 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         1_147,
         "a key that was revoked before anybody admitted it passed for a member when that revocation \
            counted no more; and what a stranger showed of recoveries was not kept",
+    ),
+    (61_216, "facts that came in from disk when there was room again were judged by nobody"),
+    (2642049818194, "in an open mesh a revoked key could ask for an item, but not be handed one"),
+    (71_667, "as 40416"),
+    (
+        47_986,
+        "more of a withheld branch, looked for beside it, counted as progress on it: two nodes never \
+           fetched each other's block",
+    ),
+    (
+        46_985,
+        "a check that sought a revocation in two sets only: of who had no room to note it, and of who \
+           lost its disk after telling it",
     ),
 ];

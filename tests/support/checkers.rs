@@ -156,15 +156,12 @@ pub(crate) fn wrong_close(world: &World, n: usize, end: &End, code: CloseCode) -
         CloseCode::BadHello => {
             world.now().saturating_sub(end.opened_at) >= closer.config.limits.hello_timeout
         }
-        // Who is revoked itself closes too, if the other leaves it open. (The other may have lost what
-        // it was told in a power cut.)
+        // Who was told on this link that it is revoked itself closes it too, if the other does not.
+        // Neither set need have that any more: who has no room does not note it, and the other may
+        // have lost its disk since. Or it was when it took leave, a moment before a recovery came.
         CloseCode::Revoked => {
-            let ended = |view: &MemStore| is_revoked(view, &closer.id());
-            // It was when it took leave, a moment before a recovery came.
             let was = closer.view().get(Table::Revoked, other.id().as_bytes()).unwrap().is_some();
-            was || is_revoked(closer.view(), &other.id())
-                || ended(other.view())
-                || ended(closer.view())
+            was || end.dismissed || is_revoked(closer.view(), &other.id())
         }
         CloseCode::NotMember | CloseCode::InviteRevoked => !lets_in(world, n, end.to),
         CloseCode::InviteSpent => false,

@@ -6,6 +6,7 @@ use cairn_core::block::Block;
 use cairn_core::fact::EncodedFact;
 use cairn_core::id::FactId;
 use cairn_core::ledger::read::Read;
+use cairn_core::ledger::reject::FactReject;
 use cairn_core::ledger::rows::{FOR_GOOD, FactState, height_key};
 use cairn_core::params::Params;
 use cairn_core::store::{Table, View};
@@ -54,16 +55,20 @@ impl Model {
         let (from, to) = (height_key(since), height_key(Height(since.0 + 1)));
         for (_, id) in view.scan(Table::Conflict, &from, &to, usize::MAX).unwrap() {
             let (row, fact) = view.fact(&FactId::from_slice(&id).unwrap()).unwrap().unwrap();
-            self.assert_barred(&row.state, &fact);
+            self.assert_barred(view, &row.state, &fact);
         }
     }
 
-    fn assert_barred(&self, state: &FactState, fact: &EncodedFact) {
+    fn assert_barred(&self, view: &MemStore, state: &FactState, fact: &EncodedFact) {
         let FactState::Conflict(since, reject) = state else { panic!("{state:?}") };
         // What the set knows of revocations counts before the chain has them.
         // Nor is a rotation that came too early tried again: there is a newer key by then.
         let ahead = ["revoked", "already-revoked", "invite-void", "rotated-lately"];
-        let barred = ahead.contains(&reject.code()) || !self.clone().take(fact);
+        let known_ahead = match reject {
+            FactReject::ReceiverNotMember(to) => is_revoked(view, to),
+            _ => ahead.contains(&reject.code()),
+        };
+        let barred = known_ahead || !self.clone().take(fact);
         assert!(barred, "since {since:?} {fact:?} could be sealed, but: {reject}");
     }
 
@@ -102,7 +107,7 @@ impl Model {
                 }
                 FactState::Conflict(since, _) => {
                     conflict += 1;
-                    self.assert_barred(&row.state, &fact);
+                    self.assert_barred(view, &row.state, &fact);
                     let said = fact.fact();
                     let ended = !said.body.is_lasting() && is_revoked(view, &said.author);
                     assert_eq!(since == FOR_GOOD, ended, "{id}, by {}", said.author);

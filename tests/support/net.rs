@@ -3,7 +3,7 @@
 use cairn_core::engine::{ConnId, DialId, Frame, PeerAddr, StreamTag};
 use cairn_core::id::NodeId;
 use cairn_core::time::Millis;
-use cairn_core::wire::{Announce, Class, CloseCode};
+use cairn_core::wire::{Announce, Class, CloseCode, Control};
 
 use crate::checkers;
 use crate::schedule::Happening;
@@ -72,6 +72,7 @@ impl World {
             control_at: at,
             announce_at: at,
             line_free: at,
+            dismissed: false,
         };
         self.nodes[n].ends.insert(mine, end(m, theirs));
         self.nodes[m].ends.insert(theirs, end(n, mine));
@@ -129,7 +130,14 @@ impl World {
     fn carry(&mut self, n: usize, conn: ConnId, end: End, frame: Frame) -> Option<Happening> {
         let (m, peer) = (end.to, end.peer);
         match frame {
-            Frame::Control(bytes) => Some(Happening::Control(peer, bytes)),
+            Frame::Control(bytes) => {
+                if let Ok(Control::Revoked { .. }) = cairn_core::codec::decode(&bytes, bytes.len())
+                    && let Some(end) = self.nodes[m].ends.get_mut(&peer)
+                {
+                    end.dismissed = true;
+                }
+                Some(Happening::Control(peer, bytes))
+            }
             Frame::Announce(bytes) => {
                 if let Ok(Announce::Block(tip)) = cairn_core::codec::decode(&bytes, bytes.len()) {
                     self.check_own_block(n, &tip);

@@ -3,6 +3,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::process::{self, Failure, cargo, works};
 use crate::steps::Steps;
@@ -15,8 +16,10 @@ const LINTED: [&[&str]; 4] = [
     &["-p", "cairn-core"],
     &["-p", "cairn-node", "--no-default-features", "--features", "ring"],
 ];
-/// Seeds per behavior before a release.
-const MANY_SEEDS: &str = "500";
+/// Seeds of the simulation before a merge, about a minute of two cores.
+const FEW_SEEDS: u64 = 300;
+/// The same before a release.
+const MANY_SEEDS: u64 = 2_000;
 /// Seconds of fuzzing per target before a release.
 const FUZZ_SECONDS: &str = "30";
 /// A 32-bit target whose tests run natively: numbers in the codec differ in width there.
@@ -43,7 +46,7 @@ const fn step(name: &'static str, when: When, run: fn() -> Result<(), Failure>) 
 }
 
 /// What fails soonest comes first.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     step("fmt", When::Always, format_is_fixed),
     step("tidy", When::Always, || tidy::run(&[])),
     step("clippy", When::Always, clippy),
@@ -51,11 +54,12 @@ const STEPS: [Step; 16] = [
     step("test", When::Short, || test::run(&["--no-fail-fast".into()])),
     step("thorough", When::Full, || test::thorough(&["--no-fail-fast".into()])),
     step("strangers", When::Full, || strangers::run(&[])),
+    step("fresh", When::Short, || fresh_seeds(FEW_SEEDS)),
     step("doc", When::Always, documentation),
     step("bare", When::Always, || bare::run(&[])),
     step("aarch64", When::Short, || dist::quick("aarch64")),
     step("deny", When::Full, deny),
-    step("sim", When::Full, || sim::run(&["--seeds".into(), MANY_SEEDS.into()])),
+    step("sim", When::Full, || fresh_seeds(MANY_SEEDS)),
     step("narrow", When::Full, narrow),
     step("miri", When::Full, || miri::run(&[])),
     step("fuzz", When::Full, || fuzz::run(&["--seconds".into(), FUZZ_SECONDS.into()])),
@@ -92,6 +96,15 @@ fn clippy() -> Result<(), Failure> {
         let lint = [&["clippy", "--all-targets"], *packages, &["--", "-D", "warnings"]];
         process::run(&mut cargo(lint.concat()))
     })
+}
+
+/// Seeds that no other state of the tree is tried with; the same for the same files, so that what
+/// fails once fails again.
+fn fresh_seeds(count: u64) -> Result<(), Failure> {
+    let tree = process::output(Command::new("git").args(["rev-parse", "HEAD^{tree}"]))?;
+    let name = tree.get(..8).and_then(|start| u64::from_str_radix(start, 16).ok());
+    let from = name.unwrap_or_default() * MANY_SEEDS;
+    sim::run(&["--seeds", &count.to_string(), "--from", &from.to_string()].map(Into::into))
 }
 
 /// Documentation builds without warnings, and its examples run.

@@ -80,7 +80,8 @@ fn fuzz(target: &str, seconds: &str) -> Result<(), Failure> {
     let scratch = target_dir().join("fuzz");
     let found = scratch.join("corpus").join(target);
     let artifacts = scratch.join("artifacts").join(target);
-    for folder in [&found, &artifacts, &temporary()] {
+    let temporary = temporary();
+    for folder in [&found, &artifacts, &temporary] {
         fs::create_dir_all(folder).map_err(|error| {
             Failure::new(format!("{}", folder.display()), error.to_string(), "check the disk")
         })?;
@@ -94,7 +95,6 @@ fn fuzz(target: &str, seconds: &str) -> Result<(), Failure> {
     let mut args =
         vec![target, &found, &kept, "--", &time, &prefix, "-timeout=30", "-print_final_stats=1"];
     args.extend(words.as_deref());
-    let temporary = temporary();
     let ran = run_command(cargo_fuzz("run", &args).env("TMPDIR", &temporary));
     // libFuzzer ends without running anything that would clean up.
     let _ = fs::remove_dir_all(&temporary);

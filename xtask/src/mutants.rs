@@ -161,7 +161,13 @@ fn in_copy(tree: &Path, verb: &str) -> Command {
 }
 
 fn build(tree: &Path) -> Result<(), Failure> {
-    output(&mut in_copy(tree, "build")).map(drop)
+    output(&mut in_copy(tree, "build")).map(drop).map_err(|failure| {
+        Failure::new(
+            "the copy with the planted faults does not build",
+            format!("most likely a fault's words do not fit the code any more\n{failure}"),
+            "bring xtask/src/planted.rs up to date",
+        )
+    })
 }
 
 fn simulate(tree: &Path, number: usize, seeds: u32) -> Result<Verdict, Failure> {

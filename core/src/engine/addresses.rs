@@ -9,7 +9,7 @@ use crate::id::NodeId;
 use crate::ledger::line;
 use crate::ledger::rows::PeerRow;
 use crate::limits::PEERS_PER_ANSWER;
-use crate::params::Admission;
+use crate::params::{Admission, Params};
 use crate::peer::{Group, Introducer};
 use crate::store::{Batch, StoreFault, Table, View};
 use crate::time::{Instant, Millis};
@@ -21,8 +21,21 @@ pub(super) const ASK_INTERVAL: Millis = 600_000;
 /// After a question that came to nothing; a node with one link may depend on the answer.
 pub(super) const ASK_AGAIN: Millis = 5_000;
 
-/// What a node learns of peers when it starts is written after this long.
+/// What a node learns of peers when it starts is written after this long, and so long is between two
+/// writes at least.
 pub(super) const SAVE_DELAY: Millis = 30_000;
+
+/// The first address of a member is written after this long: should this node be killed, it may be the
+/// one that has to dial.
+const SAVE_SOON: Millis = 1_000;
+
+/// Whom to count for what a peer tells of other places.
+pub(super) fn introducer(params: &Params, node: NodeId, address: &PeerAddr) -> Introducer {
+    match params.admission {
+        Admission::Invite => Introducer::Member(node),
+        Admission::Open => Introducer::Place(Group::of(address)),
+    }
+}
 
 impl Engine {
     /// Asks the next peer for addresses, now and then: whoever came after us is heard of, and who
@@ -46,22 +59,38 @@ impl Engine {
     }
 
     pub(super) fn save_due(&self) -> Option<Instant> {
-        self.book.is_unsaved().then_some(self.next_save)
+        (self.book.is_unsaved() || self.closes.is_unsaved()).then_some(self.next_save)
     }
 
-    /// Writes what is to be remembered of addresses, rarely.
+    /// A peer was accepted; if it came to us, it says where it listens.
+    pub(super) fn meet(&mut self, node: NodeId, listens: Option<&PeerAddr>) {
+        let (now, params) = (self.now, &self.config.params);
+        if let Some(listens) = listens {
+            self.book.meet(listens, node, introducer(params, node, listens), now.wall);
+        }
+        // Where keys cost nothing, writes would.
+        if params.admission == Admission::Invite && self.book.is_first_of(node) {
+            let saved = self.next_save.0.checked_sub(self.config.limits.book_save_interval);
+            let soon = saved.map_or(Instant(0), |saved| Instant(saved).after(SAVE_DELAY));
+            self.next_save = self.next_save.min(soon.max(now.instant.after(SAVE_SOON)));
+        }
+    }
+
+    /// Writes what is to be remembered of addresses and of how links ended, rarely.
     pub(super) fn save_book(&mut self, batch: &mut Batch) {
         let now = self.now;
         if self.save_due().is_none_or(|at| at > now.instant) {
             return;
         }
         self.next_save = now.instant.after(self.config.limits.book_save_interval);
+        self.closes.save(batch);
         for (address, entry) in self.book.take_unsaved(now.wall) {
             let key = address.0.as_bytes();
-            match entry.and_then(|entry| Some((entry.node, entry.last_seen?, entry.last_close))) {
-                Some((node, last_seen, close)) => {
-                    let last_close = close.map(|(code, by_peer)| (code as u8, by_peer));
-                    let row = PeerRow { node, last_seen, last_close };
+            match entry.and_then(|entry| Some((entry.seen()?, entry))) {
+                Some((last_seen, entry)) => {
+                    let last_close = entry.last_close.map(|(code, by)| (code as u8, by));
+                    let (node, reached) = (entry.node, entry.is_reached());
+                    let row = PeerRow { node, last_seen, last_close, reached };
                     batch.put(Table::Peer, key, &codec::encode(&row));
                 }
                 None => batch.delete(Table::Peer, key),
@@ -108,14 +137,6 @@ impl Engine {
                 continue;
             }
             self.outbox.push_back(Output::Dial(dial, address, pin));
-        }
-    }
-
-    /// Whom to count for what a peer tells of other places.
-    pub(super) fn introducer(&self, node: NodeId, address: &PeerAddr) -> Introducer {
-        match self.config.params.admission {
-            Admission::Invite => Introducer::Member(node),
-            Admission::Open => Introducer::Place(Group::of(address)),
         }
     }
 

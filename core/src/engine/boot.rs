@@ -1,12 +1,13 @@
 //! Rebuilding the engine's memory from the store, at a cost that does not grow with the ledger.
 
 use super::Config;
+use super::addresses::introducer;
 use crate::conn::PeerAddr;
 use crate::hash::Tag;
 use crate::id::MeshId;
 use crate::ledger::read::Read;
 use crate::ledger::rows::{Seq, SetRow};
-use crate::peer::{Book, Source};
+use crate::peer::{Book, Introducer, Source};
 use crate::reconcile::Fingerprints;
 use crate::store::{StoreFault, View};
 use crate::wire::CloseCode;
@@ -35,7 +36,14 @@ pub(super) fn load_book(config: &Config, view: &dyn View) -> Result<Book, StoreF
         let close = row.last_close.and_then(|(number, by_peer)| {
             CloseCode::from_number(number.into()).map(|code| (code, by_peer))
         });
-        book.remember(&PeerAddr(address), row.node, row.last_seen, close);
+        let address = PeerAddr(address);
+        if row.reached {
+            book.remember(&address, row.node, row.last_seen, close);
+        } else {
+            let by = row.node.map(|node| introducer(&config.params, node, &address));
+            let by = by.unwrap_or(Introducer::Me);
+            book.remember_met(&address, row.node, by, row.last_seen);
+        }
     }
     for (address, pin) in &config.dial {
         book.learn(address, Source::Given, *pin);

@@ -177,19 +177,27 @@ impl Chain {
     /// Whether a peer with this tip has nothing to tell us about headers. Under authority branches
     /// beside the chain count too: whoever knows the tip, but prefers another, may lack some.
     pub(super) fn agrees_with(&self, tip: &BlockId) -> bool {
-        let decided_by_chain = !matches!(self.params.seal, SealRule::Authority);
         // What nearly all peers tell nearly always, and this is asked of each at every input.
         if *tip == self.tree.best_header() {
             return true;
         }
-        self.knows(tip) && (decided_by_chain || self.tree.on_best_headers(tip))
+        self.knows(tip) && (self.heaviest_wins() || self.tree.on_best_headers(tip))
     }
 
-    /// The block to connect up to. What decides is the choice among all headers, as soon as the
-    /// bodies on the way are here; until then, and if they never come (`given_up`), the choice among
-    /// what is held.
+    /// Whether work alone decides, so that a block weighs the same whatever else is known.
+    const fn heaviest_wins(&self) -> bool {
+        !matches!(self.params.seal, SealRule::Authority)
+    }
+
+    /// The block to connect up to: of what is held, the best. Under authority that depends on blocks
+    /// beside the chain too, so there the choice among all headers decides as soon as the bodies on
+    /// the way are here; until then, and if they never come (`given_up`), the choice among what is
+    /// held.
     pub(super) fn target(&self, given_up: bool) -> BlockId {
         let (tip, held, body) = (self.row.tip.id, self.tree.held_to_best(), self.tree.best_body());
+        if self.heaviest_wins() {
+            return body;
+        }
         let extends = |id: &BlockId| self.tree.common_ancestor(id, &tip) == Some(tip);
         let on_the_way = extends(&held);
         if held == self.tree.best_header() || (on_the_way && held != tip) {
@@ -258,36 +266,32 @@ impl Chain {
 
     /// The next bodies to fetch on the way to the best header, in order; at most `max`.
     pub(super) fn bodies_wanted(&self, max: usize) -> Vec<BlockId> {
-        self.missing_bodies(self.tree.held_to_best(), self.tree.best_header(), max)
+        self.missing_bodies(&self.tree.best_header(), max)
     }
 
-    /// The same on the way to a tip that a peer has applied; empty if that is not known.
-    pub(super) fn bodies_towards(&self, tip: &BlockId, max: usize) -> Vec<BlockId> {
-        let from = self.tree.common_ancestor(tip, &self.row.tip.id).filter(|_| self.knows(tip));
-        from.map_or(Vec::new(), |from| self.missing_bodies(from, *tip, max))
-    }
-
-    fn missing_bodies(&self, mut from: BlockId, best: BlockId, max: usize) -> Vec<BlockId> {
-        if from == best {
+    /// The same on the way to a tip beside the best header chain, which a peer has applied; empty if
+    /// that is not known.
+    pub(super) fn bodies_beside(&self, tip: &BlockId, max: usize) -> Vec<BlockId> {
+        let valid = self.tree.entry(tip).is_some_and(|entry| entry.status() != Status::Invalid);
+        if !valid || self.tree.on_best_headers(tip) {
             return Vec::new();
         }
-        let held = |id: &BlockId| {
-            self.tree.entry(id).is_some_and(|entry| entry.status() == Status::BodyHeld)
+        self.missing_bodies(tip, max)
+    }
+
+    fn missing_bodies(&self, to: &BlockId, max: usize) -> Vec<BlockId> {
+        let lacks = |id: &BlockId| {
+            self.tree.entry(id).is_some_and(|entry| entry.status() == Status::HeaderOnly)
         };
-        // There may be gaps in what is held.
-        loop {
-            let Some(path) = self.tree.path(&from, &best, max) else {
-                return Vec::new();
-            };
-            let Some(last) = path.last().copied() else {
-                return Vec::new();
-            };
-            let wanted: Vec<BlockId> = path.into_iter().filter(|id| !held(id)).collect();
-            if !wanted.is_empty() {
-                return wanted;
-            }
-            from = last;
-        }
+        let path = self.tree.path(&self.tree.held_to(to), to, max).unwrap_or_default();
+        path.into_iter().filter(lacks).collect()
+    }
+
+    /// Whether a block is the first on the way to the best header that is not held: what comes for
+    /// those after it brings us no further.
+    pub(super) fn is_awaited(&self, id: &BlockId) -> bool {
+        let parent = self.tree.entry(id).map(|entry| entry.header().parent);
+        parent == Some(self.tree.held_to_best()) && self.tree.on_best_headers(id)
     }
 
     /// Judges a list that came as a block's body; none if the block is not in memory (any more),

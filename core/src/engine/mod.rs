@@ -146,8 +146,10 @@ pub struct Engine {
     /// When the tip last moved.
     tip_since: Instant,
     next_retry: Instant,
-    /// When the best header chain was last followed to its end, or a body or fact on the way to it
-    /// came.
+    /// When the best header chain was last followed to its end.
+    behind_since: Instant,
+    /// The same, or when the tip last moved towards that end, or a body or fact of the next block on
+    /// the way came. What comes for later blocks does not count: there can always be more of those.
     progress: Instant,
     stopping: bool,
     /// The disk has no room to spare: nothing is written.
@@ -224,6 +226,7 @@ impl Engine {
             side_branches_told: 0,
             tip_since: now.instant,
             next_retry: now.instant,
+            behind_since: now.instant,
             progress: now.instant,
             stopping: false,
             read_only: false,
@@ -255,7 +258,7 @@ impl Engine {
         view: &dyn View,
     ) -> Result<(), StoreFault> {
         if self.chain.is_caught_up() {
-            self.progress = now.instant;
+            (self.progress, self.behind_since) = (now.instant, now.instant);
         }
         self.now = now;
         self.wake = false;
@@ -290,7 +293,6 @@ impl Engine {
         self.pump(view)?;
         if !self.read_only {
             self.bans.save(&mut batch);
-            self.closes.save(&mut batch);
         }
         self.commit(batch);
         self.refresh_status(view)
@@ -325,6 +327,7 @@ impl Engine {
             headers,
             // What is shown changes when a withheld branch is not waited for any more.
             (!self.is_caught_up()).then(|| self.withheld_at()),
+            (!self.chain.is_caught_up() && !self.looks_beside()).then(|| self.beside_at()),
             sealing.filter(|_| writes),
             stuck.filter(|_| writes),
             self.orphans.timeout().filter(|_| writes).map(|at| at.max(self.now.instant)),
@@ -392,7 +395,9 @@ impl Engine {
             && !self.reopen_recovered(view, batch)?
             && !self.seal_if_due(view, batch)?
         {
-            self.wake |= self.mempool.refill(view, REFILL)?;
+            let more = self.mempool.refill(view, REFILL)?;
+            // What came in from disk is judged at once.
+            self.wake |= more || self.mempool.has_fresh();
             let last = crate::ledger::rows::Seq(self.set.summary.count);
             self.fingerprints.save(last, self.stopping, batch);
             self.save_book(batch);

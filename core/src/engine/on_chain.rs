@@ -165,6 +165,9 @@ impl Engine {
             self.outbox.push_back(Output::Event(Event::Reorged(reorg)));
         }
         self.chain.set_tip(row);
+        if self.chain.tree.on_best_headers(&self.chain.tip().id) {
+            self.progress = self.now.instant;
+        }
         batch.append(overlay.into_batch());
         for id in self.bodies.retain(|id| self.chain.knows(id)) {
             batch.delete(Table::Body, id.as_bytes());

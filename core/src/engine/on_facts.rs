@@ -143,7 +143,7 @@ impl Engine {
     /// Blocks that lack nothing any more may compete.
     fn complete_bodies(&mut self, fact: &FactId) {
         let mut blocks = self.bodies.waiting_for(fact).iter();
-        if blocks.any(|block| self.chain.tree.on_best_headers(block)) {
+        if blocks.any(|block| self.chain.is_awaited(block)) {
             self.progress = self.now.instant;
         }
         for block in self.bodies.fact_arrived(fact) {

@@ -35,7 +35,7 @@ const STUCK: Millis = 30_000;
 /// A reconciliation that is due waits at most this long for gossip to stop.
 const PATIENCE: Millis = 10_000;
 
-/// Bodies fetched towards the tip of each peer while those of the best chain are withheld.
+/// Bodies fetched towards the tip of each peer while the best chain cannot be followed to its end.
 pub(super) const BODIES_BESIDE: usize = 8;
 
 impl Engine {
@@ -187,7 +187,7 @@ impl Engine {
             }
             missing.iter().for_each(|fact| self.wanted.need(*fact, Some(conn)));
             self.bodies.got(id, facts.into(), &missing, Some(conn));
-            if self.chain.tree.on_best_headers(&id) {
+            if self.chain.is_awaited(&id) {
                 self.progress = self.now.instant;
             }
             if missing.is_empty() {
@@ -298,15 +298,16 @@ impl Engine {
         let order = self.bodies_to_ask();
         self.bodies.focus(&order);
         let per_peer = self.config.limits.requests_per_peer;
-        let mut prompt = false;
-        for (stalls, conn) in self.conns.by_promptness() {
-            prompt |= stalls == 0;
+        let conns = self.conns.by_promptness();
+        let prompt = conns.iter().take_while(|(stalls, _)| *stalls == 0);
+        let prompt: Vec<ConnId> = prompt.map(|(_, conn)| *conn).collect();
+        for (stalls, conn) in conns {
             // Whoever let us wait is asked for little, and while others are prompt only for what
             // they could not give.
-            let most = if stalls == 0 { per_peer } else { 1 };
-            let turn = if prompt && stalls > 0 { Turn::Last } else { Turn::First };
+            let (most, before) = if stalls == 0 { (per_peer, &[][..]) } else { (1, &prompt[..]) };
+            let turn = if before.is_empty() { Turn::First } else { Turn::Last };
             self.ask_for_bodies(conn, &order, most, turn);
-            self.ask_for_facts(conn, most, turn);
+            self.ask_for_facts(conn, most, before);
         }
         self.reconcile();
         Ok(())
@@ -314,10 +315,9 @@ impl Engine {
 
     fn bodies_to_ask(&self) -> Vec<BlockId> {
         let mut order = self.chain.bodies_wanted(self.config.limits.bodies_ahead);
-        if self.has_given_up() {
-            // Nobody shows what the best chain lacks: follow what the peers have.
+        if self.looks_beside() {
             for tip in self.conns.accepted().filter_map(|(_, conn)| conn.tip) {
-                let mut bodies = self.chain.bodies_towards(&tip.id, BODIES_BESIDE);
+                let mut bodies = self.chain.bodies_beside(&tip.id, BODIES_BESIDE);
                 bodies.retain(|id| !order.contains(id));
                 order.extend(bodies);
             }
@@ -378,12 +378,12 @@ impl Engine {
         }
     }
 
-    fn ask_for_facts(&mut self, conn: ConnId, most: usize, turn: Turn) {
+    fn ask_for_facts(&mut self, conn: ConnId, most: usize, before: &[ConnId]) {
         let verifying_max = self.config.limits.verifying_facts;
         while self.requests.count(conn, Class::Facts) < most && self.verifying_facts < verifying_max
         {
             let tag = self.requests.next_tag();
-            let ids = self.wanted.next_request(conn, tag, FACTS_PER_REQUEST, turn);
+            let ids = self.wanted.next_request(conn, tag, FACTS_PER_REQUEST, before);
             if ids.is_empty() {
                 break;
             }

@@ -28,7 +28,7 @@ impl Engine {
         }
         let now = self.now.instant;
         // Nobody withheld anything in the meantime: there is a whole patience to catch up in.
-        self.progress = now;
+        (self.progress, self.behind_since) = (now, now);
         self.next_retry = now;
         self.schedule.hurry(now);
         self.headers.unsettle();

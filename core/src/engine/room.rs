@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Engine;
+use super::addresses::introducer;
 use super::on_conn::with_port;
 use super::revoked::FAREWELL;
 use crate::conn::{ConnId, PeerAddr};
@@ -81,16 +82,19 @@ impl Engine {
         };
         // Before it is accepted its key may be one of as many as it likes.
         let introducer = if self.conns.is_accepted(conn) {
-            self.introducer(by, &from)
+            introducer(&self.config.params, by, &from)
         } else {
             Introducer::Place(Group::of(&from))
         };
+        let before = self.book.news();
         for (address, node) in peers {
             let address = PeerAddr(address);
             if node != self.me && may_be_told(&address, &from) {
                 self.book.hear(&address, Some(node), introducer);
             }
         }
-        self.touch_peers();
+        if self.book.news() != before {
+            self.touch_peers();
+        }
     }
 }

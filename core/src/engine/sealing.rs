@@ -119,7 +119,23 @@ impl Engine {
     /// When a better header chain no longer keeps us from sealing, because nobody has given us what
     /// it lacks for so long: its blocks are withheld or lost, and the mesh must go on without them.
     pub(super) fn withheld_at(&self) -> Instant {
-        self.progress.after(self.config.limits.request_timeout.saturating_mul(WITHHELD_TIMEOUTS))
+        self.progress.after(self.missing_timeout())
+    }
+
+    /// How long nothing of what a better header chain lacks may come.
+    const fn missing_timeout(&self) -> Millis {
+        self.config.limits.request_timeout.saturating_mul(WITHHELD_TIMEOUTS)
+    }
+
+    /// When what the peers have is fetched too, though a better header chain is known: who serves
+    /// that chain piece by piece must not keep us from agreeing with the others.
+    pub(super) fn beside_at(&self) -> Instant {
+        self.behind_since.after(self.missing_timeout())
+    }
+
+    /// Whether the best header chain could not be followed to its end for so long.
+    pub(super) fn looks_beside(&self) -> bool {
+        !self.chain.is_caught_up() && self.now.instant >= self.beside_at()
     }
 
     /// Whether the tip is the end of the best chain that anybody can be got to show.

@@ -212,9 +212,9 @@ impl Engine {
         let remembered = known.map(|(address, entry)| {
             let peer = self.not_connected(entry.node, address.clone());
             // What ended before the last link came about explains nothing any more.
-            let ended = peer.closes.first().filter(|close| Some(close.at) >= entry.last_seen);
+            let ended = peer.closes.first().filter(|close| Some(close.at) >= entry.seen());
             let last_close = ended.map(|close| (close.code, close.by_peer)).or(entry.last_close);
-            PeerStatus { last_seen: entry.last_seen, last_close, ..peer }
+            PeerStatus { last_seen: entry.seen(), last_close, ..peer }
         });
         live.chain(remembered).chain(self.turned_away(&linked)).collect()
     }

@@ -274,12 +274,14 @@ pub struct SetRow {
 /// `Table::Peer`, keyed by address: what is remembered about a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerRow {
-    /// Who answered there.
+    /// Who answered there, or says that it listens there.
     pub node: Option<NodeId>,
     /// When there was last a link to it.
     pub last_seen: UnixTime,
     /// Number and side of the last close.
     pub last_close: Option<(u8, bool)>,
+    /// Whether anybody was ever reached there: else its node came to us.
+    pub reached: bool,
 }
 
 /// `Table::Ban`, keyed by `peer::Subject`: somebody who is kept out, or was until lately.

@@ -327,6 +327,8 @@ impl<'p> State<'p> {
         let follows = fact.body.custody().and_then(|(_, follows)| follows);
         let standing = follows.and_then(|follows| self.followed.get(&follows));
         let receiver_holds = match action {
+            // Whoever may ask for an item may be handed it.
+            CustodyAction::Transfer(_) if self.params.admission == Admission::Open => true,
             CustodyAction::Transfer(to) => {
                 !self.is_revoked(&to)
                     && !self.is_past(&to)

@@ -91,6 +91,11 @@ impl Closes {
         self.all.keys().map(|(_, node)| *node).collect()
     }
 
+    /// Whether something changed since it was last written.
+    pub fn is_unsaved(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Writes what changed since the last call.
     pub fn save(&mut self, batch: &mut Batch) {
         for key in core::mem::take(&mut self.dirty) {

@@ -4,21 +4,31 @@
 //! fact that a block needs is asked of everybody in turn, and one that was only announced is
 //! forgotten (reconciliation will find it again).
 //!
+//! A wanted fact is at one place: asked for, in the queue of each of its holders, or with those that
+//! nobody is known to hold. Only `change` moves it, so that none is lost between the places.
+//!
 //! Announced facts are counted for whoever made us want them first. When the list is full, room is
 //! made by whoever failed to serve most of what it announced, and of equals by whoever has most in
-//! the list: so no number of liars keeps an honest peer's facts out for long.
+//! the list: so no number of liars keeps an honest peer's facts out for long. What blocks need does
+//! not count there: a block whose facts are withheld must not keep announcements out.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::ops::Bound;
 
-use super::Turn;
 use crate::conn::{ConnId, RequestTag};
 use crate::id::FactId;
 use crate::limits::FACTS_PER_REQUEST;
 
 /// Peers remembered as holding one fact.
 const HOLDERS_MAX: usize = 4;
+
+/// Where a fact stands in the queues of its holders: what no block needs comes last, and of equals
+/// what was wanted later.
+type Place = (bool, u64);
+
+/// The first place of what no block needs.
+const ANNOUNCED: Place = (true, 0);
 
 #[derive(Debug, Default)]
 struct Want {
@@ -29,13 +39,21 @@ struct Want {
     needed: bool,
     /// Who announced it first.
     sponsor: Option<ConnId>,
+    /// How many were wanted before.
+    number: u64,
+}
+
+impl Want {
+    const fn place(&self) -> Place {
+        (!self.needed, self.number)
+    }
 }
 
 /// A peer that can be asked.
 #[derive(Debug, Default)]
 struct Source {
-    /// Ids it is thought to hold; stale entries are skipped when they come up.
-    queue: VecDeque<FactId>,
+    /// What it is thought to hold and nobody is asked for at the moment.
+    queue: BTreeMap<Place, FactId>,
     /// Facts that are wanted because it announced them.
     sponsored: usize,
     /// Facts it was asked for and did not give, less those it gave.
@@ -53,9 +71,13 @@ impl Source {
 #[derive(Debug)]
 pub struct FactSync {
     wants: BTreeMap<FactId, Want>,
+    /// How many of them blocks need.
+    needed: usize,
+    /// The number of the next one.
+    next: u64,
     sources: BTreeMap<ConnId, Source>,
     flights: BTreeMap<RequestTag, (ConnId, Vec<FactId>)>,
-    /// Wanted facts that nobody is known to hold and nobody is asked for.
+    /// Needed facts that nobody is known to hold and nobody is asked for.
     stuck: BTreeSet<FactId>,
     /// Who was tried last for those.
     tried: ConnId,
@@ -63,10 +85,12 @@ pub struct FactSync {
 }
 
 impl FactSync {
-    /// Wants at most `max` facts at a time.
+    /// Wants at most `max` facts at a time, and those that blocks need.
     pub const fn new(max: usize) -> Self {
         Self {
             wants: BTreeMap::new(),
+            needed: 0,
+            next: 0,
             sources: BTreeMap::new(),
             flights: BTreeMap::new(),
             stuck: BTreeSet::new(),
@@ -85,42 +109,62 @@ impl FactSync {
     pub fn remove_conn(&mut self, conn: ConnId) {
         let lost: Vec<_> =
             self.flights.iter().filter(|(_, (to, _))| *to == conn).map(|(tag, _)| *tag).collect();
-        self.sources.remove(&conn);
         lost.into_iter().for_each(|tag| self.failed(tag));
-        let (stuck, sources) = (&mut self.stuck, &mut self.sources);
-        self.wants.retain(|id, want| {
-            want.holders.retain(|holder| *holder != conn);
-            let lost = !want.busy && want.holders.is_empty();
-            if lost && want.needed {
-                stuck.insert(*id);
-            }
-            let stays = !lost || want.needed;
-            if !stays {
-                uncount(sources, want);
-            }
-            stays
-        });
+        self.sources.remove(&conn);
+        let held = self.wants.iter().filter(|(_, want)| want.holders.contains(&conn));
+        let held: Vec<FactId> = held.map(|(id, _)| *id).collect();
+        held.iter().for_each(|id| self.not_held_by(id, conn));
     }
 
     /// A peer let us wait: what only it was known to hold and a block needs is asked of everybody.
     pub fn shun(&mut self, conn: ConnId) {
-        let Some(source) = self.sources.get_mut(&conn) else {
+        let Some(source) = self.sources.get(&conn) else {
             return;
         };
-        let (wants, stuck) = (&mut self.wants, &mut self.stuck);
-        source.queue.retain(|id| {
-            let Some(want) = wants.get_mut(id).filter(|want| want.holders.contains(&conn)) else {
-                return false;
-            };
-            let elsewhere = want.needed && !want.busy;
-            if elsewhere {
-                want.holders.retain(|holder| *holder != conn);
-                if want.holders.is_empty() {
-                    stuck.insert(*id);
+        let needed: Vec<FactId> = source.queue.range(..ANNOUNCED).map(|(_, id)| *id).collect();
+        needed.iter().for_each(|id| self.not_held_by(id, conn));
+    }
+
+    fn not_held_by(&mut self, id: &FactId, conn: ConnId) {
+        self.change(id, |want| want.holders.retain(|holder| *holder != conn));
+    }
+
+    /// Changes a want and puts it where it belongs then.
+    fn change(&mut self, id: &FactId, change: impl FnOnce(&mut Want)) {
+        let Some(want) = self.wants.get_mut(id) else {
+            return;
+        };
+        unqueue(&mut self.sources, want);
+        self.needed -= usize::from(want.needed);
+        change(want);
+        self.needed += usize::from(want.needed);
+        if want.busy {
+            // What comes of it is a change again.
+        } else if !want.holders.is_empty() {
+            self.stuck.remove(id);
+            for holder in &want.holders {
+                if let Some(source) = self.sources.get_mut(holder) {
+                    source.queue.insert(want.place(), *id);
                 }
             }
-            !elsewhere
-        });
+        } else if want.needed {
+            self.stuck.insert(*id);
+        } else {
+            self.forget(id);
+        }
+    }
+
+    /// The fact is no longer wanted.
+    fn forget(&mut self, id: &FactId) {
+        let Some(want) = self.wants.remove(id) else {
+            return;
+        };
+        unqueue(&mut self.sources, &want);
+        self.needed -= usize::from(want.needed);
+        self.stuck.remove(id);
+        if let Some(source) = want.sponsor.and_then(|sponsor| self.sources.get_mut(&sponsor)) {
+            source.sponsored = source.sponsored.saturating_sub(1);
+        }
     }
 
     /// Facts wanted now.
@@ -147,13 +191,18 @@ impl FactSync {
         self.wants.is_empty()
     }
 
+    /// Wanted facts that no block needs.
+    fn announced(&self) -> usize {
+        self.wants.len() - self.needed
+    }
+
     /// Whether there is room for many more of a peer; a reconciliation with it pauses while there
     /// is not.
     pub fn has_room(&self, conn: ConnId) -> bool {
         let Some(source) = self.sources.get(&conn) else {
             return false;
         };
-        let crowded = self.wants.len() >= self.max / 2;
+        let crowded = self.announced() >= self.max / 2;
         let worst = self.sources.values().map(Source::rank).max();
         let others_yield = worst.is_some_and(|worst| source.rank() < worst);
         source.queue.len() <= self.share() / 2 && (!crowded || others_yield)
@@ -168,44 +217,53 @@ impl FactSync {
     /// A peer holds a fact that we do not. Ignored when the peer had its share, or when the list is
     /// full and nobody has to make room for this peer.
     pub fn want(&mut self, id: FactId, holder: ConnId) {
-        self.add(id, Some(holder), false);
+        if !self.wants.contains_key(&id) && !self.sponsor(id, holder) {
+            return;
+        }
+        self.held_by(&id, Some(holder), false);
     }
 
     /// A block needs a fact; `holder`, if anybody, has the block. Always remembered: the number of
     /// blocks fetched at a time bounds these.
     pub fn need(&mut self, id: FactId, holder: Option<ConnId>) {
-        self.add(id, holder, true);
+        if !self.wants.contains_key(&id) {
+            self.insert(id, None);
+        }
+        self.held_by(&id, holder, true);
     }
 
-    fn add(&mut self, id: FactId, holder: Option<ConnId>, needed: bool) {
-        let announced = !needed && !self.wants.contains_key(&id);
-        if announced {
-            let source = holder.and_then(|holder| self.sources.get(&holder));
-            let had_share = source
-                .is_some_and(|source| source.queue.len().max(source.sponsored) >= self.share());
-            let full = self.wants.len() >= self.max;
-            if had_share || (full && !holder.is_some_and(|holder| self.make_room(holder))) {
-                return;
-            }
-        }
-        let want = self.wants.entry(id).or_default();
-        want.needed |= needed;
+    fn held_by(&mut self, id: &FactId, holder: Option<ConnId>, needed: bool) {
         // A holder that is gone cannot be asked.
-        let source = holder.and_then(|holder| Some((holder, self.sources.get_mut(&holder)?)));
-        if let Some((holder, source)) = source {
-            if announced {
-                want.sponsor = Some(holder);
-                source.sponsored += 1;
+        let holder = holder.filter(|holder| self.sources.contains_key(holder));
+        self.change(id, |want| {
+            want.needed |= needed;
+            if let Some(holder) = holder.filter(|holder| !want.holders.contains(holder)) {
+                // Those that are remembered are enough.
+                let _full = want.holders.push(holder);
             }
-            if !want.holders.contains(&holder) && want.holders.push(holder).is_ok() {
-                source.queue.push_back(id);
-            }
+        });
+    }
+
+    fn insert(&mut self, id: FactId, sponsor: Option<ConnId>) {
+        let number = self.next;
+        self.next += 1;
+        self.wants.insert(id, Want { sponsor, number, ..Want::default() });
+    }
+
+    /// Wants a new fact for whoever announced it, if there is room for that.
+    fn sponsor(&mut self, id: FactId, conn: ConnId) -> bool {
+        let share = self.share();
+        if self.sources.get(&conn).is_none_or(|source| source.sponsored >= share) {
+            return false;
         }
-        if want.holders.is_empty() && !want.busy {
-            self.stuck.insert(id);
-        } else {
-            self.stuck.remove(&id);
+        if self.announced() >= self.max && !self.make_room(conn) {
+            return false;
         }
+        if let Some(source) = self.sources.get_mut(&conn) {
+            source.sponsored += 1;
+        }
+        self.insert(id, Some(conn));
+        true
     }
 
     /// Gives up one announced fact of whoever failed or fills most, if that is not the one whom it
@@ -215,30 +273,23 @@ impl FactSync {
             return false;
         };
         let worst = self.sources.iter().max_by_key(|(_, source)| source.rank());
-        let Some((worst, _)) = worst.filter(|(_, source)| source.rank() > limit) else {
+        let Some(worst) = worst.filter(|(_, source)| source.rank() > limit).map(|(conn, _)| *conn)
+        else {
             return false;
         };
-        let worst = *worst;
-        while let Some(id) = self.sources.get_mut(&worst).and_then(|s| s.queue.pop_back()) {
-            let Some(want) = self.wants.get_mut(&id).filter(|want| !want.busy && !want.needed)
-            else {
-                continue;
-            };
-            want.holders.retain(|holder| *holder != worst);
-            if want.holders.is_empty() {
-                self.forget(&id);
+        while let Some(id) = self.last_announced(worst) {
+            self.not_held_by(&id, worst);
+            if !self.wants.contains_key(&id) {
                 return true;
             }
         }
         false
     }
 
-    /// The fact is no longer wanted.
-    fn forget(&mut self, id: &FactId) {
-        if let Some(want) = self.wants.remove(id) {
-            uncount(&mut self.sources, &want);
-        }
-        self.stuck.remove(id);
+    /// The last fact in a peer's queue that no block needs.
+    fn last_announced(&self, conn: ConnId) -> Option<FactId> {
+        let (_, id) = self.sources.get(&conn)?.queue.range(ANNOUNCED..).next_back()?;
+        Some(*id)
     }
 
     /// Facts that are wanted because this peer announced them.
@@ -253,36 +304,25 @@ impl FactSync {
     }
 
     /// The ids to ask this connection for in the next request, at most `max`; empty if there is
-    /// nothing to ask. They count as asked from now on.
+    /// nothing to ask. They count as asked from now on. What one of `before` holds (sorted) is left
+    /// to those: they answer in time, and this peer does not.
     pub fn next_request(
         &mut self,
         conn: ConnId,
         tag: RequestTag,
         max: usize,
-        turn: Turn,
+        before: &[ConnId],
     ) -> Vec<FactId> {
-        let mut ids = Vec::new();
-        let Some(source) = self.sources.get_mut(&conn) else {
-            return ids;
+        let Some(source) = self.sources.get(&conn) else {
+            return Vec::new();
         };
-        let mut looked_at = source.queue.len().min(FACTS_PER_REQUEST);
-        while ids.len() < max.min(FACTS_PER_REQUEST) {
-            let Some(id) = source.queue.pop_front() else { break };
-            let Some(want) = self.wants.get_mut(&id) else { continue };
-            if want.busy || !want.holders.contains(&conn) {
-                continue;
-            }
-            if turn == Turn::Last && want.holders.len() > 1 {
-                source.queue.push_back(id);
-                looked_at -= 1;
-                if looked_at == 0 {
-                    break;
-                }
-                continue;
-            }
-            want.busy = true;
-            ids.push(id);
-        }
+        let left = |id: &&FactId| {
+            self.holders(id).iter().any(|holder| before.binary_search(holder).is_ok())
+        };
+        // Looks at so many only: what it passes over others soon take out of this queue.
+        let first = source.queue.values().take(FACTS_PER_REQUEST);
+        let ids: Vec<FactId> = first.filter(|id| !left(id)).take(max).copied().collect();
+        ids.iter().for_each(|id| self.change(id, |want| want.busy = true));
         if !ids.is_empty() {
             self.flights.insert(tag, (conn, ids.clone()));
         }
@@ -320,29 +360,16 @@ impl FactSync {
 
     /// A fact is free to be asked for again: of the same peer if `again`, else of the others.
     fn release(&mut self, id: FactId, conn: ConnId, again: bool) {
-        let Some(want) = self.wants.get_mut(&id) else {
-            return;
-        };
-        want.busy = false;
-        if !again {
-            want.holders.retain(|holder| *holder != conn);
-            if let Some(source) = self.sources.get_mut(&conn) {
-                source.failures = source.failures.saturating_add(1);
-            }
+        if !again
+            && self.wants.contains_key(&id)
+            && let Some(source) = self.sources.get_mut(&conn)
+        {
+            source.failures = source.failures.saturating_add(1);
         }
-        if want.holders.is_empty() {
-            if want.needed {
-                self.stuck.insert(id);
-            } else {
-                self.forget(&id);
-            }
-            return;
-        }
-        for holder in &want.holders {
-            if let Some(source) = self.sources.get_mut(holder) {
-                source.queue.push_back(id);
-            }
-        }
+        self.change(&id, |want| {
+            want.busy = false;
+            want.holders.retain(|holder| again || *holder != conn);
+        });
     }
 
     /// What this peer sent under the id was bad; others may do better.
@@ -367,26 +394,21 @@ impl FactSync {
         };
         self.tried = last;
         for id in core::mem::take(&mut self.stuck) {
-            if let Some(want) = self.wants.get_mut(&id) {
-                want.holders = turn.clone();
-                let sources = self.sources.iter_mut().filter(|(conn, _)| turn.contains(conn));
-                sources.for_each(|(_, source)| source.queue.push_back(id));
-            }
+            self.change(&id, |want| want.holders = turn.clone());
         }
     }
 
-    /// Facts that no block needs any more (by `needs`) count as announced only, so that a branch
-    /// that is no longer of interest leaves nothing behind.
+    /// Facts that no block needs any more (by `needs`) count as announced only, as far as there is
+    /// room, so that a branch that is no longer of interest leaves nothing behind.
     pub fn review_needed(&mut self, needs: impl Fn(&FactId) -> bool) {
-        let sources = &mut self.sources;
-        self.wants.retain(|id, want| {
-            want.needed = want.needed && needs(id);
-            let stays = want.needed || want.busy || !want.holders.is_empty();
-            if !stays {
-                uncount(sources, want);
+        let over = self.wants.iter().filter(|(id, want)| want.needed && !needs(id));
+        let over: Vec<FactId> = over.map(|(id, _)| *id).collect();
+        for id in over {
+            self.change(&id, |want| want.needed = false);
+            if self.announced() > self.max {
+                self.forget(&id);
             }
-            stays
-        });
+        }
     }
 
     /// Whether `retry_needed` has something to do.
@@ -400,10 +422,12 @@ impl FactSync {
     }
 }
 
-/// A want leaves the list.
-fn uncount(sources: &mut BTreeMap<ConnId, Source>, want: &Want) {
-    if let Some(source) = want.sponsor.and_then(|sponsor| sources.get_mut(&sponsor)) {
-        source.sponsored = source.sponsored.saturating_sub(1);
+/// Takes a want out of the queues of its holders.
+fn unqueue(sources: &mut BTreeMap<ConnId, Source>, want: &Want) {
+    for holder in &want.holders {
+        if let Some(source) = sources.get_mut(holder) {
+            source.queue.remove(&want.place());
+        }
     }
 }
 

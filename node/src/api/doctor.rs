@@ -5,8 +5,9 @@ use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::Context;
+use super::peers::require_address;
 use super::reply::{Asked, Posted};
-use super::{Context, is_address};
 use crate::doctor::{self, Area, Check, ladder, running};
 use crate::problem::{Code, Problem};
 
@@ -65,9 +66,7 @@ pub(super) async fn peer(
     State(context): State<Context>,
     Posted(peer): Posted<Peer>,
 ) -> Result<Json<Value>, Problem> {
-    if !is_address(&peer.address) {
-        return Err(Problem::usage(format!("`{}` is no HOST:PORT", peer.address)));
-    }
+    require_address(&peer.address)?;
     let subject = running::subject(context.node());
     let mut document = in_turn(&context, ladder::climb(&subject, &peer.address)).await?;
     document["peer"] = json!({"address": peer.address});

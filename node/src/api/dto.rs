@@ -1,6 +1,8 @@
 //! The shapes of the HTTP edge: the only place where the ledger's things look different from their
 //! encoding. Within a schema's version, fields are only added.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use cairn_core::block::Seal;
@@ -257,10 +259,18 @@ pub const fn state_name(state: State) -> &'static str {
     }
 }
 
+/// Peers that are connected, and addresses that are known. (Some listed peers are neither: of them is
+/// only known how a connection ended.)
+pub fn connected_known(peers: &[PeerStatus]) -> (usize, usize) {
+    // After a restart there are two links to a peer for a while.
+    let linked: BTreeSet<_> =
+        peers.iter().filter(|peer| peer.connected).map(|peer| peer.node).collect();
+    (linked.len(), peers.iter().filter(|peer| peer.listed).count())
+}
+
 /// What `status` says of the engine; who and where the node is comes on top.
 pub fn status(status: &Status, peers: &[PeerStatus]) -> Value {
-    let connected = peers.iter().filter(|peer| peer.connected).count();
-    let known = peers.iter().filter(|peer| peer.listed).count();
+    let (connected, known) = connected_known(peers);
     json!({
         "schema": "cairn.status/1",
         "state": state_name(status.state),
@@ -279,14 +289,20 @@ pub fn status(status: &Status, peers: &[PeerStatus]) -> Value {
 
 /// How a connection ended, and what that means.
 fn close(close: &Close) -> Value {
-    let why = explain::close(close.code, close.by_peer);
+    let mut document = ended(close.code, close.by_peer, &close.reason);
+    document["direction"] = direction(close.outbound).into();
+    document["address"] = close.address.as_str().into();
+    document["time"] = close.at.0.into();
+    document
+}
+
+/// The end of a connection of which only the number and these words are remembered.
+fn ended(code: CloseCode, by_peer: bool, reason: &str) -> Value {
+    let why = explain::close(code, by_peer);
     json!({
-        "code": format!("{:#04x}", close.code as u8),
-        "reason": close.reason,
-        "by_peer": close.by_peer,
-        "direction": direction(close.outbound),
-        "address": close.address,
-        "time": close.at.0,
+        "code": format!("{:#04x}", code as u8),
+        "reason": reason,
+        "by_peer": by_peer,
         "meaning": why.meaning,
         "cause": why.cause,
         "next": why.next,
@@ -334,6 +350,7 @@ pub fn peers(view: &dyn View, peers: &[PeerStatus], now: UnixTime) -> Result<Val
             None => None,
         };
         let closes: Vec<_> = peer.closes.iter().map(close).collect();
+        let last = || peer.last_close.map(|(code, by)| ended(code, by, &code.to_string()));
         list.push(json!({
             "node_id": peer.node.map(|node| node.to_string()),
             "name": name,
@@ -345,7 +362,7 @@ pub fn peers(view: &dyn View, peers: &[PeerStatus], now: UnixTime) -> Result<Val
             "key_exchange": peer.key_exchange,
             "last_seen": peer.last_seen.map(|time| time.0),
             "banned_until": peer.node.as_ref().and_then(banned_until),
-            "last_close": closes.first().cloned().or_else(|| peer.last_close.map(remembered_close)),
+            "last_close": closes.first().cloned().or_else(last),
             "closes": closes,
             "tip": peer.tip.as_ref().map(tip),
         }));
@@ -353,19 +370,6 @@ pub fn peers(view: &dyn View, peers: &[PeerStatus], now: UnixTime) -> Result<Val
     let kept_out = bans.iter().map(|(subject, row)| ban(view, subject, row));
     let bans = kept_out.collect::<Result<Vec<_>, _>>()?;
     Ok(json!({"schema": "cairn.peers/1", "peers": list, "bans": bans}))
-}
-
-/// The end of a connection of which only the number is remembered.
-fn remembered_close((code, by_peer): (CloseCode, bool)) -> Value {
-    let why = explain::close(code, by_peer);
-    json!({
-        "code": format!("{:#04x}", code as u8),
-        "reason": code.to_string(),
-        "by_peer": by_peer,
-        "meaning": why.meaning,
-        "cause": why.cause,
-        "next": why.next,
-    })
 }
 
 /// A block without its list of facts.

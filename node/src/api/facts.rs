@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use cairn_core::engine::Published;
+use cairn_core::engine::{Command, Published, Receipt};
 use cairn_core::fact::{EncodedFact, verify};
 use cairn_core::id::FactId;
 use cairn_core::ledger::read::Read as _;
@@ -166,7 +166,7 @@ async fn publish_signed(context: &Context, text: &str) -> Result<Option<Publishe
 pub(super) async fn add(
     State(context): State<Context>,
     Posted(new): Posted<NewFact>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     let published = match &new.signed {
         Some(text) => publish_signed(&context, text).await?,
         None => {
@@ -182,12 +182,23 @@ pub(super) async fn add(
     }
 }
 
+/// A document, and how it is to be taken.
+pub(super) type Answer = (StatusCode, Json<Value>);
+
+/// Has the node make a fact.
+pub(super) async fn carry_out(context: &Context, command: Command) -> Result<Answer, Problem> {
+    match context.node().command(command).await? {
+        Receipt::Made(id) => receipt(context, id, false).await,
+        Receipt::Published(_) | Receipt::Pong(_) | Receipt::Done => Err(stopping()),
+    }
+}
+
 /// What is promised about a fact: it is durable here, and this is how it stands.
 pub(super) async fn receipt(
     context: &Context,
     id: FactId,
     duplicate: bool,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     let row = context.read(move |view| Ok(view.fact_row(&id)?)).await?;
     let state = match row.map(|row| row.state) {
         Some(FactState::Sealed(..)) => "sealed",

@@ -10,12 +10,11 @@ use axum::response::IntoResponse;
 use cairn_core::engine::{PeerStatus, Refusal, State as EngineState};
 use cairn_core::ledger::read::Read as _;
 use cairn_core::time::UnixTime;
-use cairn_core::wire::CloseCode;
 use serde_json::{Value, json};
 
 use super::{Context, dto};
-use crate::clock;
 use crate::problem::{Code, Problem};
+use crate::{clock, explain};
 
 pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
     let node = context.node();
@@ -34,23 +33,25 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
     };
     document["quarantined"] = store.quarantined().into();
     if let Some(problem) = turned_away(status.state, &peers, node.invite_expires()) {
-        document["refused"] = json!({
-            "code": problem.code.name(), "message": problem.message, "hint": problem.hint,
-        });
+        document["refused"] = told(&problem);
     }
     if status.state == EngineState::Degraded {
-        document["degraded"] = json!({
-            "code": "twin",
-            "message": "another running node has this node's key (a restored backup or a copied \
-                card), so this one seals no blocks; all else goes on, and nothing is lost",
-            "hint": "stop one of the two for good; give its machine a key of its own with: cairn \
-                join INVITE --data-dir NEW",
-        });
+        document["degraded"] = told(&Problem::new(
+            Code::Twin,
+            "another running node has this node's key (a restored backup or a copied card), so this \
+             one seals no blocks; all else goes on, and nothing is lost",
+            "stop one of the two for good; give its machine a key of its own with: cairn join INVITE \
+             --data-dir NEW",
+        ));
     }
-    if let Some((message, hint)) = alone(status.state, peers.len()) {
+    if let Some((message, hint)) = alone(status.state, dto::connected_known(&peers).1) {
         document["isolated"] = json!({"message": message, "hint": hint});
     }
     Json(document)
+}
+
+fn told(problem: &Problem) -> Value {
+    json!({"code": problem.code.name(), "message": problem.message, "hint": problem.hint})
 }
 
 /// Why a node of a mesh that has others has no peer, and what to type.
@@ -79,21 +80,14 @@ fn turned_away(
         return None;
     }
     let closes = peers.iter().filter_map(|peer| peer.last_close);
-    let mut codes = closes.filter(|(_, by_peer)| *by_peer).map(|(code, _)| code);
-    let another = "ask for another with `cairn invite create`, and join in a new --data-dir";
-    codes.find_map(|code| {
-        let expired = invite_expires.is_some_and(|at| at < clock::wall());
-        let (code, message) = match code {
-            CloseCode::WrongMesh => (Code::WrongMesh, "the peer belongs to another mesh"),
-            CloseCode::NotMember => (Code::NotMember, "this node was never admitted"),
-            CloseCode::Revoked => (Code::Revoked, "a peer says that this node was revoked"),
-            CloseCode::InviteSpent if expired => (Code::InviteExpired, "the invite has expired"),
-            CloseCode::InviteSpent => (Code::InviteUsed, "the invite was used up by others"),
-            CloseCode::InviteRevoked => (Code::InviteRevoked, "the invite was taken back"),
-            _ => return None,
-        };
-        Some(Problem::new(code, message, another))
-    })
+    let mut ends =
+        closes.filter(|(_, by_peer)| *by_peer).map(|(code, _)| explain::close(code, true));
+    let (why, code) = ends.find_map(|why| Some((why, why.shuts_out?)))?;
+    // Peers have one word for both.
+    let expired = invite_expires.is_some_and(|at| at < clock::wall());
+    let code = if code == Code::InviteUsed && expired { Code::InviteExpired } else { code };
+    let message = format!("{}: {}", why.meaning, why.cause);
+    Some(Problem::new(code, message, format!("run: {}", why.next)))
 }
 
 pub(super) async fn alive() -> Json<Value> {
@@ -123,7 +117,7 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoR
             Ok((view.set_row()?.bytes, reorgs, sealed))
         })
         .await?;
-    let connected = peers.iter().filter(|peer| peer.connected).count() as u64;
+    let (connected, known) = dto::connected_known(&peers);
     let mut out = String::new();
     let mut gauge = |name, help, value| metric(&mut out, name, "gauge", help, value);
     gauge("cairn_tip_height", "Height of the best chain.", status.tip.height.0);
@@ -133,13 +127,12 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoR
     gauge("cairn_facts_sealed", "Facts in blocks of the best chain.", sealed);
     gauge("cairn_facts_conflict", "Facts that lost against others.", status.conflict);
     gauge("cairn_facts_wanted", "Facts known to be missing.", status.wanted);
-    gauge("cairn_peers_connected", "Peers connected.", connected);
-    let known = peers.iter().filter(|peer| peer.listed).count() as u64;
-    gauge("cairn_peers_known", "Peers remembered.", known);
+    gauge("cairn_peers_connected", "Peers connected.", connected as u64);
+    gauge("cairn_peers_known", "Peers remembered.", known as u64);
     gauge("cairn_uptime_seconds", "Since the start.", context.0.started.elapsed().as_secs());
     let synced = u64::from(status.state == EngineState::Synced);
     gauge("cairn_synced", "1 if nothing is known to be missing.", synced);
-    gauge("vision_p2p_peers_connected", "Peers connected.", connected);
+    gauge("vision_p2p_peers_connected", "Peers connected.", connected as u64);
     let mut counter = |name, help, value| metric(&mut out, name, "counter", help, value);
     counter("cairn_reorgs_total", "Reorgs of the best chain.", reorgs);
     counter("vision_p2p_announces_received", "Announcements received.", status.announces_received);

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::addresses::reachable;
-use super::facts::receipt;
-use super::peers::is_address;
+use super::facts::carry_out;
+use super::peers::require_address;
 use super::reply::{Asked, PageByKey, Posted};
 use super::{Context, dto, query, stopping};
 use crate::problem::{Code, Problem};
@@ -34,14 +34,12 @@ fn addresses(context: &Context, given: Vec<String>) -> Result<Vec<String>, Probl
     if given.is_empty() {
         return Ok(reachable(context.0.listen));
     }
-    let wrong = given.iter().find(|address| !is_address(address));
-    match wrong {
-        Some(wrong) => Err(Problem::usage(format!("`{wrong}` is no address; write HOST:PORT"))),
-        None if given.len() > INVITE_ADDRESSES_MAX => {
-            Err(Problem::usage(format!("an invite has at most {INVITE_ADDRESSES_MAX} addresses")))
-        }
-        None => Ok(given),
+    given.iter().try_for_each(|address| require_address(address))?;
+    if given.len() > INVITE_ADDRESSES_MAX {
+        let message = format!("an invite has at most {INVITE_ADDRESSES_MAX} addresses");
+        return Err(Problem::usage(message));
     }
+    Ok(given)
 }
 
 pub(super) async fn create(
@@ -103,8 +101,5 @@ pub(super) async fn revoke(
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let key = context.read(move |view| query::invite_key(view, &name)).await?;
-    match context.node().command(Command::Revoke { key }).await? {
-        Receipt::Made(id) => receipt(&context, id, false).await,
-        Receipt::Published(_) | Receipt::Pong(_) | Receipt::Done => Err(stopping()),
-    }
+    carry_out(&context, Command::Revoke { key }).await
 }

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use cairn_core::engine::{Command, CustodyAction, Receipt};
+use cairn_core::engine::{Command, CustodyAction};
 use cairn_core::fact::{BodyError, is_item};
 use cairn_core::ledger::read::Read as _;
 use cairn_core::ledger::rows::{Custody, Seq};
@@ -11,9 +11,9 @@ use cairn_core::store::{Table, View};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::facts::{PAGE_MAX, documents, receipt};
+use super::facts::{PAGE_MAX, carry_out, documents};
 use super::reply::{Asked, Posted, limit};
-use super::{Context, dto, query, stopping};
+use super::{Context, dto, query};
 use crate::problem::{Code, Problem};
 
 /// Items looked at for one page of a filtered list.
@@ -129,10 +129,7 @@ async fn change(
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     check(&item)?;
     let command = Command::Custody { item, action, note };
-    match context.node().command(command).await? {
-        Receipt::Made(id) => receipt(context, id, false).await,
-        Receipt::Published(_) | Receipt::Pong(_) | Receipt::Done => Err(stopping()),
-    }
+    carry_out(context, command).await
 }
 
 pub(super) async fn request(

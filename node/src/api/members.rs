@@ -2,8 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use cairn_core::engine::{Command, Receipt};
+use cairn_core::engine::Command;
 use cairn_core::fact::Role;
 use cairn_core::id::NodeId;
 use cairn_core::ledger::line::{self, Standing};
@@ -11,9 +10,9 @@ use cairn_core::store::{StoreFault, View};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::facts::receipt;
+use super::facts::{Answer, carry_out, receipt};
 use super::reply::{Asked, PageByKey, Posted};
-use super::{Context, dto, query, stopping};
+use super::{Context, dto, query};
 use crate::problem::{Code, Problem};
 
 /// Members read at one time.
@@ -65,15 +64,6 @@ fn is_last_admin(view: &dyn View, node: &NodeId) -> Result<bool, StoreFault> {
         }
     }
 }
-
-pub(super) async fn carry_out(context: &Context, command: Command) -> Result<Answer, Problem> {
-    match context.node().command(command).await? {
-        Receipt::Made(id) => receipt(context, id, false).await,
-        Receipt::Published(_) | Receipt::Pong(_) | Receipt::Done => Err(stopping()),
-    }
-}
-
-pub(super) type Answer = (StatusCode, Json<Value>);
 
 pub(super) async fn revoke(
     State(context): State<Context>,

@@ -49,14 +49,17 @@ pub(crate) fn is_address(text: &str) -> bool {
     host_ok && port_ok && text.len() <= ADDRESS_BYTES_MAX
 }
 
+/// Refuses what is no address to dial.
+pub(super) fn require_address(text: &str) -> Result<(), Problem> {
+    let wrong = || format!("`{text}` is no address; write HOST:PORT or [IPV6]:PORT");
+    if is_address(text) { Ok(()) } else { Err(Problem::usage(wrong())) }
+}
+
 pub(super) async fn add(
     State(context): State<Context>,
     Posted(new): Posted<NewPeer>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    if !is_address(&new.address) {
-        let message = format!("`{}` is no address; write HOST:PORT or [IPV6]:PORT", new.address);
-        return Err(Problem::usage(message));
-    }
+    require_address(&new.address)?;
     let node = match new.node_id {
         Some(name) => {
             let read = move |view: &dyn View| query::node_id(view, &name);
@@ -167,10 +170,7 @@ pub(super) async fn remove(
     State(context): State<Context>,
     Path(address): Path<String>,
 ) -> Result<Json<Value>, Problem> {
-    if !is_address(&address) {
-        let message = format!("`{address}` is no address; write HOST:PORT or [IPV6]:PORT");
-        return Err(Problem::usage(message));
-    }
+    require_address(&address)?;
     let document = json!({"schema": "cairn.peer-remove/1", "address": address});
     context.node().command(Command::RemovePeer(PeerAddr(address))).await?;
     Ok(Json(document))

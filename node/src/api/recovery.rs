@@ -16,7 +16,7 @@ use cairn_core::work::Height;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::members::{Answer, carry_out};
+use super::facts::{Answer, carry_out};
 use super::reply::Posted;
 use super::{Context, query};
 use crate::problem::{Code, Problem};

@@ -12,7 +12,7 @@ use crate::data_dir::DataDirError;
 use crate::enroll::EnrollError;
 use crate::exit;
 use crate::keys::KeyError;
-use crate::store::{Profile, StoreError};
+use crate::store::{Profile, Room, StoreError};
 
 /// Everything a node is told before it starts.
 #[derive(Debug, Clone)]
@@ -66,6 +66,11 @@ impl NodeConfig {
             verify_threads: 0,
             limits: Limits::default(),
         }
+    }
+
+    /// The room that its store keeps, and the most that it may take.
+    pub const fn room(&self) -> Room {
+        Room::new(self.profile, self.disk_limit)
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::client::Client;
 use super::output::field;
 use super::{Context, Outcome};
 use crate::problem::{Code, Problem};
@@ -31,7 +30,7 @@ fn rotate(no_wait: bool, context: &Context) -> Outcome {
     let mut document = client.post("/v1/key/rotate", &json!({}))?;
     document["active"] = (!no_wait).into();
     if !no_wait {
-        wait_until_it_is(&document["next"], &client, context)?;
+        wait_until_it_is(&document["next"], context)?;
     }
     context.out.data(&document, |document| field(document, "/next"))?;
     context.out.say("make a new backup of node.key and mesh.json: the old one is of no use now");
@@ -39,11 +38,12 @@ fn rotate(no_wait: bool, context: &Context) -> Outcome {
 }
 
 /// Waits until the node runs under the key `next`. It starts again meanwhile.
-fn wait_until_it_is(next: &Value, client: &Client, context: &Context) -> Result<(), Problem> {
+fn wait_until_it_is(next: &Value, context: &Context) -> Result<(), Problem> {
     let starting = [Code::NotReachable, Code::Stopping, Code::TimedOut, Code::Failed];
     let deadline = Instant::now() + context.patience();
     while Instant::now() < deadline {
-        match client.get("/v1/status") {
+        // Found anew each time: a node that starts says only then where it listens.
+        match context.client()?.get("/v1/status") {
             Ok(status) if status["node_id"] == *next => return Ok(()),
             Err(problem) if !starting.contains(&problem.code) => return Err(problem),
             _ => std::thread::sleep(LOOK_INTERVAL),

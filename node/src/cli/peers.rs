@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::client::escape;
 use super::output::{self, field, short, table, time_field};
-use super::{Context, Outcome, duration};
+use super::{Context, Outcome, duration, seeds};
 
 #[derive(Debug, Args)]
 pub(super) struct PeersArgs {
@@ -25,6 +25,7 @@ pub(super) enum PeerVerb {
     /// Remember an address and dial it at once
     Add {
         /// HOST:PORT
+        #[arg(value_parser = seeds::peer)]
         address: String,
         /// Connect to nobody else there
         #[arg(long, value_name = "NODE")]
@@ -33,6 +34,7 @@ pub(super) enum PeerVerb {
     /// Forget an address; a link to it stays up until it ends
     Remove {
         /// HOST:PORT
+        #[arg(value_parser = seeds::peer)]
         address: String,
     },
     /// Ask a connected node for a sign of life

@@ -163,10 +163,12 @@ async fn send(socket: &UdpSocket) -> Result<(), Check> {
 async fn refused(socket: &UdpSocket) -> Option<ErrorKind> {
     for wait in KNOCKS {
         tokio::time::sleep(wait).await;
-        // What it has to say is said when receiving.
-        let _ = socket.send(&[0]).await;
-        let said = timeout(Duration::from_millis(200), socket.recv(&mut [0; 64])).await;
-        if let Ok(Err(error)) = said {
+        // What it says to one packet is told when receiving, or when the next is sent.
+        let heard = async {
+            socket.send(&[0]).await?;
+            socket.recv(&mut [0; 64]).await
+        };
+        if let Ok(Err(error)) = timeout(Duration::from_millis(200), heard).await {
             return Some(error.kind());
         }
     }

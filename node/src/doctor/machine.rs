@@ -11,6 +11,7 @@ use super::{Check, mebibytes, span};
 use crate::clock;
 use crate::data_dir::DataDir;
 use crate::enroll;
+use crate::keys::second_copy;
 use crate::store::{Profile, Room, free_bytes, noted_damage};
 
 const MIB: u64 = 1024 * 1024;
@@ -38,8 +39,9 @@ pub fn config(dir: &DataDir) -> Check {
 pub fn keys(dir: &DataDir) -> Check {
     let key = dir.key_file();
     let secret = [(dir.path().to_owned(), "700"), (key.clone(), "600")];
-    let more =
-        [key.with_extension("key.copy"), dir.next_key_file(), dir.token_file(), dir.mesh_file()];
+    let next = dir.next_key_file();
+    let copies = [second_copy(&key), second_copy(&next)];
+    let more = [next, dir.token_file(), dir.mesh_file()].into_iter().chain(copies);
     let secret = secret.into_iter().chain(more.map(|path| (path, "600")));
     let mut there = 0;
     for (path, wanted) in secret {
@@ -62,12 +64,12 @@ pub fn keys(dir: &DataDir) -> Check {
 /// Whether a node could listen there.
 pub fn ports(mesh: SocketAddr, http: SocketAddr) -> Vec<Check> {
     vec![
-        free("UDP", mesh, UdpSocket::bind(mesh).map(drop), "ss -ulpn", "--listen"),
-        free("TCP", http, TcpListener::bind(http).map(drop), "ss -tlpn", "--http"),
+        free("UDP", mesh, UdpSocket::bind(mesh).map(drop), "ss -ulpn", "--listen :7071"),
+        free("TCP", http, TcpListener::bind(http).map(drop), "ss -tlpn", "--http :7070"),
     ]
 }
 
-fn free(what: &str, at: SocketAddr, bound: std::io::Result<()>, who: &str, flag: &str) -> Check {
+fn free(what: &str, at: SocketAddr, bound: std::io::Result<()>, who: &str, usual: &str) -> Check {
     use std::io::ErrorKind as Kind;
     let Err(error) = bound else {
         return Check::ok("port", format!("{what} {at} is free"));
@@ -83,7 +85,7 @@ fn free(what: &str, at: SocketAddr, bound: std::io::Result<()>, who: &str, flag:
         Kind::PermissionDenied => {
             Check::fail("port", format!("{what} {at} may not be used by this user"))
                 .why("ports below 1024 are the administrator's")
-                .next(format!("cairn run {flag} :{}", 7_071))
+                .next(format!("cairn run {usual}"))
         }
         _ => Check::fail("port", format!("{what} {at} cannot be used"))
             .why(error.to_string())
@@ -207,6 +209,19 @@ mod tests {
         assert_eq!(check.next, format!("chmod 600 {}", dir.key_file().display()));
         fs::set_permissions(dir.key_file(), fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(keys(&dir).level, Level::Ok);
+        let copy = second_copy(&dir.next_key_file());
+        fs::write(&copy, "x").unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o604)).unwrap();
+        assert_eq!(keys(&dir).next, format!("chmod 600 {}", copy.display()));
+    }
+
+    #[test]
+    fn a_port_of_the_administrators_is_mended_by_the_usual_one() {
+        let denied = || Err(std::io::ErrorKind::PermissionDenied.into());
+        let at = "127.0.0.1:80".parse().unwrap();
+        let next = |usual| free("TCP", at, denied(), "ss -tlpn", usual).next;
+        assert_eq!(next("--http :7070"), "cairn run --http :7070");
+        assert_eq!(next("--listen :7071"), "cairn run --listen :7071");
     }
 
     #[test]

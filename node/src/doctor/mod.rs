@@ -1,9 +1,11 @@
 //! What is wrong with this node, in words that its owner can act on: one line per check, each with
 //! what, why, and one thing to type.
 //!
-//! `machine` looks at files, ports, disk and memory, and needs no running node; `running` asks the
-//! node; `ladder` walks the way to one peer, step by step, and stops at the first that is broken.
-//! Nothing here changes anything, and what could not be checked is said.
+//! `machine` looks at files, ports, disk and memory, and needs no running node. `running` asks the
+//! node, and what it knows of others. `ladder` walks the way to one peer, step by step, and stops at
+//! the first that is broken: the steps after the handshake are a `conversation`, and `refusal` says
+//! which step a close code ends at. Nothing here changes anything, and what could not be checked is
+//! said.
 
 mod conversation;
 pub mod ladder;

@@ -1,9 +1,9 @@
 //! Checks of a running node, by what it knows of itself and what its peers say.
 
+use std::iter;
 use std::time::Duration;
 
 use cairn_core::engine::{Command, PeerStatus, State};
-use cairn_core::fact::Role;
 use cairn_core::ledger::line;
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::Known;
@@ -12,6 +12,7 @@ use cairn_core::wire::CallOutcome;
 
 use super::ladder::{Subject, climb};
 use super::{Area, Check, machine, refusal, span};
+use crate::api::dto::{connected_known, role_name};
 use crate::handle::NodeHandle;
 
 /// For peers to call back; they take 4 s at most.
@@ -26,31 +27,39 @@ const SLOW_MS: u64 = 5_000;
 pub async fn check(node: &NodeHandle, areas: &[Area], active: bool) -> Vec<Check> {
     let mut checks = Vec::new();
     for area in areas {
-        match area {
-            Area::Config => checks.push(machine::config(node.data_dir())),
-            Area::Keys => checks.push(machine::keys(node.data_dir())),
-            Area::Port => {
-                checks.push(Check::ok("port", format!("listens on UDP {}", node.listen())))
-            }
-            Area::Clock => checks.push(clock(node)),
-            Area::Disk => checks.push(disk(node)),
-            Area::Memory => checks.push(machine::memory(true)),
-            Area::Store => checks.extend(store(node)),
-            Area::Membership => checks.push(membership(node)),
+        match *area {
             Area::Peers => checks.extend(peers(node, active).await),
             Area::Reach => checks.push(reach(node, active).await),
+            area => {
+                let node = node.clone();
+                let looked = tokio::task::spawn_blocking(move || look(&node, area)).await;
+                let ended = |_| vec![Check::skip(area.name(), "the node is stopping")];
+                checks.extend(looked.unwrap_or_else(ended));
+            }
         }
     }
     checks
 }
 
-fn connected(peers: &[PeerStatus]) -> usize {
-    peers.iter().filter(|peer| peer.connected).count()
+/// Checks an area by what the node and the disk say, which may take a while.
+fn look(node: &NodeHandle, area: Area) -> Vec<Check> {
+    vec![match area {
+        Area::Config => machine::config(node.data_dir()),
+        Area::Keys => machine::keys(node.data_dir()),
+        Area::Port => Check::ok("port", format!("listens on UDP {}", node.listen())),
+        Area::Clock => clock(node),
+        Area::Disk => disk(node),
+        Area::Memory => machine::memory(true),
+        Area::Membership => membership(node),
+        Area::Store => return store(node),
+        // They ask others.
+        Area::Peers | Area::Reach => return Vec::new(),
+    }]
 }
 
 fn clock(node: &NodeHandle) -> Check {
     let status = node.status();
-    let (alone, peers) = (machine::clock(node.wall()), connected(&node.peers()));
+    let (alone, (peers, _)) = (machine::clock(node.wall()), connected_known(&node.peers()));
     if status.clock_ahead.max(status.clock_behind) > 0 {
         return machine::clock_apart(status.clock_ahead, status.clock_behind, peers);
     }
@@ -64,10 +73,7 @@ fn disk(node: &NodeHandle) -> Check {
     let (store, room) = (node.store(), node.room());
     let short = node.status().state == State::ReadOnly;
     match store.space() {
-        Ok(space) => {
-            let limit = room.limit.map_or(u64::MAX, |limit| limit.saturating_sub(space.used));
-            machine::room_at(store.path(), space.free.min(limit), room.reserve, short)
-        }
+        Ok(space) => machine::room_at(store.path(), room.left(space), room.reserve, short),
         Err(error) => Check::fail("disk", "the store's directory cannot be read")
             .why(error.to_string())
             .next(error.hint()),
@@ -124,13 +130,7 @@ fn standing(node: &NodeHandle) -> Result<Check, StoreFault> {
     }
     Ok(match view.known(&me)? {
         Some(Known::Node { role, .. }) => {
-            let role = match role {
-                Role::Reader => "reader",
-                Role::Member => "member",
-                Role::Sealer => "sealer",
-                Role::Admin => "admin",
-            };
-            Check::ok("membership", format!("{role} of \"{}\"", node.params().name))
+            Check::ok("membership", format!("{} of \"{}\"", role_name(role), node.params().name))
         }
         _ if node.params().admission == cairn_core::params::Admission::Open => {
             Check::ok("membership", format!("\"{}\" is open to everybody", node.params().name))
@@ -154,39 +154,37 @@ pub fn subject(node: &NodeHandle) -> Subject {
 }
 
 async fn peers(node: &NodeHandle, active: bool) -> Vec<Check> {
-    let (state, known) = (node.status().state, node.peers());
-    let live = connected(&known);
+    let (state, peers) = (node.status().state, node.peers());
+    let (live, known) = connected_known(&peers);
+    let mut listed = peers.iter().filter(|peer| peer.listed);
     let mut checks = Vec::new();
     if live > 0 {
-        checks.push(Check::ok("peers", format!("{live} connected, {} known", known.len())));
+        checks.push(Check::ok("peers", format!("{live} connected, {known} known")));
     } else if state == State::Synced {
         checks.push(Check::ok("peers", "nobody else belongs to the mesh: cairn invite create"));
-    } else if known.is_empty() {
+    } else if let Some(first) = listed.next() {
+        checks.push(
+            Check::fail("peers", format!("no peer is connected; {known} addresses are known"))
+                .why(if active { "tried below" } else { "see each of them by itself" })
+                .next(format!("cairn doctor peer {}", first.address)),
+        );
+        if active {
+            checks.extend(try_some(node, iter::once(first).chain(listed)).await);
+        }
+    } else {
         checks.push(
             Check::fail("peers", "no peer is connected, and no address is known")
                 .why("an invite names addresses; this node was told none, and found none")
                 .next("cairn peer add HOST:PORT"),
         );
-    } else {
-        checks.push(
-            Check::fail(
-                "peers",
-                format!("no peer is connected; {} addresses are known", known.len()),
-            )
-            .why(if active { "tried below" } else { "see each of them by itself" })
-            .next(format!("cairn doctor peer {}", known[0].address)),
-        );
-        if active {
-            checks.extend(try_some(node, &known).await);
-        }
     }
-    checks.extend(turned_away(&known));
+    checks.extend(turned_away(&peers));
     checks
 }
 
 /// What is broken on the way to some addresses, tried all at once.
-async fn try_some(node: &NodeHandle, peers: &[PeerStatus]) -> Vec<Check> {
-    let tried = peers.iter().take(TRIED).map(|peer| {
+async fn try_some(node: &NodeHandle, peers: impl Iterator<Item = &PeerStatus>) -> Vec<Check> {
+    let tried = peers.take(TRIED).map(|peer| {
         let (subject, address) = (subject(node), peer.address.0.clone());
         tokio::spawn(async move {
             let last = climb(&subject, &address).await.pop();
@@ -252,7 +250,7 @@ async fn reach(node: &NodeHandle, active: bool) -> Check {
         .why("a router or firewall lets no new packets in; links that this node makes work")
         .next(format!("forward UDP {port} to this machine, then: cairn doctor reach"));
     }
-    match connected(&node.peers()) {
+    match connected_known(&node.peers()).0 {
         0 => Check::skip("reach", "no peer is connected that could try to connect here"),
         _ if !active => Check::skip("reach", "peers were not asked to connect: cairn doctor reach"),
         _ => Check::skip("reach", "no peer tried: they were asked too often, or are too old"),

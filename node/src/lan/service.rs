@@ -15,6 +15,8 @@ const MARK: &[u8] = b"_cairn";
 /// Seconds that others may remember an announcement (RFC 6762, section 10, for records with names
 /// that move).
 const TTL: u32 = 120;
+/// What the mesh's hash is told under.
+const TAG_KEY: &str = "m";
 /// Bytes of the mesh's hash that are told.
 const TAG_BYTES: usize = 16;
 /// Services read from one packet.
@@ -41,7 +43,7 @@ impl Service {
         let mut hasher = Tag::Lan.hasher();
         hasher.update(mesh.as_ref());
         let hash = hasher.finish();
-        let tag = format!("m={}", Hex(&hash[..TAG_BYTES]));
+        let tag = Hex(&hash[..TAG_BYTES]).to_string();
         Self { tag, instance: format!("{}.{SERVICE}", Hex(&name)), port }
     }
 
@@ -62,7 +64,8 @@ impl Service {
             ResourceRecord::new(name.clone().into_owned(), CLASS::IN, TTL, data)
         };
         let place = SRV { priority: 0, weight: 0, port: self.port, target: instance.clone() };
-        let text = TXT::new().with_string(&self.tag)?;
+        let text = format!("{TAG_KEY}={}", self.tag);
+        let text = TXT::new().with_string(&text)?;
         packet.answers = vec![
             record(&Name::new(SERVICE)?, RData::PTR(PTR(instance.clone()))),
             record(&instance, RData::SRV(place)),
@@ -90,12 +93,10 @@ impl Service {
         let ours = |name: &Name<'_>| {
             records().any(|record| match &record.rdata {
                 RData::TXT(text) => {
-                    let mut strings = text.iter_raw();
-                    let tag = self.tag.as_bytes().split_at_checked(2);
                     let same = |(key, value): (&[u8], Option<&[u8]>)| {
-                        key == b"m" && value == tag.map(|(_, hex)| hex)
+                        key == TAG_KEY.as_bytes() && value == Some(self.tag.as_bytes())
                     };
-                    record.name == *name && strings.any(same)
+                    record.name == *name && text.iter_raw().any(same)
                 }
                 _ => false,
             })
@@ -159,12 +160,12 @@ mod tests {
     fn a_packet_full_of_services_gives_a_few() {
         let mut packet = Packet::new_reply(0);
         let names: Vec<String> = (0..500).map(|n| format!("n{n}.{SERVICE}")).collect();
-        let other = service(1, 2, 1);
+        let text = format!("{TAG_KEY}={}", service(1, 2, 1).tag);
         for (n, name) in names.iter().enumerate() {
             let name = Name::new(name).unwrap();
             let (port, target) = (n as u16 + 1, name.clone());
             let place = SRV { priority: 0, weight: 0, port, target };
-            let text = TXT::new().with_string(&other.tag).unwrap();
+            let text = TXT::new().with_string(&text).unwrap();
             for data in [RData::SRV(place), RData::TXT(text)] {
                 packet.answers.push(ResourceRecord::new(name.clone(), CLASS::IN, 9, data));
             }

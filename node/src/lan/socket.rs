@@ -37,17 +37,29 @@ impl Group {
     /// Joins on interfaces that came up since, for a node that listens on `listen`. Whether there
     /// are any that it was not joined on before.
     pub(super) fn refresh(&mut self, listen: IpAddr) -> bool {
-        let wanted = interfaces(listen);
+        self.join(&interfaces(listen))
+    }
+
+    /// Joins on those of these addresses where it is not joined, and forgets all others. What fails
+    /// is tried again the next time.
+    fn join(&mut self, wanted: &BTreeSet<Ipv4Addr>) -> bool {
         let socket = SockRef::from(&self.socket);
-        let mut grown = false;
-        for address in wanted.difference(&self.joined) {
+        self.joined.retain(|address| wanted.contains(address));
+        let before = self.joined.len();
+        for address in wanted {
             match socket.join_multicast_v4(GROUP.ip(), address) {
-                Ok(()) => grown = true,
-                Err(error) => tracing::debug!(%address, %error, "no multicast there"),
-            }
+                Ok(()) => self.joined.insert(*address),
+                // As after an interface that was away for a while.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    self.joined.insert(*address)
+                }
+                Err(error) => {
+                    tracing::debug!(%address, %error, "no multicast there");
+                    self.joined.remove(address)
+                }
+            };
         }
-        self.joined = wanted;
-        grown
+        self.joined.len() > before
     }
 
     /// Sends on every interface; one that does not take it has gone.
@@ -94,6 +106,18 @@ fn interfaces(listen: IpAddr) -> BTreeSet<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_interface_that_could_not_be_joined_is_tried_again() {
+        let mut group = Group::open().unwrap();
+        let (near, gone) = (Ipv4Addr::LOCALHOST, Ipv4Addr::new(192, 0, 2, 200));
+        assert!(!group.join(&BTreeSet::from([gone])));
+        assert!(group.joined.is_empty(), "it would never be joined");
+        assert!(group.join(&BTreeSet::from([near, gone])));
+        assert!(!group.join(&BTreeSet::from([near])));
+        assert!(!group.join(&BTreeSet::new()));
+        assert!(group.join(&BTreeSet::from([near])), "it came back");
+    }
 
     #[test]
     fn a_node_that_listens_on_loopback_is_told_of_nowhere_else() {

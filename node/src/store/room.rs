@@ -44,11 +44,15 @@ impl Room {
         Self { reserve, limit }
     }
 
+    /// Bytes that may still be taken, the reserve included.
+    pub fn left(&self, space: Space) -> u64 {
+        let below_limit = self.limit.map(|limit| limit.saturating_sub(space.used));
+        space.free.min(below_limit.unwrap_or(u64::MAX))
+    }
+
     /// Whether to stop writing, or to go on with having stopped.
     pub fn is_short(&self, was_short: bool, space: Space) -> bool {
-        let below_limit = self.limit.map(|limit| limit.saturating_sub(space.used));
-        let left = space.free.min(below_limit.unwrap_or(u64::MAX));
-        left < self.reserve + if was_short { self.reserve / MARGIN } else { 0 }
+        self.left(space) < self.reserve + if was_short { self.reserve / MARGIN } else { 0 }
     }
 }
 

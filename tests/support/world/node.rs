@@ -33,6 +33,8 @@ pub(crate) struct End {
     pub(crate) announce_at: u64,
     /// When the line is free again.
     pub(crate) line_free: u64,
+    /// This end is told by the other that it is revoked.
+    pub(crate) dismissed: bool,
 }
 
 /// A node's clocks, as they differ from the world's.

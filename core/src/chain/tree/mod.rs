@@ -241,14 +241,18 @@ impl HeaderTree {
 
     /// The last block on the way to the best header whose body, and every one before it, is held.
     pub fn held_to_best(&self) -> BlockId {
-        let best = self.best_header();
-        if self.bodies.contains(&best) {
-            return best;
+        self.held_to(&self.best_header())
+    }
+
+    /// The same on the way to any block; the root for one that is not in memory.
+    pub fn held_to(&self, end: &BlockId) -> BlockId {
+        if self.bodies.contains(end) {
+            return *end;
         }
-        let at = |height| self.ancestor_at(&best, Height(height)).unwrap_or(self.root);
-        // The root is held, the best is not, and there is one change between.
+        let at = |height| self.ancestor_at(end, Height(height)).unwrap_or(self.root);
+        // The root is held, the end is not, and there is one change between.
         let mut held = self.root_height().0;
-        let mut lacking = self.entries.get(&best).map_or(held, |entry| entry.header.height.0);
+        let mut lacking = self.entries.get(end).map_or(held, |entry| entry.header.height.0);
         while lacking.saturating_sub(held) > 1 {
             let middle = held + (lacking - held) / 2;
             if self.bodies.contains(&at(middle)) {

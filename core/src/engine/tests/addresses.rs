@@ -59,6 +59,14 @@ fn content() -> (Sole, TestChain) {
     (sole, chain)
 }
 
+/// A peer comes and says that it listens on this port.
+fn come(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain, port: u16) {
+    let at = address("192.0.2.1:5");
+    sole.conn(conn, ConnInput::Opened { node, address: at, dial: None, key_exchange: "test" });
+    sole.control(conn, &Control::Hello(Hello { port, ..hello(chain) }));
+    sole.settle();
+}
+
 /// Remembered addresses in the store.
 fn rows(sole: &Sole) -> usize {
     sole.store.peer_rows(1_000).unwrap().len()
@@ -203,11 +211,78 @@ fn a_look_becomes_a_link_if_the_last_one_was_lost_meanwhile() {
 }
 
 #[test]
-fn peers_are_written_half_a_minute_after_the_start_then_rarely_and_at_the_end() {
+fn who_came_to_us_is_dialled_at_once_after_a_kill() {
+    let (mut sole, chain, a, b) = pair(false);
+    sole.pass(5 * MINUTE);
+    come(&mut sole, 1, a.id(), &chain, 7071);
+    assert_eq!(rows(&sole), 1, "nothing was written lately");
+    let config = Sole::config(&sole.engine.config.params, b.key, Limits::default(), false);
+    let mut again = Sole::start(sole.store, config);
+    again.pass(0);
+    assert_eq!(dials(&again), [(DialId(1), address("192.0.2.1:7071"))]);
+}
+
+#[test]
+fn members_that_come_one_after_the_other_cost_a_write_in_half_a_minute() {
+    let (mut sole, chain, a, _) = pair(false);
+    come(&mut sole, 1, a.id(), &chain, 7071);
+    sole.pass(2_000);
+    assert_eq!(rows(&sole), 1);
+    come(&mut sole, 2, other(2), &chain, 7072);
+    sole.pass(20_000);
+    assert_eq!(rows(&sole), 1);
+    sole.pass(10_000);
+    assert_eq!(rows(&sole), 2);
+}
+
+#[test]
+fn how_links_ended_is_written_rarely_and_at_the_end() {
+    let (mut sole, chain, a, _) = pair(false);
+    let writes = |sole: &Sole| {
+        let is_write = |output: &&Output| match output {
+            Output::Commit(_, batch) => {
+                batch.iter().any(|op| matches!(op, Op::Put(Table::Close, ..)))
+            }
+            _ => false,
+        };
+        sole.out.iter().filter(is_write).count()
+    };
+    let full = ConnInput::Closed { code: Some(CloseCode::Full), by_peer: true, reason: "" };
+    for conn in 0..50 {
+        sole.join(conn, a.id(), &chain);
+        sole.conn(conn, full.clone());
+        sole.pass(30_000);
+    }
+    let made = writes(&sole);
+    assert!((2..=4).contains(&made), "{made} in 25 minutes");
+    sole.join(50, a.id(), &chain);
+    sole.conn(50, full);
+    sole.input(Input::Command(CommandId(9), Command::Stop));
+    sole.settle();
+    assert_eq!(writes(&sole), made + 1);
+}
+
+#[test]
+fn what_is_known_already_is_no_news() {
+    let (mut sole, chain, a, _) = pair(false);
+    sole.join(1, a.id(), &chain);
+    tell(&mut sole, 1, &["45.1.0.1:7071"]);
+    let version = sole.engine.status().peers_version;
+    sole.pass(10 * MINUTE);
+    let before = sole.engine.status().peers_version;
+    tell(&mut sole, 1, &["45.1.0.1:7071"]);
+    assert_eq!(sole.engine.status().peers_version, before);
+    sole.pass(10 * MINUTE);
+    tell(&mut sole, 1, &["45.1.0.2:7071"]);
+    assert!(sole.engine.status().peers_version > before && before >= version);
+}
+
+#[test]
+fn peers_are_written_soon_the_first_time_then_rarely_and_at_the_end() {
     let (mut sole, chain) = content();
-    sole.pass(29_000);
+    sole.pass(999);
     assert_eq!(rows(&sole), 0);
-    sole.pass(1_000);
+    sole.pass(1);
     assert_eq!(rows(&sole), 1);
     let is_write = |output: &&Output| match output {
         Output::Commit(_, batch) => batch.iter().any(|op| matches!(op, Op::Put(Table::Peer, ..))),

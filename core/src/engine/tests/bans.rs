@@ -81,6 +81,8 @@ fn a_ban_outlives_the_process_but_not_its_time() {
     let (mut sole, chain, a, _) = pair(false);
     sole.join(1, a.id(), &chain);
     misbehave(&mut sole, 1);
+    // Why is written less often than that.
+    sole.pass(30_000);
     let mut sole = restarted(sole, FIRST / 2);
     sole.join(2, a.id(), &chain);
     assert_eq!(sole.closed().get(&2), Some(&CloseCode::Misbehavior));

@@ -179,3 +179,17 @@ fn who_was_let_in_by_a_revoked_admin_is_closed_unless_a_block_has_it() {
     assert_eq!(sole.closed(), BTreeMap::from([(1, CloseCode::NotMember)]));
     assert!(told_revoked(&sole, 1).is_none());
 }
+
+#[test]
+fn what_waited_on_disk_is_judged_as_soon_as_there_is_room_for_it() {
+    let ([a, b, c, _], params) = founders();
+    let limits = Limits { mempool_facts: 4, ..Limits::default() };
+    let mut sole = Sole::new(&params, b.key, limits, false);
+    let facts = ["1", "2", "3", "4"].map(|text| c.record("note", text));
+    facts.iter().for_each(|fact| sole.publish(fact.clone()));
+    // It takes the place of the last of them.
+    sole.publish(a.revoke(c.id()));
+    for fact in &facts {
+        assert!(matches!(state(&sole.store, fact), Some(FactState::Conflict(..))));
+    }
+}

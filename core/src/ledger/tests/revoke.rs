@@ -28,11 +28,12 @@ pub(super) fn ahead(world: &World, fact: &EncodedFact) -> Result<(), FactReject>
 }
 
 #[test]
-fn in_an_open_mesh_the_revoked_write_on_whatever_else_is_judged_with_them() {
+fn in_an_open_mesh_the_revoked_write_and_hold_on_whatever_else_is_judged_with_them() {
     let mut world = world();
     world.ledger.params.admission = Admission::Open;
     let revoke = world.root.revoke(world.member.id());
-    world.seal(&[&revoke]);
+    let drill = world.root.request("drill", None);
+    world.seal(&[&revoke, &drill]);
     let tip = world.ledger.tip();
     let mut state = State::ahead(&world.ledger.params, &tip.header, UnixTime(100));
     let mut judge = |fact: &EncodedFact| {
@@ -45,6 +46,7 @@ fn in_an_open_mesh_the_revoked_write_on_whatever_else_is_judged_with_them() {
     assert_eq!(judge(&named), Err(FactReject::Deposed));
     assert_eq!(judge(&world.member.record("t", "x")), Ok(()));
     assert_eq!(judge(&world.member.request("saw", None)), Ok(()));
+    assert_eq!(judge(&world.root.transfer("drill", drill.id(), world.member.id())), Ok(()));
 }
 
 fn admin(world: &mut World) -> TestNode {

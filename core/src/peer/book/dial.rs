@@ -139,8 +139,11 @@ impl Book {
             self.edit(id, |entry| {
                 entry.dialing = None;
                 entry.conn = Some(conn);
-                entry.node = Some(node);
+                if entry.node.replace(node) != Some(node) {
+                    entry.met = None;
+                }
             });
+            self.note_unsaved(id);
         }
     }
 

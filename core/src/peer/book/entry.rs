@@ -78,6 +78,8 @@ pub struct Entry {
     pub node: Option<NodeId>,
     /// When there was last a link to it.
     pub last_seen: Option<UnixTime>,
+    /// When the node that says that it listens there last came to us.
+    pub met: Option<UnixTime>,
     /// Why the last connection ended, and whether the peer ended it.
     pub last_close: Option<(CloseCode, bool)>,
     /// The live connection.
@@ -114,8 +116,18 @@ impl Entry {
         self.last_seen.is_none() && self.failures >= HOPELESS
     }
 
-    /// Whether it belongs in the store: somebody was reached, and it has not lost its place since.
-    pub(super) const fn is_kept(&self) -> bool {
+    /// When there was last a link, whoever dialled.
+    pub fn seen(&self) -> Option<UnixTime> {
+        self.last_seen.max(self.met)
+    }
+
+    /// Whether somebody was reached, and it has not lost its place since.
+    pub const fn is_reached(&self) -> bool {
         self.last_seen.is_some() && !self.is_new()
+    }
+
+    /// Whether it belongs in the store.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.is_reached() || self.met.is_some()
     }
 }

@@ -53,7 +53,7 @@ fn count<K: Ord + Copy>(counts: &mut BTreeMap<K, usize>, key: K, more: bool) {
 }
 
 fn turn(entry: &Entry) -> Turn {
-    (entry.failures, Reverse(entry.last_seen), entry.rank)
+    (entry.failures, Reverse(entry.seen()), entry.rank)
 }
 
 impl Index {
@@ -133,6 +133,12 @@ impl Index {
         entry.node.is_some_and(|node| self.linked.contains(&node))
     }
 
+    /// The addresses that a node is said or known to be at.
+    pub(super) fn of_node(&self, node: NodeId) -> impl Iterator<Item = EntryId> {
+        let all = (node, EntryId(0))..=(node, EntryId(u64::MAX));
+        self.by_node.range(all).map(|(_, id)| *id)
+    }
+
     /// How many addresses on the shelf of the new an introducer told of.
     pub(super) fn told_by(&self, by: &Introducer) -> usize {
         self.told.get(by).copied().unwrap_or(0)
@@ -143,8 +149,7 @@ impl Index {
         let changed: Vec<_> = self.linked.symmetric_difference(&linked).copied().collect();
         self.linked = linked;
         for node in changed {
-            let all = (node, EntryId(0))..=(node, EntryId(u64::MAX));
-            let ids: Vec<_> = self.by_node.range(all).map(|(_, id)| *id).collect();
+            let ids: Vec<_> = self.of_node(node).collect();
             for (id, entry) in ids.iter().filter_map(|id| Some((*id, entries.get(id)?))) {
                 self.dequeue(id, entry);
                 self.enqueue(id, entry);

@@ -72,6 +72,8 @@ pub struct Book {
     tests: BTreeMap<EntryId, EntryId>,
     /// Addresses whose rows in the store are not as they should be.
     unsaved: BTreeSet<PeerAddr>,
+    /// Grows when something new was heard.
+    news: u64,
 }
 
 impl Book {
@@ -96,7 +98,13 @@ impl Book {
             next_feeler: None,
             tests: BTreeMap::new(),
             unsaved: BTreeSet::new(),
+            news: 0,
         }
+    }
+
+    /// Grows when something new was heard.
+    pub const fn news(&self) -> u64 {
+        self.news
     }
 
     /// Addresses remembered, and those whose rows are to be written.
@@ -143,12 +151,15 @@ impl Book {
         };
         let source = if by == Introducer::Lan { Source::Lan } else { Source::Heard };
         if let Some(id) = self.index.by_address.get(&address).copied() {
-            self.edit(id, |entry| {
+            let changed = self.edit(id, |entry| {
+                let before = (entry.source, entry.node);
                 entry.source = entry.source.max(source);
                 if entry.last_seen.is_none() && entry.pin.is_none() && node != entry.node {
                     entry.node = None;
                 }
+                before != (entry.source, entry.node)
             });
+            self.news += u64::from(changed == Some(true));
             return true;
         }
         let bucket = self.dice.new_bucket(&self.new, &by, &address, &Group::of(&address));
@@ -161,7 +172,27 @@ impl Book {
             entry.source = source;
             entry.node = node;
         });
+        self.news += 1;
         true
+    }
+
+    /// A node came to us and says that it listens there, which is where it came from but for the
+    /// port. It stays on the shelf of the new, but the store remembers it, one address of each node:
+    /// after a start it is dialled like those that were reached.
+    pub fn meet(&mut self, address: &PeerAddr, node: NodeId, by: Introducer, wall: UnixTime) {
+        self.hear(address, Some(node), by);
+        let known = place::canonical(address);
+        let Some(id) = known.and_then(|known| self.index.by_address.get(&known).copied()) else {
+            return;
+        };
+        let others: Vec<EntryId> = self.index.of_node(node).filter(|other| *other != id).collect();
+        for other in others {
+            if self.edit(other, |entry| entry.met.take()).flatten().is_some() {
+                self.note_unsaved(other);
+            }
+        }
+        self.edit(id, |entry| entry.met = Some(wall));
+        self.note_unsaved(id);
     }
 
     /// Forgets an address that a person does not want any more; a link to it stays up, and is none of
@@ -212,6 +243,29 @@ impl Book {
         });
     }
 
+    /// What is remembered from an earlier run of an address where nobody was reached, but whose node
+    /// came to us.
+    pub fn remember_met(
+        &mut self,
+        address: &PeerAddr,
+        node: Option<NodeId>,
+        by: Introducer,
+        met: UnixTime,
+    ) {
+        let known = place::canonical(address).filter(|spelled| spelled == address);
+        let is_news = known.is_some_and(|known| !self.index.by_address.contains_key(&known));
+        if !is_news || !self.hear(address, node, by) {
+            self.unsaved.insert(address.clone());
+            return;
+        }
+        if let Some(id) = self.index.by_address.get(address).copied() {
+            self.edit(id, |entry| {
+                entry.met = Some(met);
+                entry.stored = true;
+            });
+        }
+    }
+
     fn insert(&mut self, address: PeerAddr, place: Place, by: Introducer) -> EntryId {
         self.last_entry += 1;
         let id = EntryId(self.last_entry);
@@ -220,6 +274,7 @@ impl Book {
             pin: None,
             node: None,
             last_seen: None,
+            met: None,
             last_close: None,
             conn: None,
             group: Group::of(&address),

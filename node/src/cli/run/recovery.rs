@@ -28,8 +28,7 @@ pub(super) struct Recovery {
 
 impl Recovery {
     pub(super) fn new(config: &NodeConfig) -> Self {
-        let room = Room::new(config.profile, config.disk_limit);
-        Self { store: store_path(config), room, damaged: false }
+        Self { store: store_path(config), room: config.room(), damaged: false }
     }
 
     /// Waits until a start makes sense; false if it never will.

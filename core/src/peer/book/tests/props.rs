@@ -7,6 +7,7 @@ use super::*;
 #[derive(Debug, Clone)]
 enum Step {
     Hear(u16, u16, u16),
+    Meet(u16, u16),
     Lan(u16),
     Give(u16),
     /// A dial; it fails, is refused, or is accepted and ends after so long.
@@ -20,6 +21,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..300u16, 0..300u16, 0..12u16).prop_map(|(a, n, by)| Step::Hear(a, n, by)),
+        2 => (0..300u16, 0..12u16).prop_map(|(a, n)| Step::Meet(a, n)),
         1 => (0..300u16).prop_map(Step::Lan),
         1 => (0..20u16).prop_map(Step::Give),
         8 => (0..5u8, 0..200_000u64).prop_map(|(what, span)| Step::Dial(what, span)),
@@ -78,6 +80,11 @@ proptest! {
                     let before = kept(&book);
                     book.hear(&address(a), Some(node(n)), member(by));
                     prop_assert_eq!(before, kept(&book));
+                }
+                Step::Meet(a, n) => {
+                    book.meet(&address(a), node(n), member(n), now(at).wall);
+                    let met = book.iter().filter(|(_, e)| e.met.is_some() && e.node == Some(node(n)));
+                    prop_assert!(met.count() <= 1);
                 }
                 Step::Lan(a) => {
                     book.learn(&address(a), Source::Lan, None);

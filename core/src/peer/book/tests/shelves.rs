@@ -2,6 +2,34 @@
 
 use super::*;
 
+/// What a store that was told of all changes holds.
+fn rows(book: &mut Book) -> Vec<(PeerAddr, Option<NodeId>, bool)> {
+    let kept = book.take_unsaved(now(MINUTE).wall).into_iter();
+    kept.filter_map(|(address, row)| row.map(|row| (address, row.node, row.is_reached()))).collect()
+}
+
+#[test]
+fn who_came_to_us_is_remembered_at_one_address_and_dialled_first_at_the_next_start() {
+    let mut book = book();
+    book.meet(&address(1), node(1), member(1), UnixTime(5));
+    assert!(book.is_first_of(node(1)));
+    assert_eq!(rows(&mut book), [(address(1), Some(node(1)), false)]);
+    // It moved: the other row is deleted.
+    book.meet(&address(2), node(1), member(1), UnixTime(7));
+    assert!(!book.is_first_of(node(1)), "the store has one");
+    assert_eq!(rows(&mut book), [(address(2), Some(node(1)), false)]);
+    assert!(book.shareable(9).is_empty(), "nobody was reached there");
+    let mut again = super::book();
+    (3..9).for_each(|n| assert!(again.hear(&address(n), Some(node(n)), member(9))));
+    again.remember_met(&address(2), Some(node(1)), member(1), UnixTime(7));
+    assert!(!again.is_unsaved());
+    assert_eq!(dials(&mut again, 0, &[])[0], address(2));
+    // What cannot be kept is deleted: it is there already, or no address.
+    again.remember_met(&address(2), Some(node(1)), member(1), UnixTime(7));
+    again.remember_met(&PeerAddr("nonsense".into()), None, member(1), UnixTime(7));
+    assert_eq!(again.take_unsaved(UnixTime(8)).len(), 2);
+}
+
 /// A book with one bucket of tried addresses, all taken; they were seen one after the other.
 fn crowded() -> Book {
     let mut book = Book::new(&limits(64, 16), node(0), [3; 32], 7);
