@@ -381,9 +381,7 @@ pub fn header(row: &HeaderRow, facts: usize, best: bool) -> Value {
             json!({"kind": "authority", "signature": Hex(&signature.0).to_string()})
         }
         Seal::Recovery(grant) => {
-            let by: Vec<u8> = grant.by.iter().map(|(place, _)| *place).collect();
-            let signature = Hex(&grant.signature.0).to_string();
-            json!({"kind": "recovery", "signature": signature, "by": by})
+            json!({"kind": "recovery", "signature": Hex(&grant.signature.0).to_string()})
         }
         Seal::Pow(nonce) => json!({"kind": "pow", "nonce": nonce.to_string()}),
     };
