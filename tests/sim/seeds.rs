@@ -54,4 +54,8 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         "a check that sought a revocation in two sets only: of who had no room to note it, and of who \
            lost its disk after telling it",
     ),
+    (
+        62_524,
+        "a sealer whose clock was set back while it ground a block sealed nothing more until a fact came",
+    ),
 ];
