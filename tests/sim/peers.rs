@@ -225,6 +225,8 @@ fn flooded(seed: u64, others: usize, each: u32) -> World {
             world.run(4 * HOUR);
             return world;
         }
+        (0..others).for_each(|n| world.sever(others, n));
+        world.run(2_000);
         world.attack(others, Attack::Redial { count: 8 });
         world.run(1_000);
         assert!((0..others).all(|n| friends(&world, n) == others - 1), "a link was lost");

@@ -25,8 +25,8 @@ pub(super) const ASK_AGAIN: Millis = 5_000;
 /// writes at least.
 pub(super) const SAVE_DELAY: Millis = 30_000;
 
-/// The first address of a member that came to us is written after this long: should this node be
-/// killed, it may be the one that has to dial.
+/// The first address of a member is written after this long: should this node be killed, it may be the
+/// one that has to dial.
 const SAVE_SOON: Millis = 1_000;
 
 /// Whom to count for what a peer tells of other places.
@@ -62,12 +62,14 @@ impl Engine {
         (self.book.is_unsaved() || self.closes.is_unsaved()).then_some(self.next_save)
     }
 
-    /// A peer that came to us says where it listens.
-    pub(super) fn meet(&mut self, node: NodeId, listens: &PeerAddr) {
+    /// A peer was accepted; if it came to us, it says where it listens.
+    pub(super) fn meet(&mut self, node: NodeId, listens: Option<&PeerAddr>) {
         let (now, params) = (self.now, &self.config.params);
-        let by = introducer(params, node, listens);
+        if let Some(listens) = listens {
+            self.book.meet(listens, node, introducer(params, node, listens), now.wall);
+        }
         // Where keys cost nothing, writes would.
-        if self.book.meet(listens, node, by, now.wall) && params.admission == Admission::Invite {
+        if params.admission == Admission::Invite && self.book.is_first_of(node) {
             let saved = self.next_save.0.checked_sub(self.config.limits.book_save_interval);
             let soon = saved.map_or(Instant(0), |saved| Instant(saved).after(SAVE_DELAY));
             self.next_save = self.next_save.min(soon.max(now.instant.after(SAVE_SOON)));

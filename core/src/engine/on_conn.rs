@@ -272,9 +272,8 @@ impl Engine {
         self.gossip.add_conn(id);
         self.wanted.add_conn(id);
         self.hear_state(id, hello.tip, hello.facts);
-        if inbound && let Some(listens) = with_port(&address, hello.port) {
-            self.meet(node, &listens);
-        }
+        let listens = with_port(&address, hello.port).filter(|_| inbound);
+        self.meet(node, listens.as_ref());
         self.look_for_twins(id, node);
         self.ask_for_peers(id);
         let connected = Event::PeerConnected { node, outbound: !inbound };

@@ -4,6 +4,7 @@ mod addresses;
 mod bans;
 mod bytes;
 mod clocks;
+mod closes;
 mod deep;
 mod lives;
 mod order;

@@ -178,22 +178,14 @@ impl Book {
 
     /// A node came to us and says that it listens there, which is where it came from but for the
     /// port. It stays on the shelf of the new, but the store remembers it, one address of each node:
-    /// after a start it is dialled like those that were reached. Whether the store had none of it.
-    pub fn meet(
-        &mut self,
-        address: &PeerAddr,
-        node: NodeId,
-        by: Introducer,
-        wall: UnixTime,
-    ) -> bool {
+    /// after a start it is dialled like those that were reached.
+    pub fn meet(&mut self, address: &PeerAddr, node: NodeId, by: Introducer, wall: UnixTime) {
         self.hear(address, Some(node), by);
         let known = place::canonical(address);
         let Some(id) = known.and_then(|known| self.index.by_address.get(&known).copied()) else {
-            return false;
+            return;
         };
         let others: Vec<EntryId> = self.index.of_node(node).filter(|other| *other != id).collect();
-        let stored = |id: &EntryId| self.entries.get(id).is_some_and(|entry| entry.stored);
-        let is_first = !stored(&id) && !others.iter().any(stored);
         for other in others {
             if self.edit(other, |entry| entry.met.take()).flatten().is_some() {
                 self.note_unsaved(other);
@@ -201,7 +193,6 @@ impl Book {
         }
         self.edit(id, |entry| entry.met = Some(wall));
         self.note_unsaved(id);
-        is_first
     }
 
     /// Forgets an address that a person does not want any more; a link to it stays up, and is none of

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::entry::EntryId;
 use super::{Book, Entry};
 use crate::conn::PeerAddr;
+use crate::id::NodeId;
 use crate::time::UnixTime;
 
 impl Book {
@@ -22,6 +23,12 @@ impl Book {
     pub fn touch(&mut self) {
         let live: Vec<EntryId> = self.index.by_conn.values().copied().collect();
         live.into_iter().for_each(|id| self.note_unsaved(id));
+    }
+
+    /// Whether the store should remember an address of this node, and remembers none.
+    pub fn is_first_of(&self, node: NodeId) -> bool {
+        let entries = || self.index.of_node(node).filter_map(|id| self.entries.get(&id));
+        entries().any(Entry::is_kept) && !entries().any(|entry| entry.stored)
     }
 
     /// Whether the store should remember anything else than it does.

@@ -11,11 +11,12 @@ fn rows(book: &mut Book) -> Vec<(PeerAddr, Option<NodeId>, bool)> {
 #[test]
 fn who_came_to_us_is_remembered_at_one_address_and_dialled_first_at_the_next_start() {
     let mut book = book();
-    assert!(book.meet(&address(1), node(1), member(1), UnixTime(5)));
+    book.meet(&address(1), node(1), member(1), UnixTime(5));
+    assert!(book.is_first_of(node(1)));
     assert_eq!(rows(&mut book), [(address(1), Some(node(1)), false)]);
-    assert!(!book.meet(&address(1), node(1), member(1), UnixTime(6)), "it is in the store");
     // It moved: the other row is deleted.
-    assert!(!book.meet(&address(2), node(1), member(1), UnixTime(7)));
+    book.meet(&address(2), node(1), member(1), UnixTime(7));
+    assert!(!book.is_first_of(node(1)), "the store has one");
     assert_eq!(rows(&mut book), [(address(2), Some(node(1)), false)]);
     assert!(book.shareable(9).is_empty(), "nobody was reached there");
     let mut again = super::book();
