@@ -44,6 +44,7 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
     ),
     (61_216, "facts that came in from disk when there was room again were judged by nobody"),
     (2642049818194, "in an open mesh a revoked key could ask for an item, but not be handed one"),
+    (105_500, "a node without room to spare did not cut off whom it had just heard to be revoked"),
     (71_667, "as 40416"),
     (
         47_986,
