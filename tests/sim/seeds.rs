@@ -55,6 +55,7 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
     ),
     (61_216, "facts that came in from disk when there was room again were judged by nobody"),
     (2642049818194, "in an open mesh a revoked key could ask for an item, but not be handed one"),
+    (105_500, "a node without room to spare did not cut off whom it had just heard to be revoked"),
     (71_667, "as 40416"),
     (
         47_986,
@@ -65,5 +66,9 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         46_985,
         "a check that sought a revocation in two sets only: of who had no room to note it, and of who \
            lost its disk after telling it",
+    ),
+    (
+        62_524,
+        "a sealer whose clock was set back while it ground a block sealed nothing more until a fact came",
     ),
 ];

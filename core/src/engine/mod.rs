@@ -285,6 +285,8 @@ impl Engine {
         if self.read_only {
             debug_assert!(batch.is_empty(), "a write without room");
             batch = Batch::new();
+            // Closing links needs no room.
+            self.enforce_revocations(view)?;
         } else if batch.is_empty() {
             self.advance(view, &mut batch)?;
         } else {

@@ -299,7 +299,9 @@ impl Engine {
             return Ok(());
         };
         let free = !self.stopping && !self.read_only && !self.twins.is_known();
-        if free && header.parent == self.chain.tip().id {
+        // Our clock was set back meanwhile: nobody would take it, and it is drafted again.
+        let latest = self.chain_time().after(self.config.limits.clock_ahead_max);
+        if free && header.parent == self.chain.tip().id && header.time <= latest {
             self.take_own_block(*header, grinding.facts, grinding.sealers, view, batch)?;
         }
         Ok(())

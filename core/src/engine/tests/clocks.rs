@@ -1,8 +1,13 @@
 //! Sealers whose clock is wrong.
 
+use alloc::boxed::Box;
+
 use super::peers::other;
 use super::*;
+use crate::params::SealRule;
+use crate::seal::pow;
 use crate::time::Millis;
+use crate::work::Target;
 
 const HOUR: Millis = 3_600_000;
 
@@ -58,4 +63,38 @@ fn a_peer_without_a_clock_is_no_measure() {
     let (time, noted) = sealed_at(HOUR, 3, true);
     assert!(time < 30_000, "{time}");
     assert_eq!(noted, HOUR);
+}
+
+#[test]
+fn what_was_ground_before_the_clock_was_set_back_is_drafted_again() {
+    let ([_, b, ..], mut params) = founders();
+    params.seal = SealRule::Pow { initial: Target::MAX, half_life: 0 };
+    params.time = UnixTime(EPOCH - HOUR);
+    let b = b.in_mesh(crate::block::mesh_id(&params));
+    let mut sole = Sole::new(&params, b.key.clone(), Limits::default(), true);
+    sole.ahead = HOUR;
+    let publish = Command::Publish(alloc::vec![b.record("note", "x")]);
+    sole.input(Input::Command(CommandId(1), publish));
+    let ground = |sole: &mut Sole| {
+        while sole.jobs.is_empty() && sole.now < 120_000 {
+            sole.settle_but_jobs();
+            sole.now += 1_000;
+            sole.input(Input::Tick);
+        }
+        match sole.jobs.pop() {
+            Some((job, Job::Grind(header))) => {
+                (job, Box::new(pow::grind(&header, 0, 1_000).unwrap()))
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let (early, header) = ground(&mut sole);
+    sole.ahead = 0;
+    sole.input(Input::Sealed(early, Some(header)));
+    assert_eq!(sole.tip().height.0, 0);
+    let (job, header) = ground(&mut sole);
+    assert!(header.time.0 < EPOCH + HOUR);
+    sole.input(Input::Sealed(job, Some(header)));
+    sole.settle_but_jobs();
+    assert_eq!(sole.tip().height.0, 1);
 }

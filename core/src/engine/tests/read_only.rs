@@ -78,6 +78,19 @@ fn facts_that_come_when_the_room_has_just_gone_are_asked_for_again() {
 }
 
 #[test]
+fn whoever_is_revoked_is_cut_off_though_the_room_has_just_gone() {
+    let (mut sole, chain, a, b) = behind();
+    sole.join(1, a.id(), &chain);
+    live(&mut sole, &chain, 5);
+    sole.commands += 1;
+    let revoke = Command::Publish(alloc::vec![b.revoke(a.id())]);
+    sole.input(Input::Command(CommandId(sole.commands), revoke));
+    sole.input(Input::ReadOnly(true));
+    sole.pass(5_000);
+    assert_eq!(sole.closed().get(&1), Some(&CloseCode::Revoked));
+}
+
+#[test]
 fn a_node_without_room_serves_what_it_holds_and_does_not_seal() {
     let (mut sole, chain, a, b) = behind();
     sole.join(1, a.id(), &chain);
