@@ -53,6 +53,7 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         "a key that was revoked before anybody admitted it passed for a member when that revocation \
            counted no more; and what a stranger showed of recoveries was not kept",
     ),
+    (2_272, "as 40416, after two recoveries"),
     (61_216, "facts that came in from disk when there was room again were judged by nobody"),
     (2642049818194, "in an open mesh a revoked key could ask for an item, but not be handed one"),
     (105_500, "a node without room to spare did not cut off whom it had just heard to be revoked"),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cairn_core::block::Block;
-use cairn_core::fact::EncodedFact;
+use cairn_core::fact::{Body, EncodedFact};
 use cairn_core::id::FactId;
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::reject::FactReject;
@@ -72,6 +72,21 @@ impl Model {
         assert!(barred, "since {since:?} {fact:?} could be sealed, but: {reject}");
     }
 
+    /// Panics if somebody's revocation keeps a fact from the chain which a recovery made void.
+    fn assert_still_barred(&self, view: &MemStore, fact: &EncodedFact) {
+        let said = fact.fact();
+        let named = match said.body {
+            Body::Invite { key, .. } | Body::Rotate { key, .. } => Some(key),
+            Body::Admit { node, .. } | Body::Name { node, .. } => Some(node),
+            Body::Transfer { to, .. } => Some(to),
+            _ => None,
+        };
+        let maker = view.invite(&said.author).unwrap().map(|invite| invite.by);
+        let mut keys = [Some(said.author), named, maker].into_iter().flatten();
+        let barred = keys.any(|key| is_revoked(view, &key)) || !self.clone().take(fact);
+        assert!(barred, "no revocation counts any more, but in conflict: {said:?}");
+    }
+
     /// Whether a block on top, of facts that a store holds, may be: each fact in its turn, and none
     /// that is sealed already.
     pub fn permits(&self, view: &MemStore, block: &Block) -> bool {
@@ -105,9 +120,12 @@ impl Model {
                     assert_eq!(self.sealed.get(&id), Some(&height));
                     sealed.insert(id);
                 }
-                FactState::Conflict(since, _) => {
+                FactState::Conflict(since, reject) => {
                     conflict += 1;
                     self.assert_barred(view, &row.state, &fact);
+                    if reject.is_revocation() {
+                        self.assert_still_barred(view, &fact);
+                    }
                     let said = fact.fact();
                     let ended = !said.body.is_lasting() && is_revoked(view, &said.author);
                     assert_eq!(since == FOR_GOOD, ended, "{id}, by {}", said.author);

@@ -94,9 +94,16 @@ impl FactReject {
         )
     }
 
-    /// Whether somebody's revocation is why.
+    /// Whether somebody's revocation may be why.
     pub const fn is_revocation(&self) -> bool {
-        matches!(self, Self::Revoked | Self::Deposed | Self::AlreadyRevoked(_) | Self::InviteVoid)
+        matches!(
+            self,
+            Self::Revoked
+                | Self::Deposed
+                | Self::AlreadyRevoked(_)
+                | Self::InviteVoid
+                | Self::ReceiverNotMember(_)
+        )
     }
 
     /// The rule's short name, for programs.

@@ -431,6 +431,16 @@ pub struct Changes {
     pub sealers: Option<Vec<NodeId>>,
 }
 
+impl Changes {
+    /// Whether recovery keys said something new of a key: of its revocations others count.
+    pub fn recovers(&self) -> bool {
+        let recovered = |row: &Member| row.recovered.clone();
+        self.members
+            .iter()
+            .any(|row| row.before.as_ref().and_then(recovered) != row.after.recovered)
+    }
+}
+
 fn sealers<V: View + ?Sized>(view: &V, root: &Hash) -> Result<Vec<NodeId>, StoreFault> {
     view.sealers(root)?.ok_or(StoreFault {
         table: Table::Sealers,

@@ -13,6 +13,7 @@ mod peers;
 mod rates;
 mod reach;
 mod read_only;
+mod recovered;
 mod revoked;
 mod slow;
 mod sweep;
