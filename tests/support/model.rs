@@ -120,7 +120,7 @@ impl Model {
                     assert_eq!(self.sealed.get(&id), Some(&height));
                     sealed.insert(id);
                 }
-                FactState::Conflict(since, reject) => {
+                FactState::Conflict(since, ref reject) => {
                     conflict += 1;
                     self.assert_barred(view, &row.state, &fact);
                     if reject.is_revocation() {
