@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use cairn_core::id::BlockId;
 use cairn_core::ledger::read::Read as _;
 use cairn_core::store::{StoreFault, Table, View};
@@ -13,7 +13,7 @@ use cairn_core::work::Height;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::reply::{Asked, limit};
+use super::reply::{Asked, Named, limit};
 use super::verify::{Verdict, Walk};
 use super::{Context, dto, query, stopping};
 use crate::keys;
@@ -39,7 +39,7 @@ pub(super) fn block(view: &dyn View, id: &BlockId) -> Result<Value, Problem> {
 
 pub(super) async fn get(
     State(context): State<Context>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Result<Json<Value>, Problem> {
     let read = move |view: &dyn View| block(view, &query::block_id(view, &name)?);
     context.read(read).await.map(Json)

@@ -1,7 +1,7 @@
 //! Facts: lists, single ones, their relations, and writing one.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::dto::FactDoc;
 use super::lines::RecordDto;
 use super::query::{self, Filter, Found, Side};
-use super::reply::{Asked, Posted, limit};
+use super::reply::{Asked, Named, Posted, limit};
 use super::{Context, stopping};
 use crate::handle::{Draft, DraftBody};
 use crate::problem::{Code, Problem};
@@ -67,7 +67,7 @@ pub(super) async fn list(
 
 pub(super) async fn get(
     State(context): State<Context>,
-    Path(prefix): Path<String>,
+    Named(prefix): Named,
 ) -> Result<Json<FactDoc>, Problem> {
     let read = move |view: &dyn View| {
         let id = query::fact_id(view, &prefix)?;
@@ -85,7 +85,7 @@ pub(super) struct RelationParameters {
 
 pub(super) async fn relations(
     State(context): State<Context>,
-    Path(prefix): Path<String>,
+    Named(prefix): Named,
     Asked(asked): Asked<RelationParameters>,
 ) -> Result<Json<Value>, Problem> {
     let mesh = context.node().mesh();

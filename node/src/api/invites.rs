@@ -1,7 +1,7 @@
 //! Letting others in: invites made, listed and taken back.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use cairn_core::engine::{Command, Receipt};
 use cairn_core::fact::Role;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::addresses::reachable;
 use super::facts::carry_out;
 use super::peers::require_address;
-use super::reply::{Asked, PageByKey, Posted};
+use super::reply::{Asked, Named, PageByKey, Posted};
 use super::{Context, dto, query, stopping};
 use crate::problem::{Code, Problem};
 use crate::{clock, keys};
@@ -98,7 +98,7 @@ pub(super) async fn list(
 /// Takes an invite back. It is named by its key or a unique beginning of it.
 pub(super) async fn revoke(
     State(context): State<Context>,
-    Path(name): Path<String>,
+    Named(name): Named,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let key = context.read(move |view| query::invite_key(view, &name)).await?;
     carry_out(&context, Command::Revoke { key }).await

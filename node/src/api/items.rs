@@ -1,7 +1,7 @@
 //! Items: who holds what, and changing that.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use cairn_core::engine::{Command, CustodyAction};
 use cairn_core::fact::{BodyError, is_item};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::facts::{PAGE_MAX, carry_out, documents};
-use super::reply::{Asked, Posted, limit};
+use super::reply::{Asked, Named, Posted, limit};
 use super::{Context, dto, query};
 use crate::problem::{Code, Problem};
 
@@ -27,7 +27,7 @@ fn check(item: &str) -> Result<(), Problem> {
 
 pub(super) async fn get(
     State(context): State<Context>,
-    Path(item): Path<String>,
+    Named(item): Named,
 ) -> Result<Json<Value>, Problem> {
     check(&item)?;
     let read = move |view: &dyn View| {
@@ -94,7 +94,7 @@ pub(super) struct HistoryParameters {
 
 pub(super) async fn history(
     State(context): State<Context>,
-    Path(item): Path<String>,
+    Named(item): Named,
     Asked(asked): Asked<HistoryParameters>,
 ) -> Result<Json<Value>, Problem> {
     check(&item)?;
@@ -134,7 +134,7 @@ async fn change(
 
 pub(super) async fn request(
     State(context): State<Context>,
-    Path(item): Path<String>,
+    Named(item): Named,
     Posted(asked): Posted<Change>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     change(&context, item, CustodyAction::Request, asked.note).await
@@ -142,7 +142,7 @@ pub(super) async fn request(
 
 pub(super) async fn release(
     State(context): State<Context>,
-    Path(item): Path<String>,
+    Named(item): Named,
     Posted(asked): Posted<Change>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     change(&context, item, CustodyAction::Release, asked.note).await
@@ -150,7 +150,7 @@ pub(super) async fn release(
 
 pub(super) async fn transfer(
     State(context): State<Context>,
-    Path(item): Path<String>,
+    Named(item): Named,
     Posted(asked): Posted<Change>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let to = asked.to.ok_or_else(|| Problem::usage("`to` must say who gets the item"))?;

@@ -1,7 +1,7 @@
 //! Who belongs to the mesh: listed, named, revoked.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use cairn_core::engine::Command;
 use cairn_core::fact::Role;
 use cairn_core::id::NodeId;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::facts::{Answer, carry_out, receipt};
-use super::reply::{Asked, PageByKey, Posted};
+use super::reply::{Asked, Named, PageByKey, Posted};
 use super::{Context, dto, query};
 use crate::problem::{Code, Problem};
 
@@ -67,7 +67,7 @@ fn is_last_admin(view: &dyn View, node: &NodeId) -> Result<bool, StoreFault> {
 
 pub(super) async fn revoke(
     State(context): State<Context>,
-    Path(name): Path<String>,
+    Named(name): Named,
     Posted(asked): Posted<Revocation>,
 ) -> Result<Answer, Problem> {
     let read = move |view: &dyn View| {
@@ -93,7 +93,7 @@ pub(super) struct NewName {
 
 pub(super) async fn rename(
     State(context): State<Context>,
-    Path(name): Path<String>,
+    Named(name): Named,
     Posted(new): Posted<NewName>,
 ) -> Result<Answer, Problem> {
     let node = context.read(move |view| query::node_id(view, &name)).await?;

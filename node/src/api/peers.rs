@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use cairn_core::engine::{Command, PeerAddr, Receipt};
 use cairn_core::id::NodeId;
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::query::PREFIX_CHARS_MIN;
-use super::reply::Posted;
+use super::reply::{Named, Posted};
 use super::{Context, dto, query, stopping};
 use crate::clock;
 use crate::problem::{Code, Problem};
@@ -141,7 +141,7 @@ pub(super) struct NewBan {
 
 pub(super) async fn ban(
     State(context): State<Context>,
-    Path(peer): Path<String>,
+    Named(peer): Named,
     Posted(new): Posted<NewBan>,
 ) -> Result<Json<Value>, Problem> {
     let length = new.for_ms.unwrap_or(BAN_MS);
@@ -158,7 +158,7 @@ pub(super) async fn ban(
 
 pub(super) async fn unban(
     State(context): State<Context>,
-    Path(peer): Path<String>,
+    Named(peer): Named,
 ) -> Result<Json<Value>, Problem> {
     let subject = subject(&context, peer).await?;
     let document = named("cairn.peer-unban/1", &subject);
@@ -168,7 +168,7 @@ pub(super) async fn unban(
 
 pub(super) async fn remove(
     State(context): State<Context>,
-    Path(address): Path<String>,
+    Named(address): Named,
 ) -> Result<Json<Value>, Problem> {
     require_address(&address)?;
     let document = json!({"schema": "cairn.peer-remove/1", "address": address});
@@ -178,7 +178,7 @@ pub(super) async fn remove(
 
 pub(super) async fn ping(
     State(context): State<Context>,
-    Path(peer): Path<String>,
+    Named(peer): Named,
 ) -> Result<Json<Value>, Problem> {
     let node = node(&context, peer).await?;
     let answer = context.node().command(Command::PingPeer(node)).await?;

@@ -2,7 +2,7 @@
 //! refusal as a problem document (RFC 9457).
 
 use axum::body::to_bytes;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -73,6 +73,23 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(asked)) => Ok(Self(asked)),
             Err(error) => Err(Problem::usage(format!("a parameter is wrong: {error}"))),
+        }
+    }
+}
+
+/// The name in a path: an id, a peer, an item.
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(name)) => Ok(Self(name)),
+            Err(error) => {
+                let why = format!("the path is wrong: {}", error.body_text());
+                Err(Problem::new(Code::Usage, why, "write names as UTF-8 with %XX for other bytes"))
+            }
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The API of a real node, asked over HTTP.
 
-use std::collections::HashMap;
-
 use cairn_core::params::Params;
 use cairn_core::time::UnixTime;
 use serde_json::{Value, json};
@@ -135,15 +133,15 @@ fn writing_needs_the_token_and_reading_the_right_host() {
 fn requests_that_are_wrong_say_how() {
     let world = world();
     let large = vec![b' '; reply::BODY_BYTES_MAX + 1];
-    let answers: HashMap<&str, (u16, Value)> = [
+    let answers = [
         ("too-large", world.post("/v1/facts", &large)),
         ("usage", world.post("/v1/facts", b"{")),
         ("malformed", world.post("/v1/facts", b"{\"topic\":\"\",\"text\":\"x\"}")),
         ("not-found", world.get("/v1/facts/abcdef")),
         ("method-not-allowed", world.post("/v1/status", b"")),
         ("free", world.post("/v1/items/saw/release", b"")),
-    ]
-    .into();
+        ("usage", world.get("/v1/facts/%ff")),
+    ];
     for (code, (status, problem)) in answers {
         assert_eq!(problem["code"], code);
         assert_eq!(u64::from(status), problem["status"], "{code}");
