@@ -260,14 +260,15 @@ impl Shared {
         let (limits, sink) = (&self.limits, &self.sink);
         let (session, announcements) =
             Session::new(conn, dialled, connection, limits, sink, &self.runtime);
-        // Known before it is told, so that the driver can send at once.
+        // Known before it is told, so that the driver can send at once and who is spoken to is no
+        // stranger from then on.
         lock(&self.sessions).insert(conn, Arc::clone(&session));
-        let opened = TransportEvent::Opened { conn, node, address, dial, key_exchange };
-        self.sink.put(conn, Lane::Urgent, opened, None);
         let displaced = match dialled {
             true => None,
             false => lock(&self.strangers).add(conn, Arc::clone(&session)),
         };
+        let opened = TransportEvent::Opened { conn, node, address, dial, key_exchange };
+        self.sink.put(conn, Lane::Urgent, opened, None);
         if let Some(stranger) = displaced {
             stranger.end(Some(CloseCode::Full), "");
         }

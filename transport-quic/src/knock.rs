@@ -55,12 +55,14 @@ impl Knock {
 
     /// Says, as the listener of a connection, that this end knows the mesh too: a value of this TLS
     /// session and the mesh, so that nobody can pass on what somebody else said. It is a stream of its
-    /// own, the first one.
+    /// own, the first one. Waits until it has arrived: the end of a connection takes with it what is
+    /// on the way, and then the dialler would not learn why it is not wanted.
     pub(crate) async fn answer(&self, connection: &Connection) -> Option<()> {
         let answer = self.answer_in(connection)?;
         let mut send = connection.open_uni().await.ok()?;
         send.write_all(&answer).await.ok()?;
-        send.finish().ok()
+        send.finish().ok()?;
+        send.stopped().await.ok().map(drop)
     }
 
     /// Whether the listener of a connection knows the mesh; waits for it to say so.

@@ -3,7 +3,6 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::process::{self, Failure, cargo, works};
 use crate::steps::Steps;
@@ -101,9 +100,7 @@ fn clippy() -> Result<(), Failure> {
 /// Seeds that no other state of the tree is tried with; the same for the same files, so that what
 /// fails once fails again.
 fn fresh_seeds(count: u64) -> Result<(), Failure> {
-    let tree = process::output(Command::new("git").args(["rev-parse", "HEAD^{tree}"]))?;
-    let name = tree.get(..8).and_then(|start| u64::from_str_radix(start, 16).ok());
-    let from = name.unwrap_or_default() * MANY_SEEDS;
+    let from = process::tree_number() * MANY_SEEDS;
     sim::run(&["--seeds", &count.to_string(), "--from", &from.to_string()].map(Into::into))
 }
 

@@ -97,6 +97,14 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
     }
 }
 
+/// A number that no other state of the committed tree has; 0 outside a repository.
+pub(crate) fn tree_number() -> u64 {
+    let mut git = Command::new("git");
+    let tree = output(git.args(["rev-parse", "HEAD^{tree}"]).current_dir(root()));
+    let start = tree.ok().and_then(|tree| u64::from_str_radix(tree.get(..8)?, 16).ok());
+    start.unwrap_or_default()
+}
+
 /// Whether a program is there and says so.
 pub(crate) fn works(program: &str, args: &[&str]) -> bool {
     Command::new(program)

@@ -12,15 +12,20 @@ use crate::process::{self, Failure, cargo, has_nextest, target_dir, works};
 
 /// What makes the end-to-end tests try harder: times that all nodes are killed, blocks to be behind,
 /// system calls of each kind that strike a node (all), moments at which the power is cut, seconds
-/// that a machine sleeps, and that an idle link is measured.
-const THOROUGH: [(&str, &str); 6] = [
+/// that a machine sleeps, and that an idle link is measured; cases of each property (256).
+const THOROUGH: [(&str, &str); 7] = [
     ("CAIRN_KILLS", "20"),
     ("CAIRN_BEHIND", "10000"),
     ("CAIRN_SYSCALLS", "1000000"),
     ("CAIRN_CUTS", "200"),
     ("CAIRN_SLEEP", "180"),
     ("CAIRN_IDLE", "600"),
+    ("PROPTEST_CASES", "5120"),
 ];
+
+/// What the cases of property tests are drawn from. The same tree tries the same ones, so that what
+/// fails on one machine fails on another.
+const PROPERTY_SEED: &str = "PROPTEST_RNG_SEED";
 
 pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     run_with(args, &[])
@@ -40,6 +45,9 @@ fn run_with(args: &[String], environment: &[(&str, &str)]) -> Result<(), Failure
     let scope: &[&str] = if chosen { &[] } else { &["--workspace"] };
     let mut command = tests(scope);
     command.args(args).envs(environment.iter().copied());
+    if env::var_os(PROPERTY_SEED).is_none() {
+        command.env(PROPERTY_SEED, process::tree_number().to_string());
+    }
     if env::var_os("CAIRN_BIN").is_none() {
         let build: &[&str] = match chosen {
             false => &["build", "--workspace", "--bins", "--tests"],

@@ -135,7 +135,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 48 }))]
+        #![proptest_config(crate::testing::cases(48))]
 
         /// Whatever the crowd is and however it comes: of the links that were there first, as many
         /// stay as age protects.

@@ -12,3 +12,10 @@ pub use facts::{TestNode, params};
 pub use ledger::TestLedger;
 pub use model::Model;
 pub use store::{Before, MemStore};
+
+/// How many cases of a property are tried: `usual`, and in proportion as `PROPTEST_CASES` says.
+#[cfg(test)]
+pub(crate) fn cases(usual: u32) -> proptest::test_runner::Config {
+    let all = proptest::test_runner::Config::default();
+    proptest::test_runner::Config { cases: (all.cases * usual / 256).max(1), ..all }
+}

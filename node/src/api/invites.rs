@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::addresses::reachable;
-use super::facts::carry_out;
+use super::facts::{Answer, carry_out};
 use super::peers::require_address;
 use super::reply::{Asked, Named, PageByKey, Posted};
 use super::{Context, dto, query, stopping};
@@ -45,7 +45,7 @@ fn addresses(context: &Context, given: Vec<String>) -> Result<Vec<String>, Probl
 pub(super) async fn create(
     State(context): State<Context>,
     Posted(new): Posted<NewInvite>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     let node = context.node();
     let role = match new.role.as_deref() {
         None => Role::Sealer,
@@ -99,7 +99,7 @@ pub(super) async fn list(
 pub(super) async fn revoke(
     State(context): State<Context>,
     Named(name): Named,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     let key = context.read(move |view| query::invite_key(view, &name)).await?;
     carry_out(&context, Command::Revoke { key }).await
 }

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use cairn_core::engine::{Command, CustodyAction};
 use cairn_core::fact::{BodyError, is_item};
 use cairn_core::ledger::read::Read as _;
@@ -11,7 +10,7 @@ use cairn_core::store::{Table, View};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::facts::{PAGE_MAX, carry_out, documents};
+use super::facts::{Answer, PAGE_MAX, carry_out, documents};
 use super::reply::{Asked, Named, Posted, limit};
 use super::{Context, dto, query};
 use crate::problem::{Code, Problem};
@@ -126,7 +125,7 @@ async fn change(
     item: String,
     action: CustodyAction,
     note: String,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     check(&item)?;
     let command = Command::Custody { item, action, note };
     carry_out(context, command).await
@@ -136,7 +135,7 @@ pub(super) async fn request(
     State(context): State<Context>,
     Named(item): Named,
     Posted(asked): Posted<Change>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     change(&context, item, CustodyAction::Request, asked.note).await
 }
 
@@ -144,7 +143,7 @@ pub(super) async fn release(
     State(context): State<Context>,
     Named(item): Named,
     Posted(asked): Posted<Change>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     change(&context, item, CustodyAction::Release, asked.note).await
 }
 
@@ -152,7 +151,7 @@ pub(super) async fn transfer(
     State(context): State<Context>,
     Named(item): Named,
     Posted(asked): Posted<Change>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     let to = asked.to.ok_or_else(|| Problem::usage("`to` must say who gets the item"))?;
     let to = context.read(move |view| query::node_id(view, &to)).await?;
     change(&context, item, CustodyAction::Transfer(to), asked.note).await

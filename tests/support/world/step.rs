@@ -172,16 +172,13 @@ impl World {
         if self.tally.events.is_multiple_of(LOOK_EVERY) {
             checkers::within_limits(n, engine, &mut self.tally);
         }
-        if node.traffic.inputs.is_multiple_of(LOOK_EVERY) {
-            checkers::revoked_in_time(n, node, now.instant);
-        }
-        let Some(engine) = node.engine.as_ref() else {
-            return Ok(outputs);
-        };
         let again = engine.poll_timeout().is_some_and(|at| at <= now.instant);
         let idle = is_tick && again && outputs.is_empty();
         node.idle_ticks = if idle { node.idle_ticks + 1 } else { 0 };
         assert!(node.idle_ticks < IDLE_TICKS_MAX, "node {n} at {}: a busy loop", self.now);
+        if node.traffic.inputs.is_multiple_of(LOOK_EVERY) {
+            checkers::revoked_in_time(n, node, now.instant);
+        }
         Ok(outputs)
     }
 

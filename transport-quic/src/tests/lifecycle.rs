@@ -26,6 +26,25 @@ fn both_sides_learn_the_numbered_reason_once_and_nothing_after_it() {
 }
 
 #[test]
+fn who_is_closed_at_once_is_told_why_and_not_that_nobody_knows_the_mesh() {
+    let runtime = runtime();
+    let limits = TransportLimits::default();
+    let a = Node::start(&runtime, 1, limits.clone());
+    let b = Node::start(&runtime, 2, limits);
+    for dial in 0..50 {
+        a.dial(dial, &b, None);
+        let conn = b.opened().0;
+        b.endpoint.close(conn, CloseCode::NotMember, "");
+        let conn = a.opened().0;
+        assert_eq!(
+            a.closed(conn),
+            (Some(CloseCode::NotMember), true, CloseCode::NotMember.to_string())
+        );
+        assert!(matches!(b.next(), TransportEvent::Closed { by_peer: false, .. }));
+    }
+}
+
+#[test]
 fn what_is_said_with_the_number_gets_through_and_is_fit_to_print() {
     let runtime = runtime();
     let (a, at_a, b, at_b) = pair(&runtime, &TransportLimits::default());

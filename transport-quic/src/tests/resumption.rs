@@ -1,44 +1,13 @@
 //! No session is ever resumed, whichever side would like to: whoever resumes shows no certificate, so
 //! a member that was removed would get in with a ticket of better days.
 
-use rustls::NamedGroup;
-use rustls::client::{
-    ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
-};
-use rustls::pki_types::ServerName;
+use rustls::client::Resumption;
 use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::tls::Tickets;
 use super::*;
 use crate::identity::quic_server;
-
-/// How many tickets a client was given.
-#[derive(Debug, Default)]
-struct Tickets(AtomicUsize);
-
-impl ClientSessionStore for Tickets {
-    fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
-
-    fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        None
-    }
-
-    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
-
-    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        None
-    }
-
-    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
-
-    fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        None
-    }
-}
 
 /// A server's sessions, and how often one was resumed.
 #[derive(Debug)]
@@ -152,7 +121,7 @@ fn a_node_lets_nobody_resume_however_eager() {
         a_frame_arrives(&runtime, &node, conn, &connection);
         open.push(connection);
     }
-    assert_eq!(tickets.0.load(Ordering::Relaxed), 0, "there is nothing to resume with");
+    assert_eq!(tickets.count(), 0, "there is nothing to resume with");
 }
 
 #[test]

@@ -176,7 +176,13 @@ fn the_first_key_exchange_offered_is_post_quantum() {
 
 /// Counts what a server gives to resume a session with.
 #[derive(Debug, Default)]
-struct Tickets(AtomicUsize);
+pub(super) struct Tickets(AtomicUsize);
+
+impl Tickets {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl ClientSessionStore for Tickets {
     fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
@@ -208,5 +214,5 @@ fn no_ticket_is_ever_issued() {
     let (conn, _) = node.opened();
     // A frame that was sent after the handshake has arrived: so would a ticket have.
     a_frame_arrives(&runtime, &node, conn, &connection);
-    assert_eq!(tickets.0.load(Ordering::Relaxed), 0);
+    assert_eq!(tickets.count(), 0);
 }

@@ -142,7 +142,7 @@ fn follow(seal: SealRule, steps: &[Step], near: bool) -> Result<(), TestCaseErro
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(crate::testing::cases(400))]
 
     #[test]
     fn distinct_sealers_choose_as_the_rule_says(

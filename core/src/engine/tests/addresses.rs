@@ -61,10 +61,7 @@ fn content() -> (Sole, TestChain) {
 
 /// A peer comes and says that it listens on this port.
 fn come(sole: &mut Sole, conn: u64, node: NodeId, chain: &TestChain, port: u16) {
-    let at = address("192.0.2.1:5");
-    sole.conn(conn, ConnInput::Opened { node, address: at, dial: None, key_exchange: "test" });
-    sole.control(conn, &Control::Hello(Hello { port, ..hello(chain) }));
-    sole.settle();
+    sole.join_saying(conn, node, Hello { port, ..hello(chain) });
 }
 
 /// Remembered addresses in the store.

@@ -279,7 +279,7 @@ fn take(sole: &mut Sole, step: Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::testing::cases(128))]
 
     #[test]
     fn no_input_breaks_the_engine(steps in vec(step(), 0..80)) {

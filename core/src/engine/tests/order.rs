@@ -125,7 +125,7 @@ fn step(facts: usize) -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::testing::cases(64))]
 
     #[test]
     fn every_order_of_arrival_gives_the_same_state(

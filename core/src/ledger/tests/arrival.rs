@@ -134,7 +134,7 @@ fn closure(admission: Admission, facts: &[Verified<EncodedFact>]) -> (SetSummary
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(crate::testing::cases(96))]
     /// Keys act as nodes, admins and invites at once, so every way to be known is mixed.
     #[test]
     fn the_set_does_not_depend_on_the_order_of_arrival(

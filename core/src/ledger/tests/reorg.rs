@@ -172,7 +172,7 @@ fn history() -> impl Strategy<Value = Vec<(u8, u8, u8, u8)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::testing::cases(48))]
     #[test]
     fn the_state_is_that_of_a_naive_replay_after_any_reorgs(steps in history(), strict: bool) {
         let release = if strict { ReleaseRule::Holder } else { ReleaseRule::Member };

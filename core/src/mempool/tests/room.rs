@@ -94,7 +94,7 @@ fn check(p: &Pool, facts_max: usize) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::testing::cases(48))]
     #[test]
     fn no_pending_fact_up_to_the_cursor_is_forgotten(steps in steps(), facts_max in 1..6usize) {
         let mut p = Pool::with(&small(facts_max, 1 << 20), |_| ());

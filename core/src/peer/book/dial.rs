@@ -139,9 +139,7 @@ impl Book {
             self.edit(id, |entry| {
                 entry.dialing = None;
                 entry.conn = Some(conn);
-                if entry.node.replace(node) != Some(node) {
-                    entry.met = None;
-                }
+                entry.is_of(node);
             });
             self.note_unsaved(id);
         }

@@ -78,7 +78,7 @@ pub struct Entry {
     pub node: Option<NodeId>,
     /// When there was last a link to it.
     pub last_seen: Option<UnixTime>,
-    /// When the node that says that it listens there last came to us.
+    /// When `node` last came to us and said that it listens there.
     pub met: Option<UnixTime>,
     /// Why the last connection ended, and whether the peer ended it.
     pub last_close: Option<(CloseCode, bool)>,
@@ -109,6 +109,18 @@ impl Entry {
 
     pub(super) const fn is_new(&self) -> bool {
         matches!(self.place, Place::New(_))
+    }
+
+    /// Whether nobody was found there and no person says who is.
+    pub(super) const fn is_hearsay(&self) -> bool {
+        self.last_seen.is_none() && self.pin.is_none()
+    }
+
+    /// Whose it is from now on. If another one came to us from there, that says nothing any more.
+    pub(super) fn is_of(&mut self, node: NodeId) {
+        if self.node.replace(node) != Some(node) {
+            self.met = None;
+        }
     }
 
     /// Whether it was dialled in vain and never reached.

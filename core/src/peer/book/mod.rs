@@ -137,8 +137,9 @@ impl Book {
             entry.place = Place::Given;
             entry.source = entry.source.max(source);
             entry.pin = if source == Source::Given { pin } else { pin.or(entry.pin) };
-            entry.node = pin.or(entry.node);
+            pin.inspect(|node| entry.is_of(*node));
         });
+        self.note_unsaved(id);
         true
     }
 
@@ -154,7 +155,7 @@ impl Book {
             let changed = self.edit(id, |entry| {
                 let before = (entry.source, entry.node);
                 entry.source = entry.source.max(source);
-                if entry.last_seen.is_none() && entry.pin.is_none() && node != entry.node {
+                if entry.is_hearsay() && entry.met.is_none() && node != entry.node {
                     entry.node = None;
                 }
                 before != (entry.source, entry.node)
@@ -177,12 +178,15 @@ impl Book {
     }
 
     /// A node came to us and says that it listens there, which is where it came from but for the
-    /// port. It stays on the shelf of the new, but the store remembers it, one address of each node:
-    /// after a start it is dialled like those that were reached.
+    /// port: that weighs more than what is heard, and less than what was found by dialling. It stays
+    /// on the shelf of the new, but the store remembers it, one address of each node: after a start
+    /// it is dialled like those that were reached.
     pub fn meet(&mut self, address: &PeerAddr, node: NodeId, by: Introducer, wall: UnixTime) {
         self.hear(address, Some(node), by);
         let known = place::canonical(address);
-        let Some(id) = known.and_then(|known| self.index.by_address.get(&known).copied()) else {
+        let known = known.and_then(|known| self.index.by_address.get(&known).copied());
+        let believes = |entry: &Entry| entry.is_hearsay() || entry.node == Some(node);
+        let Some(id) = known.filter(|id| self.entries.get(id).is_some_and(believes)) else {
             return;
         };
         let others: Vec<EntryId> = self.index.of_node(node).filter(|other| *other != id).collect();
@@ -191,7 +195,10 @@ impl Book {
                 self.note_unsaved(other);
             }
         }
-        self.edit(id, |entry| entry.met = Some(wall));
+        self.edit(id, |entry| {
+            entry.is_of(node);
+            entry.met = Some(wall);
+        });
         self.note_unsaved(id);
     }
 
@@ -252,18 +259,27 @@ impl Book {
         by: Introducer,
         met: UnixTime,
     ) {
-        let known = place::canonical(address).filter(|spelled| spelled == address);
-        let is_news = known.is_some_and(|known| !self.index.by_address.contains_key(&known));
-        if !is_news || !self.hear(address, node, by) {
-            self.unsaved.insert(address.clone());
-            return;
+        let spelled = place::canonical(address).filter(|spelled| spelled == address);
+        let is_news = spelled.is_some_and(|new| !self.index.by_address.contains_key(&new));
+        if let Some(node) = node.filter(|_| is_news)
+            && !self.of(node).any(|entry| entry.met.is_some())
+        {
+            self.meet(address, node, by, met);
         }
-        if let Some(id) = self.index.by_address.get(address).copied() {
-            self.edit(id, |entry| {
-                entry.met = Some(met);
-                entry.stored = true;
-            });
+        match self.index.by_address.get(address).copied().filter(|_| is_news) {
+            Some(id) => {
+                self.edit(id, |entry| entry.stored = true);
+                self.unsaved.remove(address);
+            }
+            None => {
+                self.unsaved.insert(address.clone());
+            }
         }
+    }
+
+    /// What is known of the addresses that a node is said or known to be at.
+    fn of(&self, node: NodeId) -> impl Iterator<Item = &Entry> {
+        self.index.of_node(node).filter_map(|id| self.entries.get(&id))
     }
 
     fn insert(&mut self, address: PeerAddr, place: Place, by: Introducer) -> EntryId {

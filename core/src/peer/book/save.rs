@@ -27,8 +27,7 @@ impl Book {
 
     /// Whether the store should remember an address of this node, and remembers none.
     pub fn is_first_of(&self, node: NodeId) -> bool {
-        let entries = || self.index.of_node(node).filter_map(|id| self.entries.get(&id));
-        entries().any(Entry::is_kept) && !entries().any(|entry| entry.stored)
+        self.of(node).any(Entry::is_kept) && !self.of(node).any(|entry| entry.stored)
     }
 
     /// Whether the store should remember anything else than it does.

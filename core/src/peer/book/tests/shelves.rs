@@ -30,6 +30,36 @@ fn who_came_to_us_is_remembered_at_one_address_and_dialled_first_at_the_next_sta
     assert_eq!(again.take_unsaved(UnixTime(8)).len(), 2);
 }
 
+#[test]
+fn who_came_is_believed_over_what_is_heard_and_not_over_what_was_found() {
+    let mut book = book();
+    book.hear(&address(1), Some(node(8)), member(8));
+    book.meet(&address(1), node(1), member(1), UnixTime(5));
+    book.hear(&address(1), Some(node(9)), member(9));
+    assert_eq!(rows(&mut book), [(address(1), Some(node(1)), false)]);
+    // The address changed hands.
+    book.meet(&address(1), node(2), member(2), UnixTime(6));
+    assert_eq!(rows(&mut book), [(address(1), Some(node(2)), false)]);
+    link(&mut book, 0, 1, 1, &[]);
+    assert_eq!(rows(&mut book), [(address(1), Some(node(1)), true)]);
+    for n in [2, 3] {
+        book.meet(&address(1), node(n), member(n), UnixTime(7));
+        assert!(!book.is_first_of(node(n)));
+    }
+    assert!(entry(&book, &address(1)).unwrap().met.is_none());
+}
+
+#[test]
+fn of_two_rows_of_one_node_that_came_the_first_is_kept() {
+    let mut book = book();
+    for n in 1..=2 {
+        book.remember_met(&address(n), Some(node(1)), member(1), UnixTime(7));
+    }
+    book.remember_met(&address(3), None, member(1), UnixTime(7));
+    let kept: Vec<_> = book.take_unsaved(UnixTime(8)).into_iter().map(|(at, _)| at).collect();
+    assert_eq!(kept, [address(2), address(3)], "to be deleted");
+}
+
 /// A book with one bucket of tried addresses, all taken; they were seen one after the other.
 fn crowded() -> Book {
     let mut book = Book::new(&limits(64, 16), node(0), [3; 32], 7);

@@ -181,7 +181,7 @@ impl History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(crate::testing::cases(512))]
 
     #[test]
     fn every_wanted_fact_is_on_its_way_or_asked_for_next(
