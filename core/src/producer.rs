@@ -173,6 +173,8 @@ pub fn draft<'c, F: Iterator<Item = Candidate<'c>>>(
             chosen.take(candidate)?;
         }
     }
+    chosen.state.load_seats(view)?;
+    chosen.state.end_seats();
     Ok(finish(chosen, slot))
 }
 

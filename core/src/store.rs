@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Version of all tables and rows together. A store of another version is migrated or refused.
-pub const STORE_FORMAT: u8 = 5;
+pub const STORE_FORMAT: u8 = 6;
 
 /// A table; its number is the first byte of the physical key and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -129,7 +129,7 @@ impl Engine {
         match line::standing(view, node)? {
             Standing::Unknown => {}
             Standing::Member => return Ok(Ok(())),
-            Standing::Replaced => return Ok(Err(CloseCode::NotMember)),
+            Standing::Replaced | Standing::Lapsed(_) => return Ok(Err(CloseCode::NotMember)),
             Standing::Revoked => return Ok(Err(CloseCode::Revoked)),
         }
         let admit = admit.map(|id| view.fact(&id)).transpose()?.flatten();

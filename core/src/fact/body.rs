@@ -12,6 +12,7 @@ use crate::id::{FactId, MeshId, NodeId};
 use crate::signature::{self, Signature, SigningKey};
 use crate::text::{LABEL_BYTES_MAX, NAME_BYTES_MAX, NOTE_BYTES_MAX, is_item, is_label, is_name};
 use crate::time::UnixTime;
+use crate::work::Height;
 
 /// What a member may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -134,6 +135,14 @@ pub enum Body<'a> {
     },
     /// As many recovery keys as it takes say that an admin's key was lost or stolen.
     Recover(#[serde(borrow)] Recover<'a>),
+    /// An admin lends a membership, renews it, or makes it one without end. A later one replaces an
+    /// earlier one, also when it is over.
+    Lease {
+        /// The member, by its newest key.
+        node: NodeId,
+        /// The first height at which it counts no more; none: it does not lapse.
+        until: Option<Height>,
+    },
 }
 
 /// What is wrong with a body that decodes.
@@ -239,7 +248,9 @@ impl<'a> Body<'a> {
                 require(is_name(name), BodyError::Name)
             }
             Body::Recover(recover) => require(recover.check(), BodyError::Recover),
-            Body::Revoke { node: key } | Body::Rotate { key, .. } => {
+            Body::Revoke { node: key }
+            | Body::Rotate { key, .. }
+            | Body::Lease { node: key, .. } => {
                 require(crate::signature::check_node_id(&key), BodyError::Key)
             }
         }
@@ -258,7 +269,7 @@ impl<'a> Body<'a> {
 
     /// Whether it changes who belongs to the mesh; such facts are sealed before others.
     pub const fn is_membership(&self) -> bool {
-        self.is_lasting() || matches!(self, Body::Name { .. })
+        self.is_lasting() || matches!(self, Body::Name { .. } | Body::Lease { .. })
     }
 
     /// Whether it stays in the set though its author was revoked and no block seals it: what keys
@@ -288,6 +299,7 @@ impl<'a> Body<'a> {
             Body::Name { .. } => "name",
             Body::Rotate { .. } => "rotate",
             Body::Recover(_) => "recover",
+            Body::Lease { .. } => "lease",
         }
     }
 }

@@ -55,6 +55,7 @@ pub fn apply(block: &Block, read: Prefetched<'_>) -> Result<Effects, BlockReject
         state.take(id, change);
         sealed.push(Sealing { id, seq: found.row.seq, before: found.row.state });
     }
+    state.end_seats();
     if state.sealers_root() != block.header.sealers_root {
         return Err(BlockReject::SealersRoot);
     }

@@ -272,6 +272,7 @@ impl<'v> Arrival<'v> {
             | Body::Revoke { .. }
             | Body::Rotate { .. }
             | Body::Recover(_)
+            | Body::Lease { .. }
             | Body::Name { .. } => {}
         }
     }

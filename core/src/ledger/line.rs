@@ -8,6 +8,7 @@ use super::read::Read;
 use super::rows::Member;
 use crate::id::{FactId, NodeId};
 use crate::store::{StoreFault, View};
+use crate::work::Height;
 
 /// Where a key stands in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum Standing {
     Member,
     /// It was, and another key has replaced it.
     Replaced,
+    /// It was lent until this height, and nobody renewed it.
+    Lapsed(Height),
     /// It was, or never will be.
     Revoked,
 }
@@ -44,13 +47,38 @@ pub fn standing(view: &(impl View + ?Sized), key: &NodeId) -> Result<Standing, S
         None => None,
     };
     let next = view.tip_row()?.map_or_else(Default::default, |row| row.tip.height.next());
-    let first_revoked = first.map(|first| is_revoked(view, &first)).transpose()?;
+    let first_revoked = first.as_ref().map(|first| is_revoked(view, first)).transpose()?;
+    let lease = first.as_ref().unwrap_or(&row).lease.filter(|until| *until <= next);
+    let lapsed = match lease {
+        Some(until) if !has_seat(view, &newest(view, key, &row)?)? => Some(until),
+        _ => None,
+    };
     Ok(match () {
         () if is_revoked(view, &row)? || first_revoked == Some(true) => Standing::Revoked,
         () if !row.was_admitted() => Standing::Unknown,
         () if row.is_past(next) => Standing::Replaced,
-        () => Standing::Member,
+        () => lapsed.map_or(Standing::Member, Standing::Lapsed),
     })
+}
+
+/// Whether a key is among the next sealers. The last ones keep their seats, and belong by them, though
+/// their leases are over: else nobody could seal a renewal.
+fn has_seat(view: &(impl View + ?Sized), key: &NodeId) -> Result<bool, StoreFault> {
+    let tip = view.tip_row()?.map(|row| view.header(&row.tip.id)).transpose()?.flatten();
+    let sealers = tip.map(|row| view.sealers(&row.header.sealers_root)).transpose()?.flatten();
+    Ok(sealers.is_some_and(|sealers| sealers.contains(key)))
+}
+
+/// The first height at which a key's membership counts no more unless it is renewed; none if it was
+/// not lent.
+pub fn lease(view: &(impl View + ?Sized), key: &NodeId) -> Result<Option<Height>, StoreFault> {
+    let Some(row) = view.member(key)? else {
+        return Ok(None);
+    };
+    match row.line {
+        Some(line) => Ok(view.member(&line.first)?.and_then(|first| first.lease)),
+        None => Ok(row.lease),
+    }
 }
 
 /// The other keys of the line that may count, or whose revocation is the whole line's: the first,

@@ -6,6 +6,7 @@ use crate::fact::{Body, Role};
 use crate::id::NodeId;
 use crate::params::{Admission, SEALERS_MAX};
 use crate::time::UnixTime;
+use crate::work::Height;
 
 /// Whether an author may write anything at all. In an open mesh everybody may.
 ///
@@ -40,18 +41,21 @@ pub struct Voice {
     pub in_chain: bool,
     /// Whether another key has replaced it.
     pub is_past: bool,
+    /// Since which height its lease is over.
+    pub lapsed: Option<Height>,
 }
 
 /// Whether a key that was revoked may say anything: nothing, except that revocations by it which
 /// are not in the chain yet still compete there. That is so even if its own revocation is in the
 /// set, or of two admins who revoke each other neither could be sealed. A key that another has
-/// replaced says nothing either.
+/// replaced says nothing either. Whose lease is over may still leave for good: the set counts that
+/// anyway.
 ///
 /// # Errors
 /// `Revoked`, which takes the fact out of the set, so it follows from the set alone; `Deposed`,
-/// `Replaced`.
+/// `Replaced`, `Lapsed`.
 pub fn may_speak(author: NodeId, voice: Voice, body: &Body<'_>) -> Result<(), FactReject> {
-    let Voice { cut, in_chain, is_past } = voice;
+    let Voice { cut, in_chain, is_past, lapsed } = voice;
     match body {
         // Its author is whom the recovery keys name, whatever became of it.
         Body::Recover(_) => Ok(()),
@@ -59,7 +63,7 @@ pub fn may_speak(author: NodeId, voice: Voice, body: &Body<'_>) -> Result<(), Fa
         body if cut == Cut::Named && !body.is_lasting() => Err(FactReject::Revoked),
         _ if cut != Cut::No || in_chain => Err(FactReject::Deposed),
         _ if is_past => Err(FactReject::Replaced(author)),
-        _ => Ok(()),
+        _ => lapsed.map_or(Ok(()), |since| Err(FactReject::Lapsed(since))),
     }
 }
 
@@ -84,7 +88,8 @@ pub fn judge_rotate(rotation: &Rotation<'_>) -> Result<Member, FactReject> {
         return Err(FactReject::AlreadyMember(to));
     }
     let first = author.line.map_or(old, |line| line.first);
-    Ok(Member { line: Some(Line { first, before: old }), newest: None, ..author.clone() })
+    let line = Some(Line { first, before: old });
+    Ok(Member { line, newest: None, lease: None, ..author.clone() })
 }
 
 /// Everything that decides about one `Rotate`.
@@ -140,6 +145,30 @@ pub fn judge_name(
     }
     let member = member.ok_or(FactReject::NoSuchMember(node))?;
     if member.until.is_some() { Err(FactReject::Replaced(node)) } else { Ok(member.clone()) }
+}
+
+/// Judges a `Lease` in a block at `height`: by an admin, about a member that is none.
+///
+/// # Errors
+/// `NotMember`, `NotAdmin`, `NoSuchMember`, `Replaced`, `LeaseAdmin` or `LeaseOver`.
+pub fn judge_lease(
+    author: Option<&Member>,
+    node: NodeId,
+    member: Option<&Member>,
+    until: Option<Height>,
+    height: Height,
+) -> Result<(), FactReject> {
+    let role = author.map(|member| member.role).ok_or(FactReject::NotMember)?;
+    if role != Role::Admin {
+        return Err(FactReject::NotAdmin);
+    }
+    let member = member.ok_or(FactReject::NoSuchMember(node))?;
+    match until {
+        _ if member.until.is_some() => Err(FactReject::Replaced(node)),
+        _ if member.role == Role::Admin => Err(FactReject::LeaseAdmin(node)),
+        Some(until) if until <= height => Err(FactReject::LeaseOver(until)),
+        _ => Ok(()),
+    }
 }
 
 /// Judges an `Invite`: by an admin, with a key that no invite had before.

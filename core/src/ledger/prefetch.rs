@@ -71,6 +71,7 @@ pub fn prefetch<'p>(
     if !missing.is_empty() {
         return Ok(Prefetch::Missing(missing));
     }
+    state.load_seats(view)?;
     for found in &facts {
         state.load(view, &found.fact.fact())?;
     }

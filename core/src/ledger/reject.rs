@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{FactId, NodeId};
 use crate::time::UnixTime;
+use crate::work::Height;
 
 /// Why a fact has no effect in a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +83,12 @@ pub enum FactReject {
     RotateRole,
     /// Not as many recovery keys of the mesh signed as it takes.
     NoQuorum,
+    /// The author's membership was lent, and counts no more from this height on. It may be renewed.
+    Lapsed(Height),
+    /// A lease for an admin: admins are ended by a revocation.
+    LeaseAdmin(NodeId),
+    /// A lease that would be over already: it ends at this height.
+    LeaseOver(Height),
 }
 
 impl FactReject {
@@ -94,7 +101,8 @@ impl FactReject {
         )
     }
 
-    /// Whether somebody's revocation may be why.
+    /// Whether that somebody does not belong may be why, by a revocation or a lease that is over, so
+    /// that a later block can lift it.
     pub const fn is_revocation(&self) -> bool {
         matches!(
             self,
@@ -103,6 +111,7 @@ impl FactReject {
                 | Self::AlreadyRevoked(_)
                 | Self::InviteVoid
                 | Self::ReceiverNotMember(_)
+                | Self::Lapsed(_)
         )
     }
 
@@ -134,6 +143,9 @@ impl FactReject {
             Self::RotatedLately => "rotated-lately",
             Self::RotateRole => "rotate-role",
             Self::NoQuorum => "no-quorum",
+            Self::Lapsed(_) => "lapsed",
+            Self::LeaseAdmin(_) => "lease-admin",
+            Self::LeaseOver(_) => "lease-over",
         }
     }
 }
@@ -173,6 +185,13 @@ impl fmt::Display for FactReject {
             Self::RotatedLately => f.write_str("the key before this one still counts"),
             Self::NoQuorum => f.write_str("it takes more recovery keys of this mesh"),
             Self::RotateRole => f.write_str("the rotation names another role than its author's"),
+            Self::Lapsed(until) => {
+                write!(f, "its author's lease ended at height {}; an admin can renew it", until.0)
+            }
+            Self::LeaseAdmin(node) => write!(f, "{node} is an admin, who is not lent anything"),
+            Self::LeaseOver(until) => {
+                write!(f, "a lease until height {} would be over already", until.0)
+            }
         }
     }
 }

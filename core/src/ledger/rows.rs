@@ -122,6 +122,9 @@ pub struct Member {
     pub newest: Option<NodeId>,
     /// It was rotated: the first height at which it counts no more.
     pub until: Option<Height>,
+    /// The first height at which no key of the line counts, unless an admin renews it; only in the
+    /// row of a line's first key.
+    pub lease: Option<Height>,
 }
 
 /// A revocation that a block sealed.
@@ -164,8 +167,9 @@ pub struct Line {
 impl Member {
     /// A member with a first key.
     pub const fn new(role: Role, name: String, admit: Option<FactId>, since: Height) -> Self {
-        let (revoked, recovered, line, newest, until) = (None, None, None, None, None);
-        Self { role, name, admit, since, revoked, recovered, line, newest, until }
+        let (revoked, recovered, line, newest) = (None, None, None, None);
+        let (until, lease) = (None, None);
+        Self { role, name, admit, since, revoked, recovered, line, newest, until, lease }
     }
 
     /// Whether any fact let it in: a key can be revoked that nobody admitted, in vain if a recovery

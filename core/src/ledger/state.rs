@@ -4,6 +4,7 @@
 //! (may fault, cannot reject), `judge` decides (may reject, cannot fault), `take` changes.
 
 mod keys;
+mod leases;
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -153,9 +154,10 @@ impl<'p> State<'p> {
     /// # Errors
     /// `StoreFault` if the view fails.
     pub fn load<V: View + ?Sized>(&mut self, view: &V, fact: &Fact<'_>) -> Result<(), StoreFault> {
-        // In an open mesh nothing decides about records and relations.
+        // In an open mesh nothing decides about records and relations, and about custody only whose
+        // key holds the item.
         let closed = self.params.admission == Admission::Invite;
-        if closed || fact.body.is_membership() {
+        if closed || fact.body.is_membership() || fact.body.custody().is_some() {
             self.load_member(view, fact.author)?;
         }
         if let Some((item, follows)) = fact.body.custody() {
@@ -184,7 +186,9 @@ impl<'p> State<'p> {
                 }
                 self.load_sealers(view)?;
             }
-            Body::Revoke { node: key } | Body::Rotate { key, .. } => {
+            Body::Revoke { node: key }
+            | Body::Rotate { key, .. }
+            | Body::Lease { node: key, .. } => {
                 self.load_member(view, key)?;
                 self.load_sealers(view)?;
             }
@@ -240,6 +244,7 @@ impl<'p> State<'p> {
         self.members.get(node)?.now()
     }
 
+    /// Membership, unless a key merely has a row because it was revoked before it was ever admitted.
     fn admitted(&self, node: &NodeId) -> Option<&Member> {
         self.member(node).filter(|row| row.was_admitted())
     }
@@ -253,7 +258,7 @@ impl<'p> State<'p> {
     /// # Errors
     /// The first rule that is broken.
     pub fn judge<'a>(&self, id: FactId, fact: &Fact<'a>) -> Result<Change<'a>, FactReject> {
-        let author = self.member(&fact.author);
+        let author = self.admitted(&fact.author);
         self.judge_speaker(fact)?;
         if !fact.body.is_membership() {
             membership::may_write(self.params.admission, author)?;
@@ -287,6 +292,7 @@ impl<'p> State<'p> {
             }
             Body::Revoke { node } => self.judge_revoke(fact.author, node),
             Body::Rotate { key, role, .. } => self.judge_rotate(id, fact.author, key, role),
+            Body::Lease { node, until } => self.judge_lease(fact.author, node, until),
             Body::Name { node, name } => {
                 self.require_fresh(&node)?;
                 let named = self.admitted(&node);
@@ -310,9 +316,13 @@ impl<'p> State<'p> {
             cut: self.cut(&fact.author),
             in_chain: self.is_revoked_in_chain(&fact.author),
             is_past: self.is_past(&fact.author),
+            lapsed: self.lapsed(&fact.author),
         };
         let spoken = membership::may_speak(fact.author, voice, &fact.body);
-        if open { spoken.map_err(|_| FactReject::Deposed) } else { spoken }
+        spoken.map_err(|reject| match reject {
+            FactReject::Revoked | FactReject::Replaced(_) if open => FactReject::Deposed,
+            reject => reject,
+        })
     }
 
     fn judge_custody<'a>(
@@ -332,7 +342,8 @@ impl<'p> State<'p> {
             CustodyAction::Transfer(to) => {
                 !self.is_revoked(&to)
                     && !self.is_past(&to)
-                    && membership::may_write(self.params.admission, self.member(&to)).is_ok()
+                    && self.lapsed(&to).is_none()
+                    && membership::may_write(self.params.admission, self.admitted(&to)).is_ok()
             }
             _ => false,
         };
@@ -432,6 +443,24 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// The lowest height at which leases would have ended that are longer now.
+    pub fn renewed(&self) -> Option<Height> {
+        let renewed = self.members.iter().filter_map(|row| {
+            let before = row.before.as_ref().and_then(|row| row.lease)?;
+            row.after.lease.is_none_or(|until| until > before).then_some(before)
+        });
+        renewed.min()
+    }
+
+    /// Whether some key counts for a longer or shorter time than before.
+    pub fn moves_an_end(&self) -> bool {
+        let ends = |row: &Member| (row.until, row.lease);
+        let moved = |row: &Changed<NodeId, Member>| {
+            row.before.as_ref().is_some_and(|before| ends(before) != ends(&row.after))
+        };
+        self.members.iter().any(moved)
+    }
+
     /// Whether recovery keys said something new of a key: of its revocations others count.
     pub fn recovers(&self) -> bool {
         let recovered = |row: &Member| row.recovered.clone();

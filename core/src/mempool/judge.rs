@@ -46,6 +46,8 @@ impl Mempool {
             state.load(view, &fact)?;
             let reject = match state.judge(id, &fact) {
                 Ok(_) => {
+                    let end = state.holds_until(&fact);
+                    self.set_end(turn.seq(), end);
                     self.set_stage(turn.seq(), Stage::Ready);
                     continue;
                 }

@@ -31,6 +31,7 @@ use crate::ledger::delta::Disconnected;
 use crate::ledger::rows::Seq;
 use crate::limits::Limits;
 use crate::verified::Verified;
+use crate::work::Height;
 
 /// What must be sealed before a blocked fact is judged again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +71,8 @@ struct Waiting {
     item: Option<Box<str>>,
     turn: Turn,
     stage: Stage,
+    /// From this height on it has to be judged again.
+    holds_until: Option<Height>,
 }
 
 /// The pool.
@@ -85,6 +88,8 @@ pub struct Mempool {
     fresh: BTreeSet<Turn>,
     ready: BTreeSet<Turn>,
     blocked: BTreeSet<(On, Seq)>,
+    /// What has to be judged again when the chain gets to a height.
+    ending: BTreeSet<(Height, Seq)>,
     /// All custody facts here, by item.
     items: BTreeMap<Box<str>, BTreeSet<Seq>>,
     /// Facts that came to wait for another one since they were last asked for.
@@ -105,6 +110,7 @@ impl Mempool {
             fresh: BTreeSet::new(),
             ready: BTreeSet::new(),
             blocked: BTreeSet::new(),
+            ending: BTreeSet::new(),
             items: BTreeMap::new(),
             blocked_lately: Vec::new(),
         }
@@ -192,8 +198,27 @@ impl Mempool {
         let members = changes.members.iter().map(|member| member.key);
         let keys = members.chain(changes.invites.iter().map(|invite| invite.key));
         self.keys_changed(keys);
+        if changes.moves_an_end() {
+            self.judge_all_again();
+        }
         for item in &changes.items {
             self.item_changed(&item.key);
+        }
+    }
+
+    /// The next block has this height: what holds no longer than until there is judged again.
+    pub fn reached(&mut self, next: Height) {
+        while let Some((_, seq)) = self.ending.first().copied().filter(|(at, _)| *at <= next) {
+            self.set_end(seq, None);
+            if self.facts.get(&seq).is_some_and(|waiting| waiting.stage == Stage::Ready) {
+                self.set_stage(seq, Stage::Fresh);
+            }
+        }
+    }
+
+    fn judge_all_again(&mut self) {
+        while let Some(turn) = self.ready.first().copied() {
+            self.set_stage(turn.seq(), Stage::Fresh);
         }
     }
 
@@ -207,6 +232,8 @@ impl Mempool {
             let theirs = self.facts.values().filter(|w| keys.contains(&w.author));
             let theirs: Vec<Seq> = theirs.map(|w| w.turn.seq()).collect();
             theirs.into_iter().for_each(|seq| self.set_stage(seq, Stage::Fresh));
+            // Other keys of their lines may count longer or shorter.
+            self.judge_all_again();
         }
         self.keys_changed(keys.into_iter());
         for (item, _) in &block.undo.items {
@@ -267,6 +294,15 @@ impl Mempool {
         };
     }
 
+    /// A fact has to be judged again from a height on.
+    fn set_end(&mut self, seq: Seq, end: Option<Height>) {
+        if let Some(waiting) = self.facts.get_mut(&seq) {
+            let before = core::mem::replace(&mut waiting.holds_until, end);
+            before.map(|at| self.ending.remove(&(at, seq)));
+            self.ending.extend(end.map(|at| (at, seq)));
+        }
+    }
+
     fn unlist(&mut self, turn: Turn, stage: Stage) {
         match stage {
             Stage::Fresh => self.fresh.remove(&turn),
@@ -292,7 +328,8 @@ impl Mempool {
         self.seqs.insert(id, seq);
         self.fresh.insert(turn);
         let stage = Stage::Fresh;
-        let waiting = Waiting { fact, author, item, turn, stage };
+        let holds_until = None;
+        let waiting = Waiting { fact, author, item, turn, stage, holds_until };
         self.facts.insert(seq, waiting);
     }
 
@@ -303,6 +340,7 @@ impl Mempool {
         self.bytes -= waiting.fact.bytes().len();
         self.seqs.remove(&waiting.fact.id());
         self.unlist(waiting.turn, waiting.stage);
+        waiting.holds_until.map(|at| self.ending.remove(&(at, seq)));
         self.memberships -= usize::from(matches!(waiting.turn, Turn::Membership(_)));
         if let Some(item) = waiting.item
             && let Some(seqs) = self.items.get_mut(&item)

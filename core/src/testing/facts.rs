@@ -9,6 +9,7 @@ use crate::params::Params;
 use crate::signature::SigningKey;
 use crate::time::UnixTime;
 use crate::verified::Verified;
+use crate::work::Height;
 
 /// Rules of a private mesh with these founders, founded at time 0.
 pub fn params(roots: &[&TestNode]) -> Params {
@@ -131,6 +132,11 @@ impl TestNode {
     /// A new name.
     pub fn rename(&self, node: NodeId, name: &str) -> Verified<EncodedFact> {
         self.fact(0, Body::Name { node, name })
+    }
+
+    /// A lease until a height, or without end.
+    pub fn lease(&self, node: NodeId, until: Option<u64>) -> Verified<EncodedFact> {
+        self.fact(0, Body::Lease { node, until: until.map(Height) })
     }
 
     /// An admission.

@@ -95,6 +95,7 @@ impl TestLedger {
         let parent = self.tip().header;
         let time = time.unwrap_or(parent.time.0 + 1);
         let mut state = self.state(time);
+        sound(state.load_seats(&self.store));
         for id in facts {
             if let Some((_, fact)) = sound(self.store.fact(id)) {
                 sound(state.load(&self.store, &fact.fact()));
@@ -103,6 +104,7 @@ impl TestLedger {
                 }
             }
         }
+        state.end_seats();
         let height = parent.height.next();
         let header = Header {
             version: RULES_VERSION,

@@ -37,6 +37,8 @@ pub struct Model {
     overlap: u64,
     /// Which key came after one, and the first height at which that one counts no more.
     heirs: BTreeMap<NodeId, (NodeId, u64)>,
+    /// By the first key of a node: the first height at which it counts no more.
+    leases: BTreeMap<NodeId, u64>,
     /// Of the block that facts are sealed in.
     height: u64,
 }
@@ -58,13 +60,29 @@ impl Model {
             invites: BTreeMap::new(),
             overlap: params.overlap,
             heirs: BTreeMap::new(),
+            leases: BTreeMap::new(),
             height: 1,
         }
     }
 
-    /// The block is full; what comes is in the next one.
-    pub const fn next_block(&mut self) {
+    /// The block is full; what comes is in the next one. Who does not count there loses its seat,
+    /// unless nobody would have one.
+    pub fn next_block(&mut self) {
         self.height += 1;
+        let (seats, over) = (self.sealers(), |key: &NodeId| self.is_lease_over(key));
+        let leave: Vec<NodeId> = seats.iter().copied().filter(over).collect();
+        if leave.len() < seats.len() {
+            self.unseated.extend(leave);
+        }
+    }
+
+    fn is_lease_over(&self, key: &NodeId) -> bool {
+        self.leases.get(&self.line(key)[0]).is_some_and(|until| *until <= self.height)
+    }
+
+    fn has_lapsed(&self, key: &NodeId) -> bool {
+        let seated = self.line(key).last().is_some_and(|newest| self.sealers().contains(newest));
+        self.is_lease_over(key) && !seated
     }
 
     fn before(&self, key: &NodeId) -> Option<NodeId> {
@@ -107,6 +125,8 @@ impl Model {
             && !after.heirs.contains_key(&author);
         if ok {
             after.roles.insert(author, Role::Admin);
+            let first = after.line(&author)[0];
+            after.leases.remove(&first);
             let returns = after.sealers().into_iter().filter(|key| !sealers.contains(key));
             after.unseated.extend(returns);
             after.unseated.retain(|key| *key != author && !recover.seats.contains(key));
@@ -121,6 +141,11 @@ impl Model {
 
     /// The role of a key that counts.
     fn role(&self, node: &NodeId) -> Option<Role> {
+        self.lent_role(node).filter(|_| !self.has_lapsed(node))
+    }
+
+    /// The same, whether or not its lease is over.
+    fn lent_role(&self, node: &NodeId) -> Option<Role> {
         self.roles.get(node).copied().filter(|_| !self.is_gone(node) && !self.is_past(node))
     }
 
@@ -128,7 +153,7 @@ impl Model {
         let seals = |node: &&NodeId| {
             !self.heirs.contains_key(*node)
                 && !self.unseated.contains(*node)
-                && self.role(node).is_some_and(Role::seals)
+                && self.lent_role(node).is_some_and(Role::seals)
         };
         self.roles.keys().filter(seals).copied().collect()
     }
@@ -155,6 +180,7 @@ impl Model {
                 let new = !gone(&node)
                     && !gone(&author)
                     && !self.is_past(&author)
+                    && !self.has_lapsed(&author)
                     && !self.roles.contains_key(&node);
                 let invite = self.invites.get(&author).filter(|_| !admin);
                 let invited = invite.is_some_and(|(role, left, last, by)| {
@@ -173,7 +199,7 @@ impl Model {
                 ok
             }
             Body::Revoke { node } => {
-                let may = admin || (role.is_some() && author == node);
+                let may = admin || (self.lent_role(&author).is_some() && author == node);
                 let newest = self.line(&node).last().copied();
                 let last = self.by_authority && self.sealers().as_slice() == newest.as_slice();
                 let ok = may && !gone(&node) && !last;
@@ -184,10 +210,25 @@ impl Model {
             }
             Body::Name { node, name } => {
                 let own = author == node && role.is_some_and(Role::writes);
-                let ok =
-                    (admin || own) && self.role(&node).is_some() && !self.heirs.contains_key(&node);
+                let ok = admin || own;
+                let ok = ok && self.lent_role(&node).is_some() && !self.heirs.contains_key(&node);
                 if ok {
                     self.names.insert(node, name.into());
+                }
+                ok
+            }
+            Body::Lease { node, until } => {
+                let ok = admin
+                    && self.lent_role(&node).is_some_and(|role| role != Role::Admin)
+                    && !self.heirs.contains_key(&node)
+                    && until.is_none_or(|until| until.0 > self.height);
+                if ok && self.has_lapsed(&node) {
+                    self.unseated.remove(&node);
+                }
+                if ok {
+                    let first = self.line(&node)[0];
+                    self.leases.remove(&first);
+                    self.leases.extend(until.map(|until| (first, until.0)));
                 }
                 ok
             }
@@ -271,8 +312,11 @@ impl Model {
             let Some(row) = sound(store.member(node)) else { panic!("{node} is no member") };
             assert_eq!(row.role, self.roles.get(node).copied().unwrap_or(Role::Reader));
             let line = self.line(node);
-            let gone = sound(line::standing(store, node)) == Standing::Revoked;
-            assert_eq!(gone, self.is_gone(node), "{node}");
+            let standing = sound(line::standing(store, node));
+            assert_eq!(standing == Standing::Revoked, self.is_gone(node), "{node}");
+            let lapsed = self.lent_role(node).is_some() && self.has_lapsed(node);
+            assert_eq!(matches!(standing, Standing::Lapsed(_)), lapsed, "{node}");
+            assert_eq!(row.lease.map(|height| height.0), self.leases.get(node).copied());
             let until = self.heirs.get(node).map(|(_, until)| *until);
             assert_eq!(row.until.map(|height| height.0), until);
             assert_eq!(Some(&sound(line::current(store, node))), line.last());

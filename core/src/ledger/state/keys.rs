@@ -40,6 +40,9 @@ impl State<'_> {
             load_slot(&mut self.members, line.before, |node| view.member(node))?;
             self.load_revoker(view, &line.first)?;
         }
+        if self.is_lease_over(&node) {
+            self.load_sealers(view)?;
+        }
         self.load_revoker(view, &node)
     }
 
@@ -105,7 +108,7 @@ impl State<'_> {
         key: NodeId,
     ) -> Result<Change<'a>, FactReject> {
         let already = self.is_revoked_in_chain(&key);
-        membership::judge_revoke(self.member(&author), author, key, already)?;
+        membership::judge_revoke(self.admitted(&author), author, key, already)?;
         let first = self.first(&key);
         let newest = self.member(&first).and_then(|row| row.newest).unwrap_or(key);
         let by_authority = self.params.seal == SealRule::Authority;
@@ -131,9 +134,9 @@ impl State<'_> {
         role: Role,
     ) -> Result<Change<'a>, FactReject> {
         self.require_fresh(&to)?;
-        let author = self.member(&old);
+        let author = self.admitted(&old);
         let before = author.and_then(|row| row.line).map(|line| self.is_past(&line.before));
-        let new = self.member(&to);
+        let new = self.admitted(&to);
         let row = membership::judge_rotate(&Rotation { old, author, before, to, new, role })?;
         let row = Member { admit: Some(id), since: self.height, ..row };
         let author = author.ok_or(FactReject::NotMember)?;
@@ -200,7 +203,13 @@ impl State<'_> {
         }
         let new = || Member::new(Role::Admin, RECOVERED.into(), Some(id), self.height);
         let row = known.cloned().map_or_else(new, |row| Member { role: Role::Admin, ..row });
-        rows.insert(author, row);
+        // An admin's membership is not lent.
+        let first = after.first(&author);
+        let other = after.member(&first).filter(|row| first != author && row.lease.is_some());
+        if let Some(other) = other {
+            rows.insert(first, Member { lease: None, ..other.clone() });
+        }
+        rows.insert(author, Member { lease: None, ..row });
         let seated = |key: &NodeId| {
             let row = after.member(key);
             !after.is_revoked_in_chain(key)

@@ -3,6 +3,7 @@
 mod arrival;
 mod block;
 mod exhaustive;
+mod leases;
 mod recover;
 mod reorg;
 mod revoke;

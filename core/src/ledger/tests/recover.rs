@@ -240,6 +240,11 @@ fn whom_a_stolen_key_revoked_before_anybody_admitted_it_is_nobody_and_can_be_adm
     assert_eq!(standing(&world, &stranger), Standing::Unknown);
     let name = world.member.rename(stranger.id(), "bo");
     assert_eq!(world.verdict(&name), Err(FactReject::NoSuchMember(stranger.id())));
+    let other = TestNode::new(10, world.root.mesh);
+    for fact in [stranger.rotate(&other, Role::Reader), stranger.revoke(stranger.id())] {
+        assert_eq!(world.verdict(&fact), Err(FactReject::NotMember));
+    }
+    assert_eq!(world.verdict(&world.reader.rotate(&stranger, Role::Reader)), Ok(()));
     let admit = world.member.admit(stranger.id(), Role::Reader);
     assert_eq!(world.verdict(&admit), Ok(()));
     world.seal(&[&admit]);

@@ -60,7 +60,10 @@ impl Play {
         let followed = follows.unwrap_or(FactId([detail; 32]));
         let keys = [recovery_key(0), recovery_key(usize::from(detail) % 3)];
         let signers: Vec<_> = keys.iter().collect();
-        let fact = match kind % 12 {
+        let height = self.ledger.tip().header.height.0;
+        let until = Some(height + u64::from(detail / 8) % 6).filter(|_| detail / 8 != 31);
+        let fact = match kind % 14 {
+            12 | 13 => author.lease(other, until),
             11 => {
                 let seat = self.nodes[usize::from(detail / 8) % 8].id();
                 author.recover(&signers, None, &[other], &[seat], &[seat])
