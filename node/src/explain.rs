@@ -4,7 +4,7 @@
 //! A code says one thing to whoever sent it and another to whoever got it, so each has two entries.
 //! Texts are for people: one plain sentence each. Placeholders in capitals are for them to fill in.
 
-use cairn_core::wire::CloseCode;
+use cairn_core::wire::{CloseCode, LEASE_OVER};
 
 use crate::problem::Code;
 
@@ -38,10 +38,24 @@ const fn passing(meaning: &'static str, cause: &'static str, next: &'static str)
     Explanation { needs_somebody: false, ..entry(meaning, cause, next) }
 }
 
-/// Explains why a connection ended with a code, to the node that the other closed (`by_peer`) or
-/// that closed it itself.
-pub const fn close(code: CloseCode, by_peer: bool) -> Explanation {
-    if by_peer { by_the_peer(code) } else { by_this_node(code) }
+/// Explains why a connection ended with a code and these words, to the node that the other closed
+/// (`by_peer`) or that closed it itself.
+pub fn close(code: CloseCode, by_peer: bool, said: &str) -> Explanation {
+    match (code, by_peer) {
+        (CloseCode::NotMember, true) if said.contains(LEASE_OVER) => entry(
+            "the membership of this node was lent, and is over",
+            "nobody renewed it in time; links come back by themselves once an admin does",
+            "cairn member lease NODE --blocks N (an admin, on another node)",
+        )
+        .shuts_out(Code::NotMember),
+        (CloseCode::NotMember, false) if said.contains(LEASE_OVER) => entry(
+            "the membership of the other node was lent, and is over",
+            "nobody renewed it in time; links come back by themselves once an admin does",
+            "cairn member lease NODE --blocks N",
+        ),
+        (code, true) => by_the_peer(code),
+        (code, false) => by_this_node(code),
+    }
 }
 
 const fn by_the_peer(code: CloseCode) -> Explanation {

@@ -14,6 +14,7 @@ use crate::signature::Signature;
 use crate::time::{Millis, UnixTime};
 use crate::verified::Verified;
 use crate::wire::{Class, CloseCode};
+use crate::work::Height;
 
 /// Work given to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +140,13 @@ pub enum Command {
         /// What people shall call it.
         name: String,
     },
+    /// Makes a `Lease` fact.
+    Lease {
+        /// A member.
+        node: NodeId,
+        /// The first height at which it counts no more; none: it does not lapse.
+        until: Option<Height>,
+    },
     /// Makes a `Rotate` fact: this node goes on under another key. If the set has one for that key
     /// already, that one counts.
     Rotate {
@@ -186,6 +194,7 @@ impl Command {
             | Self::Revoke { .. }
             | Self::Rotate { .. }
             | Self::Recover(_)
+            | Self::Lease { .. }
             | Self::Name { .. } => true,
             Self::Sync
             | Self::CheckReach

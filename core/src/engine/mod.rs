@@ -19,6 +19,7 @@ mod gauges;
 mod granted;
 mod input;
 mod keep_out;
+mod leases;
 mod on_chain;
 mod on_command;
 mod on_conn;

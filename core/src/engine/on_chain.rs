@@ -164,11 +164,12 @@ impl Engine {
             overlay.put_row(Table::Meta, &Meta::Tip.key(), &row);
             self.outbox.push_back(Output::Event(Event::Reorged(reorg)));
         }
+        self.mempool.reached(row.tip.height.next());
+        self.on_renewed(&row.tip, connected, &mut overlay)?;
         let recovers = |(_, effects): &(BlockId, Effects)| effects.changes.recovers();
         if connected.iter().any(recovers) {
             // What the revocations that count no more kept from the chain is judged again.
-            overlay.put(Table::Meta, &Meta::Reopen.key(), &[]);
-            self.revocations.reopen = true;
+            self.reopen_from(&[], &mut overlay)?;
         }
         self.chain.set_tip(row);
         if self.chain.tree.on_best_headers(&self.chain.tip().id) {

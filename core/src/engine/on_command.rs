@@ -73,6 +73,9 @@ impl Engine {
             Command::Name { node, name } => {
                 self.make_permitted(Body::Name { node, name: &name }, view, batch)
             }
+            Command::Lease { node, until } => {
+                self.make_permitted(Body::Lease { node, until }, view, batch)
+            }
             Command::Rotate { key, signature } => self.rotate(key, signature, view, batch),
             Command::Recover(recovery) => {
                 self.make_permitted(Body::Recover(recovery.statement()), view, batch)
@@ -133,7 +136,8 @@ impl Engine {
             match view.known(&self.me)? {
                 Some(Known::Node { role: Role::Reader, .. }) => return Ok(Err(Refusal::Reader)),
                 Some(_) if self.standing(&self.me, view)?.is_err() => {
-                    return Ok(Err(Refusal::NotMember));
+                    let since = self.lapsed(&self.me, view)?;
+                    return Ok(Err(since.map_or(Refusal::NotMember, Refusal::Lapsed)));
                 }
                 _ => {}
             }
@@ -255,6 +259,7 @@ impl Engine {
             FactReject::Reader => Refusal::Reader,
             FactReject::Revoked | FactReject::Deposed => Refusal::Revoked,
             FactReject::NotAdmin => Refusal::NotAdmin,
+            FactReject::Lapsed(since) => Refusal::Lapsed(since),
             other => Refusal::Rule(other.to_string()),
         })
     }

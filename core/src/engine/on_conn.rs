@@ -122,7 +122,7 @@ impl Engine {
                         let range = alloc::format!("{PROTOCOL_VERSION} to {PROTOCOL_VERSION}");
                         self.close_saying(conn, CloseCode::Protocol, range);
                     }
-                    Err(code) => self.close(conn, code),
+                    Err(code) => self.turn_away(conn, code, view)?,
                 }
             }
             (Phase::Opened(_), _) => self.close(conn, CloseCode::BadHello),

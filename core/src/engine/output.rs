@@ -12,6 +12,7 @@ use crate::store::Batch;
 use crate::time::Millis;
 use crate::verified::Unverified;
 use crate::wire::{Class, CloseCode};
+use crate::work::Height;
 
 use super::input::{BatchId, CommandId, JobId};
 use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
@@ -101,6 +102,8 @@ pub enum Refusal {
     Reader,
     /// This node was revoked.
     Revoked,
+    /// This node's membership was lent, and counts no more from this height on.
+    Lapsed(Height),
     /// The author was revoked.
     AuthorRevoked(NodeId),
     /// Nobody is kept out under this name.
@@ -120,7 +123,7 @@ pub enum Refusal {
 pub enum Receipt {
     /// For `Publish`, in the order given.
     Published(Vec<Published>),
-    /// For `Custody`, `Invite`, `Revoke`, `Rotate` and `Name`: the fact that was made.
+    /// For `Custody`, `Invite`, `Revoke`, `Rotate`, `Lease` and `Name`: the fact that was made.
     Made(FactId),
     /// For `PingPeer`: the round trip.
     Pong(Millis),

@@ -235,7 +235,7 @@ impl Engine {
         for (id, node, accepted) in live {
             match self.standing(&node, view)? {
                 Err(CloseCode::Revoked) => self.dismiss(id, &node, view)?,
-                Err(code) if accepted && current => self.close(id, code),
+                Err(code) if accepted && current => self.turn_away(id, code, view)?,
                 Err(_) if accepted => self.revocations.enforce = true,
                 _ => {}
             }

@@ -443,13 +443,14 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// The lowest height at which leases would have ended that are longer now.
-    pub fn renewed(&self) -> Option<Height> {
-        let renewed = self.members.iter().filter_map(|row| {
+    /// Nodes, by their newest keys, whose leases are longer than before, and when those would have
+    /// ended.
+    pub fn renewed(&self) -> impl Iterator<Item = (NodeId, Height)> {
+        self.members.iter().filter_map(|row| {
             let before = row.before.as_ref().and_then(|row| row.lease)?;
-            row.after.lease.is_none_or(|until| until > before).then_some(before)
-        });
-        renewed.min()
+            let longer = row.after.lease.is_none_or(|until| until > before);
+            longer.then_some((row.after.newest.unwrap_or(row.key), before))
+        })
     }
 
     /// Whether some key counts for a longer or shorter time than before.

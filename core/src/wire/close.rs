@@ -7,6 +7,10 @@ use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Serialize};
 
+/// How the words begin that tell a peer why it is `NotMember`: its membership was lent. A height
+/// follows.
+pub const LEASE_OVER: &str = "its lease ended at height";
+
 /// The numbered reasons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u8", try_from = "u8")]

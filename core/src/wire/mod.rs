@@ -14,7 +14,7 @@ mod set;
 mod twin;
 
 pub use class::{Class, WIRE_VERSION};
-pub use close::CloseCode;
+pub use close::{CloseCode, LEASE_OVER};
 #[cfg(feature = "alloc")]
 pub use message::*;
 #[cfg(feature = "alloc")]

@@ -151,6 +151,9 @@ impl From<Body<'_>> for Said {
                 Self::Admit { node: node.to_string(), role: role_name(role), name: name.into() }
             }
             Body::Revoke { node } => Self::Revoke { node: node.to_string() },
+            Body::Lease { node, until } => {
+                Self::Lease { node: node.to_string(), until: until.map(|height| height.0) }
+            }
             Body::Name { node, name } => Self::Name { node: node.to_string(), name: name.into() },
             Body::Recover(said) => {
                 let texts = |keys: Keys<'_>| keys.iter().map(|key| key.to_string()).collect();
@@ -298,7 +301,7 @@ fn close(close: &Close) -> Value {
 
 /// The end of a connection of which only the number and these words are remembered.
 fn ended(code: CloseCode, by_peer: bool, reason: &str) -> Value {
-    let why = explain::close(code, by_peer);
+    let why = explain::close(code, by_peer, reason);
     json!({
         "code": format!("{:#04x}", code as u8),
         "reason": reason,
@@ -425,61 +428,6 @@ pub fn item(view: &dyn View, name: &str, row: Option<&Custody>) -> Result<Value,
             "fact_id": custody.latest.to_string(),
         })),
         "pending": query::item_pending(view, name)?,
-    }))
-}
-
-/// A member. One that was revoked is `revoked` at once, its height comes with the block.
-///
-/// # Errors
-/// `StoreFault` if the view fails.
-pub fn member(view: &dyn View, node: &NodeId, row: &Member) -> Result<Value, StoreFault> {
-    let by = line::cut_off(view, node)?;
-    let gone = by.is_some() || line::standing(view, node)? == Standing::Revoked;
-    let next = line::current(view, node)?;
-    Ok(json!({
-        "node_id": node.to_string(),
-        "name": row.name,
-        "role": role_name(row.role),
-        "state": match () {
-            () if gone => "revoked",
-            () if row.until.is_some() => "rotated",
-            () => "member",
-        },
-        "next": (next != *node).then(|| next.to_string()),
-        "until": row.until.map(|height| height.0),
-        "since": row.since.0,
-        "fact_id": row.admit.map(|id| id.to_string()),
-        "revoked": gone.then(|| json!({
-            "height": row.revoked.map(|revocation| revocation.since.0),
-            "fact_id": by.map(|id| id.to_string()),
-        })),
-    }))
-}
-
-/// An invite, without its secret, which only its line has.
-///
-/// # Errors
-/// `StoreFault` if the view fails.
-pub fn invite(view: &dyn View, invite: &query::Invite, now: UnixTime) -> Result<Value, StoreFault> {
-    let left = invite.row.as_ref().map_or(invite.uses, |row| row.uses_left);
-    let void = view.revoked(&invite.key)?.is_some() || line::cut_off(view, &invite.by)?.is_some();
-    let state = match () {
-        () if void => "revoked",
-        () if left == 0 => "used",
-        () if invite.expires < now => "expired",
-        () => "open",
-    };
-    Ok(json!({
-        "key": invite.key.to_string(),
-        "role": role_name(invite.role),
-        "uses": invite.uses,
-        "uses_left": left,
-        "expires": invite.expires.0,
-        "by": invite.by.to_string(),
-        "by_name": name_of(view, &invite.by)?,
-        "state": state,
-        "sealed": invite.row.is_some(),
-        "fact_id": invite.fact.to_string(),
     }))
 }
 

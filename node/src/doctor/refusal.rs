@@ -7,7 +7,7 @@ use crate::explain;
 
 /// The step that a peer refused with this code, and in these words.
 pub(super) fn check(code: CloseCode, detail: &str) -> Check {
-    let told = explain::close(code, true);
+    let told = explain::close(code, true, detail);
     let said = if detail.is_empty() || detail == code.to_string() { "" } else { detail };
     let sep = if said.is_empty() { "" } else { ": " };
     let what = format!("{} ({:#04x}{sep}{said})", told.meaning, code as u8);

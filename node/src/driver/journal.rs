@@ -39,7 +39,7 @@ pub(super) fn tell(event: &Event) {
             tracing::info!(%node, reason, "peer disconnected");
         }
         Event::PeerClosed { node, code: Some(code), by_peer, reason } => {
-            let why = explain::close(*code, *by_peer);
+            let why = explain::close(*code, *by_peer, reason);
             let code = format!("{:#04x}", *code as u8);
             tracing::info!(%node, code, reason, by_peer, meaning = why.meaning, "peer disconnected");
         }

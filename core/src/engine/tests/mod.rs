@@ -6,6 +6,7 @@ mod bytes;
 mod clocks;
 mod closes;
 mod deep;
+mod leases;
 mod lives;
 mod order;
 mod orphans;

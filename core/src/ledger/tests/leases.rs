@@ -95,7 +95,7 @@ fn who_is_renewed_is_back_with_the_same_key_at_once() {
     for (after_lapse, until) in [(false, None), (true, None), (true, Some(90))] {
         let mut world = world();
         let member = world.member.clone();
-        lend(&mut world, &member, 1);
+        let over = lend(&mut world, &member, 1);
         pass(&mut world, u64::from(after_lapse) * 3);
         let (lease, said) = (world.root.lease(member.id(), until), member.record("t", "back"));
         world.ledger.arrive(&[lease.clone(), said.clone()]);
@@ -103,7 +103,7 @@ fn who_is_renewed_is_back_with_the_same_key_at_once() {
         // In the very block that renews it.
         let effects = world.seal(&[&lease, &said]);
         assert!(effects.changes.moves_an_end());
-        assert!(effects.changes.renewed().is_some());
+        assert_eq!(effects.changes.renewed().next(), Some((member.id(), over)));
         let after = rows(&world.ledger.store);
         world.ledger.disconnect();
         assert!(rows(&world.ledger.store) == before, "taken back exactly");

@@ -102,3 +102,46 @@ fn facts_of_a_block_that_is_taken_back_return_and_what_it_concerned_is_judged_ag
     p.judge();
     assert_eq!(p.seal(), [record.id()]);
 }
+
+#[test]
+fn what_an_ended_lease_forbids_is_found_when_the_chain_gets_there_and_not_before() {
+    let mut p = Pool::new();
+    let until = p.ledger.tip().header.height.0 + 3;
+    let lease = p.root.lease(p.member.id(), Some(until));
+    p.arrive(&[&lease]);
+    p.judge();
+    assert_eq!(p.seal(), [lease.id()]);
+    let (said, give) = (p.member.record("t", "x"), p.root.request("saw", None));
+    p.arrive(&[&give, &said]);
+    p.judge();
+    assert_eq!(p.ready(), [give.id(), said.id()]);
+    let block = p.ledger.block(&[give.id()], None);
+    let effects = p.ledger.connect(&block).unwrap();
+    p.pool.connected(&effects);
+    let next = p.ledger.tip().header.height.next();
+    p.pool.reached(crate::work::Height(next.0 - 1));
+    assert!(!p.pool.has_fresh());
+    p.pool.reached(next);
+    let conflicts = p.judge();
+    assert_eq!(ids(&conflicts), [said.id()]);
+    assert_eq!(conflicts[0].reject, FactReject::Lapsed(next));
+}
+
+#[test]
+fn a_block_that_moves_the_end_of_a_membership_has_all_that_is_ready_judged_again() {
+    let mut p = Pool::new();
+    let said = p.member.record("t", "x");
+    let lease = p.root.lease(p.member.id(), Some(p.ledger.tip().header.height.0 + 2));
+    p.arrive(&[&said, &lease]);
+    p.judge();
+    let block = p.ledger.block(&[lease.id()], None);
+    let effects = p.ledger.connect(&block).unwrap();
+    p.pool.connected(&effects);
+    assert_eq!(ids(&p.judge()), [said.id()]);
+    let back = p.ledger.disconnect();
+    p.pool.disconnected(&back);
+    let again = back.reopened.iter().map(|(_, id)| *id);
+    p.pool.readmit(&p.ledger.store, again).unwrap();
+    assert_eq!(p.judge(), []);
+    assert_eq!(p.ready(), [said.id()]);
+}
