@@ -47,7 +47,7 @@ pub fn close(code: CloseCode, by_peer: bool, said: &str) -> Explanation {
             "nobody renewed it in time; links come back by themselves once an admin does",
             "cairn member lease NODE --blocks N (an admin, on another node)",
         )
-        .shuts_out(Code::NotMember),
+        .shuts_out(Code::Lapsed),
         (CloseCode::NotMember, false) if said.contains(LEASE_OVER) => entry(
             "the membership of the other node was lent, and is over",
             "nobody renewed it in time; links come back by themselves once an admin does",

@@ -57,6 +57,8 @@ pub enum Code {
     LastAdmin,
     /// Another running node has the same key.
     Twin,
+    /// The membership was lent, and is over.
+    Lapsed,
     /// Another rule of the mesh.
     Rule,
     /// The author was never admitted.
@@ -83,7 +85,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Failed,
         Self::Usage,
         Self::InviteMistyped,
@@ -106,6 +108,7 @@ impl Code {
         Self::Revoked,
         Self::LastAdmin,
         Self::Twin,
+        Self::Lapsed,
         Self::Rule,
         Self::UnknownAuthor,
         Self::BadSignature,
@@ -144,6 +147,7 @@ impl Code {
             Self::Revoked => "revoked",
             Self::LastAdmin => "last-admin",
             Self::Twin => "twin",
+            Self::Lapsed => "lapsed",
             Self::Rule => "refused",
             Self::UnknownAuthor => "unknown-author",
             Self::BadSignature => "bad-signature",
@@ -192,6 +196,7 @@ impl Code {
             | Self::NotAdmin
             | Self::Reader
             | Self::Revoked
+            | Self::Lapsed
             | Self::LastAdmin
             | Self::Twin
             | Self::InviteExpired
@@ -219,6 +224,7 @@ impl Code {
             | Self::NotAdmin
             | Self::Reader
             | Self::Revoked
+            | Self::Lapsed
             | Self::UnknownAuthor => 403,
             Self::NotFound => 404,
             Self::Method => 405,
@@ -364,6 +370,15 @@ impl From<Refusal> for Problem {
                 Code::Revoked,
                 "this node's membership was revoked: it can be read, and writes no more",
                 "ask an admin for an invite, and join with it in a new --data-dir",
+            ),
+            Refusal::Lapsed(since) => Self::new(
+                Code::Lapsed,
+                format!(
+                    "this node's membership was lent until height {}, which is over: it can be read, \
+                     and writes no more until an admin renews it",
+                    since.0
+                ),
+                "ask an admin to run: cairn member lease NODE --blocks N (NODE: see cairn status)",
             ),
             Refusal::AuthorRevoked(node) => Self::new(
                 Code::Revoked,

@@ -1,6 +1,8 @@
 //! The shapes of the HTTP edge: the only place where the ledger's things look different from their
 //! encoding. Within a schema's version, fields are only added.
 
+mod belonging;
+
 use std::collections::BTreeSet;
 
 use base64::Engine as _;
@@ -10,15 +12,17 @@ use cairn_core::engine::{PeerStatus, State, Status};
 use cairn_core::event::Reorg;
 use cairn_core::fact::{Body, EncodedFact, Keys, Role};
 use cairn_core::id::{Hex, MeshId, NodeId};
-use cairn_core::ledger::line::{self, Standing};
+use cairn_core::ledger::line;
 use cairn_core::ledger::read::Read;
-use cairn_core::ledger::rows::{BanRow, Close, Custody, FactRow, FactState, HeaderRow, Member};
+use cairn_core::ledger::rows::{BanRow, Close, Custody, FactRow, FactState, HeaderRow};
 use cairn_core::peer::{BANS_MAX, Subject};
 use cairn_core::store::{StoreFault, View};
 use cairn_core::time::UnixTime;
 use cairn_core::wire::{CloseCode, Tip};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+pub use belonging::{invite, lease, member};
 
 use super::query;
 use crate::explain;
@@ -97,6 +101,10 @@ enum Said {
     Name {
         node: String,
         name: String,
+    },
+    Lease {
+        node: String,
+        until: Option<u64>,
     },
     Recover {
         on: Option<String>,

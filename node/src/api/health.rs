@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use cairn_core::engine::{PeerStatus, Refusal, State as EngineState};
+use cairn_core::id::NodeId;
 use cairn_core::ledger::read::Read as _;
 use cairn_core::time::UnixTime;
 use serde_json::{Value, json};
@@ -15,6 +16,9 @@ use serde_json::{Value, json};
 use super::{Context, dto};
 use crate::problem::{Code, Problem};
 use crate::{clock, explain};
+
+/// From so many blocks before its end on, a node says that its lease has to be renewed.
+const LEASE_NEAR: u64 = 100;
 
 pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
     let node = context.node();
@@ -44,6 +48,10 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
              --data-dir NEW",
         ));
     }
+    let me = node.node_id();
+    if let Ok(Some(lease)) = context.read(move |view| Ok(dto::lease(view, &me)?)).await {
+        document["lease"] = own_lease(lease, &me);
+    }
     if let Some((message, hint)) = alone(status.state, dto::connected_known(&peers).1) {
         document["isolated"] = json!({"message": message, "hint": hint});
     }
@@ -52,6 +60,22 @@ pub(super) async fn status(State(context): State<Context>) -> Json<Value> {
 
 fn told(problem: &Problem) -> Value {
     json!({"code": problem.code.name(), "message": problem.message, "hint": problem.hint})
+}
+
+/// What is said of this node's own lease: once it is near its end or over, what to do.
+fn own_lease(mut lease: Value, me: &NodeId) -> Value {
+    let (until, left) = (lease["until"].clone(), lease["left"].as_u64().unwrap_or(0));
+    if left > LEASE_NEAR {
+        return lease;
+    }
+    lease["message"] = match left {
+        0 => format!("this node's membership was lent until height {until}, which is over"),
+        1 => format!("this node's membership is lent for one more block, until height {until}"),
+        _ => format!("this node's membership is lent for {left} more blocks, until height {until}"),
+    }
+    .into();
+    lease["hint"] = format!("ask an admin to run: cairn member lease {me} --blocks N").into();
+    lease
 }
 
 /// Why a node of a mesh that has others has no peer, and what to type.
@@ -79,9 +103,12 @@ fn turned_away(
     if peers.iter().any(|peer| peer.connected) {
         return None;
     }
-    let closes = peers.iter().filter_map(|peer| peer.last_close);
-    let mut ends =
-        closes.filter(|(_, by_peer)| *by_peer).map(|(code, _)| explain::close(code, true));
+    let ended = |peer: &PeerStatus| {
+        let (code, _) = peer.last_close.filter(|(_, by_peer)| *by_peer)?;
+        let said = peer.closes.iter().find(|close| close.by_peer && close.code == code);
+        Some(explain::close(code, true, said.map_or("", |close| &close.reason)))
+    };
+    let mut ends = peers.iter().filter_map(ended);
     let (why, code) = ends.find_map(|why| Some((why, why.shuts_out?)))?;
     // Peers have one word for both.
     let expired = invite_expires.is_some_and(|at| at < clock::wall());

@@ -1,4 +1,4 @@
-//! Who belongs to the mesh: listed, named, revoked.
+//! Who belongs to the mesh: listed, named, lent, revoked.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,7 +6,9 @@ use cairn_core::engine::Command;
 use cairn_core::fact::Role;
 use cairn_core::id::NodeId;
 use cairn_core::ledger::line::{self, Standing};
+use cairn_core::ledger::read::Read as _;
 use cairn_core::store::{StoreFault, View};
+use cairn_core::work::Height;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -98,6 +100,61 @@ pub(super) async fn rename(
 ) -> Result<Answer, Problem> {
     let node = context.read(move |view| query::node_id(view, &name)).await?;
     carry_out(&context, Command::Name { node, name: new.name }).await
+}
+
+/// Until when a membership is lent: one of the three.
+#[derive(Deserialize)]
+pub(super) struct NewLease {
+    /// For so many blocks after the next one, which can have the lease.
+    blocks: Option<u64>,
+    /// Below this height.
+    until: Option<u64>,
+    /// For ever.
+    #[serde(default)]
+    unlimited: bool,
+}
+
+impl NewLease {
+    /// The height at which it ends, on a chain whose tip has this height; none: never.
+    fn end(&self, tip: Height) -> Result<Option<Height>, Problem> {
+        match (self.blocks, self.until, self.unlimited) {
+            (Some(blocks @ 1..), None, false) => {
+                Ok(Some(Height(tip.0.saturating_add(blocks).saturating_add(2))))
+            }
+            (None, Some(until), false) if until > tip.next().0 => Ok(Some(Height(until))),
+            (None, Some(until), false) => Err(Problem::new(
+                Code::Usage,
+                format!("a lease until height {until} would be over: the chain is at {}", tip.0),
+                "run: cairn member lease NODE --blocks N",
+            )),
+            (None, None, true) => Ok(None),
+            _ => Err(Problem::usage("a lease has either blocks (1 or more), until or unlimited")),
+        }
+    }
+}
+
+pub(super) async fn lease(
+    State(context): State<Context>,
+    Named(name): Named,
+    Posted(asked): Posted<NewLease>,
+) -> Result<Answer, Problem> {
+    let read = move |view: &dyn View| {
+        let node = line::current(view, &query::node_id(view, &name)?)?;
+        let admin = view.member(&node)?.is_some_and(|row| row.role == Role::Admin);
+        let tip = view.tip_row()?.map_or(Height::GENESIS, |row| row.tip.height);
+        Ok((node, admin, asked.end(tip)?))
+    };
+    let (node, admin, until) = context.read(read).await?;
+    if admin {
+        return Err(Problem::new(
+            Code::Rule,
+            "admins are not lent their membership: somebody has to be able to renew the others'",
+            format!("to end it for good, run: cairn member revoke {node}"),
+        ));
+    }
+    let (status, Json(mut document)) = carry_out(&context, Command::Lease { node, until }).await?;
+    document["until"] = until.map(|until| until.0).into();
+    Ok((status, Json(document)))
 }
 
 /// This node goes on under a new key, as soon as a block says so.

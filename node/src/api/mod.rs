@@ -168,6 +168,7 @@ fn routes() -> Router<Context> {
         .route("/v1/members", get(members::list))
         .route("/v1/members/{node}/revoke", post(members::revoke))
         .route("/v1/members/{node}/name", post(members::rename))
+        .route("/v1/members/{node}/lease", post(members::lease))
         .route("/v1/recovery/statement", post(recovery::prepare))
         .route("/v1/recovery", post(recovery::publish))
         .route("/v1/key/rotate", post(members::rotate))

@@ -114,7 +114,8 @@ pub fn node_id(view: &dyn View, name: &str) -> Result<NodeId, Problem> {
         let page = members(view, after.as_ref(), SCAN_STEP)?;
         for (node, member) in &page {
             if member.name == name || (is_prefix && node.to_string().starts_with(name)) {
-                let counts = line::standing(view, node)? == Standing::Member;
+                let standing = line::standing(view, node)?;
+                let counts = matches!(standing, Standing::Member | Standing::Lapsed(_));
                 found.push((*node, counts && member.until.is_none()));
             }
         }

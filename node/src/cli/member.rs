@@ -1,7 +1,7 @@
 //! `member`: who belongs to the mesh.
 
-use clap::Subcommand;
-use serde_json::json;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
 use super::client::escape;
 use super::output::{field, list, table};
@@ -20,6 +20,14 @@ pub(super) enum MemberVerb {
         #[arg(long)]
         last_admin: bool,
     },
+    /// Lend a membership: it counts no more from a height on, unless an admin renews it
+    Lease {
+        /// Its id, a unique beginning of it, or its name
+        #[arg(value_name = "NODE")]
+        member: String,
+        #[command(flatten)]
+        term: Term,
+    },
     /// Give a member another name
     Rename {
         /// Its id, a unique beginning of it, or its name
@@ -30,15 +38,41 @@ pub(super) enum MemberVerb {
     },
 }
 
+/// How long. Heights grow with what the mesh writes: one that is idle seals nothing.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Term {
+    /// For so many blocks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    blocks: Option<u64>,
+    /// For the blocks below this height
+    #[arg(long, value_name = "HEIGHT")]
+    until: Option<u64>,
+    /// Without end, as a membership is that nobody lent
+    #[arg(long)]
+    unlimited: bool,
+}
+
+/// The lease of a member in few words.
+fn left(member: &Value) -> String {
+    let lease = &member["lease"];
+    match lease["left"].as_u64() {
+        None => "-".into(),
+        Some(0) => format!("over at {}", field(lease, "/until")),
+        Some(1) => "1 block".into(),
+        Some(left) => format!("{left} blocks"),
+    }
+}
+
 fn show(context: &Context) -> Outcome {
     let members = context.client()?.get("/v1/members")?;
     context.out.data(&members, |members| {
         let rows = list(members, "members").iter().map(|member| {
-            ["/name", "/role", "/state", "/since", "/node_id"]
-                .map(|path| field(member, path))
-                .to_vec()
+            let [name, role, state, since, node] =
+                ["/name", "/role", "/state", "/since", "/node_id"].map(|path| field(member, path));
+            vec![name, role, state, since, left(member), node]
         });
-        table(&["NAME", "ROLE", "STATE", "SINCE", "NODE"], rows)
+        table(&["NAME", "ROLE", "STATE", "SINCE", "LEASE", "NODE"], rows)
     })?;
     Ok(0)
 }
@@ -51,6 +85,14 @@ pub(super) fn run(verb: &MemberVerb, context: &Context) -> Outcome {
             json!({"last_admin": last_admin}),
             format!("{member} is revoked: every node cuts it off as soon as it hears of it"),
         ),
+        MemberVerb::Lease { member, term } => {
+            let Term { blocks, until, unlimited } = term;
+            (
+                format!("/v1/members/{}/lease", escape(member)),
+                json!({"blocks": blocks, "until": until, "unlimited": unlimited}),
+                format!("the lease of {member} is as you said as soon as a block has it"),
+            )
+        }
         MemberVerb::Rename { member, name } => (
             format!("/v1/members/{}/name", escape(member)),
             json!({"name": name}),

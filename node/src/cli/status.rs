@@ -90,6 +90,11 @@ pub(super) fn wait(
     }
 }
 
+/// What a status says of a trouble, if it says anything.
+fn told<'a>(status: &'a Value, trouble: &str) -> Option<&'a Value> {
+    status.get(trouble).filter(|told| told.get("message").is_some())
+}
+
 fn screen(status: &Value, context: &Context) -> String {
     let state = field(status, "/state");
     let color = match state.as_str() {
@@ -124,8 +129,12 @@ fn screen(status: &Value, context: &Context) -> String {
     ];
     let mut lines: Vec<String> =
         rows.iter().map(|(name, value)| format!("{name:<8} {value}")).collect();
-    for trouble in ["refused", "degraded", "isolated"] {
-        if let Some(told) = status.get(trouble).filter(|told| told.is_object()) {
+    if let Some(left) = status["lease"]["left"].as_u64().filter(|_| told(status, "lease").is_none())
+    {
+        lines.push(format!("lease    {left} more blocks, until {}", field(status, "/lease/until")));
+    }
+    for trouble in ["refused", "lease", "degraded", "isolated"] {
+        if let Some(told) = told(status, trouble) {
             let (why, hint) = (field(told, "/message"), field(told, "/hint"));
             lines.push(format!("{trouble:<8} {why}; {hint}"));
         }
