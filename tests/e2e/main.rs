@@ -15,6 +15,7 @@ mod idle;
 mod import;
 mod initial;
 mod lan;
+mod leases;
 mod members;
 mod mesh;
 mod power;

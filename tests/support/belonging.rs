@@ -29,14 +29,15 @@ pub fn in_force(view: &MemStore, key: &NodeId) -> bool {
     matches!(line::standing(view, key), Ok(Standing::Member | Standing::Replaced))
 }
 
-/// Whether node `a` has to let node `b` in: it is not revoked, and either the chain has it or the
+/// Whether node `a` has to let node `b` in: it is not revoked, its lease is not over, and either the chain has it or the
 /// facts that admit it are all by keys that are not revoked.
 pub fn lets_in(world: &World, a: usize, b: usize) -> bool {
     let (view, b) = (world.nodes[a].view(), &world.nodes[b]);
     if world.params.admission == Admission::Open {
         return true;
     }
-    if is_revoked(view, &b.id()) {
+    let standing = line::standing(view, &b.id());
+    if is_revoked(view, &b.id()) || matches!(standing, Ok(Standing::Lapsed(_))) {
         return false;
     }
     let mut authors = b.introduction.iter().map(|fact| fact.fact().author);

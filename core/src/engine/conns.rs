@@ -118,6 +118,9 @@ pub(super) struct Conn {
     pub(super) useful: u32,
     /// Requests that it let expire, half of it forgiven with each answer.
     pub(super) stalls: u32,
+    /// Its lease is over as far as we know, but it claims more of the chain: it is heard, not served,
+    /// until we have seen that.
+    pub(super) on_trial: bool,
     /// Its wall clock and when it told us.
     pub(super) clock: (UnixTime, Instant),
     /// What it may still do, by class.
@@ -156,6 +159,7 @@ impl Conn {
             silent: false,
             useful: 0,
             stalls: 0,
+            on_trial: false,
             clock: (UnixTime::default(), now),
             buckets: [TokenBucket::new(now); Class::ALL.len()],
             paces: [Pace::default(); Class::ALL.len()],

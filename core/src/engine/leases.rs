@@ -27,6 +27,42 @@ impl Engine {
         })
     }
 
+    /// Whether somebody whose lease is over at our tip may have seen a block that renews it: it claims
+    /// more work than ours has. Whoever is far behind could else be kept so by the one node it knows.
+    pub(super) fn may_know_of_a_renewal(
+        &self,
+        node: &NodeId,
+        claimed: &Tip,
+        view: &dyn View,
+    ) -> Result<bool, StoreFault> {
+        Ok(claimed.work > self.chain.tip().work && self.lapsed(node, view)?.is_some())
+    }
+
+    /// A peer is listened to until it is known whether it belongs.
+    pub(super) fn try_out(&mut self, conn: ConnId) {
+        if let Some(conn) = self.conns.get_mut(conn) {
+            conn.on_trial = true;
+            self.revocations.review();
+        }
+    }
+
+    pub(super) fn end_trial(&mut self, conn: ConnId) {
+        if let Some(conn) = self.conns.get_mut(conn) {
+            conn.on_trial = false;
+        }
+    }
+
+    pub(super) fn is_on_trial(&self, conn: ConnId) -> bool {
+        self.conns.get(conn).is_some_and(|conn| conn.on_trial)
+    }
+
+    /// A peer told its tip. Who is on trial has one claim: with ever new ones it would stay.
+    pub(super) fn hear_tip(&mut self, conn: ConnId, tip: Tip) {
+        if !self.is_on_trial(conn) || self.headers.tip_of(conn).is_none() {
+            self.headers.claim(conn, tip);
+        }
+    }
+
     /// Ends a connection with somebody who is not let in. Whose lease is over is told what to ask for.
     pub(super) fn turn_away(
         &mut self,

@@ -177,6 +177,8 @@ impl Engine {
                 self.dismiss(conn, &node, view)?;
                 return Ok(Err(CloseCode::Revoked));
             }
+        } else if self.may_know_of_a_renewal(&node, &hello.tip, view)? {
+            self.try_out(conn);
         } else if self.standing(&node, view)?.is_err()
             && let Err(code) = self.hear_introduction(&node, &hello.introduction, view, batch)?
         {
@@ -303,7 +305,7 @@ impl Engine {
         if let Some(conn) = self.conns.get_mut(id) {
             conn.tip = Some(tip);
         }
-        self.headers.claim(id, tip);
+        self.hear_tip(id, tip);
         self.schedule.claim(self.now.instant, id, facts);
     }
 

@@ -53,7 +53,7 @@ impl Engine {
                 if let Some(peer) = self.conns.get_mut(conn) {
                     peer.tip = Some(tip);
                 }
-                self.headers.claim(conn, tip);
+                self.hear_tip(conn, tip);
             }
             Ok(Announce::Facts(ids)) if ids.len() <= IDS_PER_ANNOUNCE => {
                 self.announces_received += 1;

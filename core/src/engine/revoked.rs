@@ -237,7 +237,8 @@ impl Engine {
                 Err(CloseCode::Revoked) => self.dismiss(id, &node, view)?,
                 Err(code) if accepted && current => self.turn_away(id, code, view)?,
                 Err(_) if accepted => self.revocations.enforce = true,
-                _ => {}
+                Err(_) => {}
+                Ok(()) => self.end_trial(id),
             }
         }
         Ok(())

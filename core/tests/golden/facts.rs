@@ -7,6 +7,7 @@ use cairn_core::id::{BlockId, FactId, MeshId, NodeId};
 use cairn_core::params::FACT_BYTES_MAX;
 use cairn_core::signature::{Signature, SigningKey};
 use cairn_core::time::UnixTime;
+use cairn_core::work::Height;
 
 use crate::vector::{Fields, hex, pin, read_all, reason, render, unhex};
 
@@ -72,6 +73,10 @@ fn judge(mesh: &MeshId, bytes: &[u8]) -> Result<SignedFactIds, String> {
 
 type SignedFactIds = (FactId, String);
 
+fn lease(node: NodeId, until: Option<Height>) -> Body<'static> {
+    Body::Lease { node, until }
+}
+
 fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let (first, second) = (FactId([0x11; 32]), FactId([0x22; 32]));
     let node = key(2).node_id();
@@ -103,6 +108,8 @@ fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("rotate", "a node goes on under another key", signed(rotate(&MESH, 2))),
         ("recover", "two recovery keys end an admin's", recover(&MESH, &[3, 4], None)),
         ("recover-from", "and say from which block", recover(&MESH, &[3], Some(BlockId([9; 32])))),
+        ("lease", "a membership is lent", signed(lease(node, Some(Height(4_000))))),
+        ("lease-without-end", "and is one for good", signed(lease(node, None))),
         ("time-zero", "no clock: 1970", signed_at(UnixTime(0), RECORD)),
         ("time-max", "the latest time that fits", signed_at(UnixTime(u64::MAX), RECORD)),
     ]
@@ -187,6 +194,7 @@ fn refused_by_bounds_elsewhere() -> Vec<(&'static str, &'static str, Vec<u8>)> {
             "a name for what is no key",
             signed(Body::Name { node: no_key, name: "x" }),
         ),
+        ("lease-no-key", "a lease for what is no key", signed(lease(no_key, None))),
     ]
 }
 

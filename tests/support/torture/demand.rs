@@ -10,7 +10,7 @@ use cairn_core::store::{Table, View};
 use cairn_core::time::Millis;
 
 use super::play::Play;
-use super::{Step, outcasts};
+use super::{Step, leases, outcasts};
 use crate::belonging::is_revoked;
 use crate::checkers::{
     agree, nothing_acknowledged_lost, nothing_lost, only_stuck_pending, same_ledger, state_of,
@@ -131,6 +131,7 @@ pub(super) fn everything(play: &mut Play<'_>) {
             return play.world.fault("nobody left");
         }
     }
+    leases::renew(play, patience);
     let world = &mut play.world;
     demand_agreement(world, patience, "after the healing");
     ledgers(world);

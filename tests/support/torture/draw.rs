@@ -4,7 +4,7 @@
 use cairn_core::fact::Role;
 use cairn_core::store::Table;
 
-use super::{NodePlan, Rules, Scenario, Step};
+use super::{NodePlan, Rules, Scenario, Step, leases};
 use crate::attack::Attack;
 use crate::evil::Habit;
 use crate::random::Random;
@@ -69,6 +69,7 @@ pub fn draw(seed: u64, nodes: Option<usize>) -> Scenario {
     let mut scenario =
         Scenario { seed, rules, weather, nodes: draw.nodes, steps, evil_stays, quiet };
     theft(&mut scenario);
+    leases::lend(&mut scenario);
     scenario
 }
 

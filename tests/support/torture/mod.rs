@@ -6,6 +6,7 @@
 
 mod demand;
 mod draw;
+mod leases;
 mod outcasts;
 mod play;
 mod run;

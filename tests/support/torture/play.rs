@@ -11,6 +11,7 @@ use cairn_core::signature::SigningKey;
 use cairn_core::testing::TestNode;
 use cairn_core::time::UnixTime;
 use cairn_core::verified::Verified;
+use cairn_core::work::Height;
 
 use super::{Scenario, Step, demand, tally};
 use crate::evil::Evil;
@@ -141,6 +142,12 @@ impl<'a> Play<'a> {
                 (n, Command::Name { node: id(whom), name: format!("name {serial}") })
             }
             Step::Revoke { n, whom } => (n, Command::Revoke { key: id(whom) }),
+            Step::Lease { n, whom, blocks } => {
+                let tip = self.world.nodes[n].engine().map(|engine| engine.status().tip.height.0);
+                // The next block has the lease.
+                let end = |blocks| Height(tip.unwrap_or_default() + 2 + blocks);
+                (n, Command::Lease { node: id(whom), until: blocks.map(end) })
+            }
             Step::Feud { a, b } => {
                 if self.is_up(b) {
                     self.world.command(b, Command::Revoke { key: id(a) });

@@ -31,6 +31,8 @@ pub enum Step {
     Name { n: usize, whom: usize, serial: u64 },
     /// A node revokes another, or itself.
     Revoke { n: usize, whom: usize },
+    /// A node lends another's membership, for so many blocks or without end.
+    Lease { n: usize, whom: usize, blocks: Option<u64> },
     /// Two nodes revoke each other at the same moment.
     Feud { a: usize, b: usize },
     /// A node takes back the invite of `serial`.
@@ -98,6 +100,8 @@ impl Step {
             Self::Name { .. } => "name",
             Self::Revoke { n, whom } if *n == *whom => "self-revocation",
             Self::Revoke { .. } => "revocation",
+            Self::Lease { blocks: None, .. } => "lease without end",
+            Self::Lease { .. } => "lease",
             Self::Feud { .. } => "two revoke each other",
             Self::RevokeInvite { .. } => "invite taken back",
             Self::Theft { .. } => "stolen key revokes all",

@@ -196,3 +196,66 @@ fn an_admin_lends_and_is_refused_what_no_block_could_seal() {
     assert!(lent.sole.out.iter().any(made));
     assert_eq!(lent.sole.engine.status().pending, 1);
 }
+
+fn asks_for_headers(lent: &mut Lent, conn: u64) -> &'static str {
+    let stream = StreamTag(77);
+    let genesis = crate::block::genesis(&founders().1).id();
+    let bytes = codec::encode(&HeadersRequest { locator: alloc::vec![genesis], max: 9 });
+    lent.sole.out.clear();
+    let class = Class::Headers;
+    lent.sole.conn(conn, ConnInput::Request { stream, class, bytes: &bytes });
+    let said = lent.sole.out.iter().find_map(|output| match output {
+        Output::Send(_, Frame::Refuse(_)) => Some("refused"),
+        Output::Send(_, Frame::Answer { .. }) => Some("answered"),
+        _ => None,
+    });
+    said.unwrap_or("nothing")
+}
+
+/// An engine at whose tip the guest's lease is over.
+fn over() -> Lent {
+    let mut lent = Lent::new(false);
+    lent.lease(Some(4));
+    let said = lent.founders[0].record("note", "the last that it counts for");
+    lent.seal(&said);
+    lent
+}
+
+#[test]
+fn who_claims_more_of_the_chain_is_heard_and_not_served_until_that_is_seen() {
+    let mut lent = over();
+    let lease = lent.founders[0].lease(lent.guest.id(), None);
+    lent.chain.add(core::slice::from_ref(&lease));
+    lent.chain.seal(&lent.founders[0].key, &[lease.id()]);
+    // It knows nobody else.
+    lent.sole.conn(1, ConnInput::Closed { code: None, by_peer: true, reason: "" });
+    lent.sole.join(2, lent.guest.id(), &lent.chain);
+    assert_eq!(lent.why(2), None);
+    assert_eq!(asks_for_headers(&mut lent, 2), "refused");
+    lent.sole.serve(2, &lent.chain);
+    assert_eq!(lent.sole.tip().id, lent.chain.tip().id);
+    lent.sole.pass(100_000);
+    assert_eq!(lent.why(2), None);
+    assert_eq!(asks_for_headers(&mut lent, 2), "answered");
+}
+
+#[test]
+fn who_only_claims_it_is_turned_away() {
+    let mut lent = over();
+    let mut words = hello(&lent.chain);
+    words.tip.id = crate::id::BlockId([9; 32]);
+    words.tip.work = words.tip.work + crate::work::Work::from_u64(100);
+    lent.sole.join_saying(2, lent.guest.id(), words);
+    assert_eq!(lent.why(2), None);
+    assert_eq!(asks_for_headers(&mut lent, 2), "refused");
+    // It has an answer to every question, and a new tip after each.
+    for n in 0..3 {
+        let tip = lent.chain.tip();
+        let tip = Tip { id: crate::id::BlockId([20 + n; 32]), ..tip };
+        lent.sole.announce(2, &Announce::Block(tip));
+        lent.sole.serve(2, &lent.chain);
+    }
+    lent.sole.pass(5_000);
+    assert_eq!(lent.why(2).as_deref(), Some(WHY));
+    assert_eq!(lent.why(1), None);
+}
