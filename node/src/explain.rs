@@ -206,8 +206,11 @@ mod tests {
     #[test]
     fn every_code_is_explained_to_both_sides_in_one_line() {
         for code in CloseCode::ALL {
-            for by_peer in [false, true] {
-                let why = close(code, by_peer);
+            let over = format!("{code}: {LEASE_OVER} 9");
+            for (by_peer, said) in
+                [(false, ""), (true, ""), (false, over.as_str()), (true, over.as_str())]
+            {
+                let why = close(code, by_peer, said);
                 let told = [why.meaning, why.cause, why.next].join(": ");
                 assert!(!why.meaning.is_empty() && !why.cause.is_empty(), "{code:?}");
                 assert!(!told.contains('\n') && told.len() < 250, "{told}");
@@ -217,5 +220,16 @@ mod tests {
                 assert!(!why.needs_somebody || !why.next.is_empty(), "{code:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_lease_that_is_over_is_told_apart_from_a_stranger() {
+        let words = CloseCode::NotMember.text(&format!("{LEASE_OVER} 4; an admin renews it"));
+        assert_eq!(close(CloseCode::NotMember, true, &words).shuts_out, Some(Code::Lapsed));
+        assert_ne!(
+            close(CloseCode::NotMember, true, &words),
+            close(CloseCode::NotMember, true, "")
+        );
+        assert_eq!(close(CloseCode::Full, true, &words), close(CloseCode::Full, true, ""));
     }
 }

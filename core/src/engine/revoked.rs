@@ -155,7 +155,7 @@ impl Engine {
             match line::standing(view, &next)? {
                 Standing::Unknown => {}
                 Standing::Member => return Ok(true),
-                Standing::Replaced => return Ok(false),
+                Standing::Replaced | Standing::Lapsed(_) => return Ok(false),
                 Standing::Revoked => return line::is_let_off(view, &next),
             }
             let Some(voucher) = self.voucher(&next, view)? else {

@@ -168,3 +168,25 @@ pub(super) async fn metrics(State(context): State<Context>) -> Result<impl IntoR
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
     Ok((kind, out))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_asks_to_be_renewed_when_it_is_near_its_end() {
+        let me = NodeId([1; 32]);
+        let said = |left: u64| {
+            let lease = own_lease(json!({"until": 500, "left": left}), &me);
+            assert_eq!(lease["message"].is_null(), lease["hint"].is_null());
+            lease["message"].as_str().map(str::to_owned)
+        };
+        assert_eq!(said(LEASE_NEAR + 1), None);
+        for (left, words) in
+            [(LEASE_NEAR, "100 more blocks"), (1, "one more block"), (0, "is over")]
+        {
+            let message = said(left).unwrap();
+            assert!(message.contains(words) && message.contains("height 500"), "{message}");
+        }
+    }
+}

@@ -171,3 +171,33 @@ pub(super) async fn rotate(
 
 #[derive(Deserialize)]
 pub(super) struct Rotate {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(document: Value) -> Result<Option<u64>, Code> {
+        let lease: NewLease = serde_json::from_value(document).unwrap();
+        let end = lease.end(Height(10)).map_err(|problem| problem.code)?;
+        Ok(end.map(|height| height.0))
+    }
+
+    #[test]
+    fn a_lease_says_in_one_of_three_ways_how_long() {
+        // The next block, 11, has it; then there are three more.
+        assert_eq!(end(json!({"blocks": 3})), Ok(Some(15)));
+        assert_eq!(end(json!({"until": 12})), Ok(Some(12)));
+        assert_eq!(end(json!({"unlimited": true})), Ok(None));
+        assert_eq!(end(json!({"blocks": u64::MAX})), Ok(Some(u64::MAX)));
+        let not_one = [
+            json!({}),
+            json!({"blocks": 0}),
+            json!({"blocks": 3, "until": 12}),
+            json!({"until": 12, "unlimited": true}),
+            json!({"until": 11}),
+        ];
+        for document in not_one {
+            assert_eq!(end(document.clone()), Err(Code::Usage), "{document}");
+        }
+    }
+}
