@@ -7,6 +7,7 @@ mod clocks;
 mod converge;
 mod custody;
 mod eclipse;
+mod leases;
 mod links;
 mod majority;
 mod membership;
