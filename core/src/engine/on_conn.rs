@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::fact::{Body, EncodedFact};
 use crate::id::NodeId;
 use crate::ledger::arrival::Arrival;
-use crate::ledger::line;
+use crate::ledger::line::{self, Standing};
 use crate::ledger::read::Read;
 use crate::ledger::rows::Known;
 use crate::limits::{ADDRESSES_WHEN_FULL, CONTROL_FRAME_BYTES};
@@ -182,7 +182,10 @@ impl Engine {
         } else if self.standing(&node, view)?.is_err()
             && let Err(code) = self.hear_introduction(&node, &hello.introduction, view, batch)?
         {
-            return Ok(Err(code));
+            // What became of the invite by which it once came says nothing of it.
+            let was =
+                matches!(line::standing(view, &node)?, Standing::Replaced | Standing::Lapsed(_));
+            return Ok(Err(if was { CloseCode::NotMember } else { code }));
         }
         if let Err(code) = self.prefer_link(conn, hello.run) {
             return Ok(Err(code));

@@ -259,3 +259,19 @@ fn who_only_claims_it_is_turned_away() {
     assert_eq!(lent.why(2).as_deref(), Some(WHY));
     assert_eq!(lent.why(1), None);
 }
+
+#[test]
+fn who_came_by_an_invite_is_told_of_its_lease_and_not_of_the_invite() {
+    let mut lent = Lent::new(false);
+    let (founder, secret) = (lent.founders[0].clone(), TestNode::new(30, lent.guest.mesh));
+    let by_invite = TestNode::new(31, lent.guest.mesh);
+    let invite = founder.invite(secret.id(), Role::Member, 1, u64::MAX / 2);
+    let admit = secret.admit(by_invite.id(), Role::Member);
+    lent.seal(&invite);
+    lent.seal(&admit);
+    lent.seal(&founder.lease(by_invite.id(), Some(5)));
+    let mut words = hello(&lent.chain);
+    words.introduction = [invite, admit].map(|fact| fact.bytes().to_vec().into()).into();
+    lent.sole.join_saying(2, by_invite.id(), words);
+    assert!(lent.why(2).unwrap().starts_with("not a member: its lease ended at height 5"));
+}
