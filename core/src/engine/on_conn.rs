@@ -399,6 +399,10 @@ impl Engine {
         }
         let reason = printable(reason, REASON_CHARS_MAX);
         self.note_close(&conn, code, by_peer, &reason);
+        if self.stopping {
+            // There is no later.
+            self.next_save = self.now.instant;
+        }
         let event = Event::PeerClosed { node: conn.node, code, by_peer, reason };
         self.outbox.push_back(Output::Event(event));
         self.touch_peers();
