@@ -46,7 +46,7 @@ impl Engine {
         view: &dyn View,
     ) -> Result<(), StoreFault> {
         // Too much, or too early: no answer, and no blame for what may be a race.
-        if !self.may(conn, class, 1) {
+        if !self.may(conn, class, class.request_cost(bytes.len())) {
             self.outbox.push_back(Output::Send(conn, Frame::Refuse(stream)));
             return Ok(());
         }
