@@ -124,7 +124,9 @@ fn answers_that_no_correct_program_gives_end_the_connection_with_0x17() {
     ];
     for (what, bytes) in answers {
         let raw = Raw::join(&scene, &chain, 0);
-        // Every peer is asked for addresses when it is accepted.
+        // Every peer is asked for addresses when it is accepted. Other questions stay open: to drop
+        // one would be an answer.
+        let mut unanswered = Vec::new();
         raw.wait(async {
             loop {
                 let (mut send, mut recv) = raw.connection.accept_bi().await.unwrap();
@@ -134,6 +136,7 @@ fn answers_that_no_correct_program_gives_end_the_connection_with_0x17() {
                     let _ = send.finish();
                     return;
                 }
+                unanswered.push(send);
             }
         });
         assert_eq!(raw.closed(), Some(CloseCode::Misbehavior), "{what}");

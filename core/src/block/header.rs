@@ -19,11 +19,12 @@ const UNGRANTED_BYTES_MAX: usize = 320;
 /// headers in memory stay small.
 #[cfg(feature = "alloc")]
 pub type Apart<T> = alloc::boxed::Box<T>;
-/// A rare large part of a header.
+/// A rare large part of a header. Without an allocator there are few headers.
 #[cfg(not(feature = "alloc"))]
 pub type Apart<T> = T;
 
 /// What makes a header costly or attributable.
+#[cfg_attr(not(feature = "alloc"), expect(clippy::large_enum_variant, reason = "see `Apart`"))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seal {
     /// Height 0: the hash of the mesh's rules.

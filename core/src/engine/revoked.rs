@@ -130,6 +130,8 @@ impl Engine {
             Standing::Unknown => {}
             Standing::Member => return Ok(Ok(())),
             Standing::Replaced => return Ok(Err(CloseCode::NotMember)),
+            // Or the blocks that have the recovery could not come from those whom it brings back.
+            Standing::Revoked if line::is_let_off(view, node)? => return Ok(Ok(())),
             Standing::Revoked => return Ok(Err(CloseCode::Revoked)),
         }
         let admit = admit.map(|id| view.fact(&id)).transpose()?.flatten();
@@ -152,7 +154,9 @@ impl Engine {
             }
             match line::standing(view, &next)? {
                 Standing::Unknown => {}
-                standing => return Ok(standing == Standing::Member),
+                Standing::Member => return Ok(true),
+                Standing::Replaced => return Ok(false),
+                Standing::Revoked => return line::is_let_off(view, &next),
             }
             let Some(voucher) = self.voucher(&next, view)? else {
                 return Ok(true);

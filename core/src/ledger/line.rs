@@ -53,6 +53,21 @@ pub fn standing(view: &(impl View + ?Sized), key: &NodeId) -> Result<Standing, S
     })
 }
 
+/// Whether the set does not hold against a key what the chain does: recovery keys ended who revoked
+/// it, and the chain does not know yet.
+pub fn is_let_off(view: &(impl View + ?Sized), key: &NodeId) -> Result<bool, StoreFault> {
+    let Some(row) = view.member(key)? else {
+        return Ok(false);
+    };
+    let first = row.line.map(|line| view.member(&line.first)).transpose()?.flatten();
+    for revocation in [row.revoked, first.and_then(|first| first.revoked)].into_iter().flatten() {
+        if view.revoked(&revocation.key)?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// The other keys of the line that may count, or whose revocation is the whole line's: the first,
 /// the one before this key, the newest and the one before that.
 fn others(

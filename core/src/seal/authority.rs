@@ -45,6 +45,10 @@ pub fn seal(mut header: Header, key: &SigningKey) -> Header {
 
 /// The same by leave of the recovery keys; the grant's signature is made here.
 #[must_use]
+#[cfg_attr(
+    not(feature = "alloc"),
+    expect(clippy::useless_conversion, reason = "with an allocator the grant is kept apart")
+)]
 pub fn seal_granted(mut header: Header, mut grant: Grant, key: &SigningKey) -> Header {
     header.sealer = key.node_id();
     grant.signature = key.sign(Tag::BlockSeal, &header.seal_digest());

@@ -264,8 +264,10 @@ async fn serve(mut config: NodeConfig, out: &Output) -> Outcome {
         };
         let _ = served.stop().await;
         let again = tokio::select! {
-            _ = &mut signal => return Ok(0),
+            // First: who is stopped learns of a failure that nothing is waited for.
+            biased;
             again = recovery.ready(&error) => again,
+            _ = &mut signal => return Ok(0),
         };
         if !again {
             return Err(Problem::new(Code::Storage, error.to_string(), error.hint()));

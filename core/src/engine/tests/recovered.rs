@@ -64,3 +64,18 @@ fn what_the_revoked_wrote_may_be_sealed_once_a_block_has_the_recovery() {
     }
     assert_eq!(sole.engine.status().conflict, 0);
 }
+
+#[test]
+fn who_is_brought_back_is_linked_to_before_a_block_says_so() {
+    let (mut sole, mut chain, [thief, admin, victim, other], key) = mesh();
+    sole.join(1, other.id(), &chain);
+    let revoke = thief.revoke(victim.id());
+    seal(&mut sole, &mut chain, &admin, &revoke);
+    sole.join(2, victim.id(), &chain);
+    sole.publish(admin.recover(&[&key], None, &[thief.id()], &[], &[]));
+    sole.join(3, victim.id(), &chain);
+    sole.join(4, thief.id(), &chain);
+    sole.pass(2_000);
+    let revoked = CloseCode::Revoked;
+    assert_eq!(sole.closed(), [(2, revoked), (4, revoked)].into_iter().collect());
+}
