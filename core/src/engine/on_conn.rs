@@ -277,8 +277,7 @@ impl Engine {
         let address = conn.address.clone();
         self.book.accepted(id, now);
         if self.book.is_feeler(id) && self.conns.count(true) > self.config.limits.outbound_wanted {
-            // Somebody is there, which was the question.
-            self.close(id, CloseCode::Full);
+            self.close_saying(id, CloseCode::Full, "only to see whether anybody is here".into());
             return Ok(());
         }
         self.book.keep(id);
