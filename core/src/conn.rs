@@ -2,6 +2,7 @@
 //! Each is given out once and never reused, so a late report can do no harm.
 
 use core::fmt;
+use core::net::IpAddr;
 
 use alloc::string::String;
 
@@ -42,10 +43,13 @@ impl PeerAddr {
             && self.0.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port_ok(port))
     }
 
-    /// The host without its port and brackets; all of the text if it is no address.
-    pub fn host(&self) -> &str {
-        let host = self.0.rsplit_once(':').map_or(self.0.as_str(), |(host, _)| host);
-        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    /// The IP address in it, in its one form: without the zone, and IPv4 if it is that mapped into
+    /// IPv6 (RFC 4291, section 2.5.5.2). None if the host is a name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        let (host, _) = self.0.rsplit_once(':')?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let bare = bare.map_or(host, |ip| ip.split_once('%').map_or(ip, |(ip, _)| ip));
+        bare.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
     }
 }
 

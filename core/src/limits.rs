@@ -114,7 +114,7 @@ pub struct Rates {
     pub headers: (u32, u32),
     /// Requests.
     pub blocks: (u32, u32),
-    /// Requests.
+    /// Requests, one more for every 256 facts that are asked for.
     pub facts: (u32, u32),
     /// Requests.
     pub reconcile: (u32, u32),

@@ -78,8 +78,8 @@ const fn by_the_peer(code: CloseCode) -> Explanation {
         ),
         CloseCode::NotMember => entry(
             "the peer does not know this node as a member",
-            "this node never joined the mesh, or its admission has not reached the peer yet",
-            "cairn join INVITE --data-dir NEW",
+            "its admission has not reached the peer yet, or whoever invited it was removed since",
+            "cairn status --wait synced (and if that does not help, join with a new invite)",
         )
         .shuts_out(Code::NotMember),
         CloseCode::Revoked => entry(

@@ -1,28 +1,18 @@
-//! `peer ban`, `unban`, `ping`, `remove`, and why links ended, as both sides show it.
+//! `peer ban`, `unban`, `ping`, `remove`.
 
 use serde_json::Value;
 use support::process::{Cairn, Ran, eventually};
 
-use crate::mesh::{agree, founder, invite, joined, text};
-
-fn id(node: &Cairn) -> String {
-    text(&node.get("/v1/status"), "node_id")
-}
-
-/// What a node shows of another.
-fn peer(node: &Cairn, other: &str) -> Option<Value> {
-    let peers = node.get("/v1/peers");
-    peers["peers"].as_array().unwrap().iter().find(|peer| peer["node_id"] == other).cloned()
-}
+use crate::mesh::{agree, founder, invite, joined};
 
 fn linked(a: &Cairn, b: &str) -> Option<Value> {
-    peer(a, b).filter(|peer| peer["connected"] == true)
+    a.peer(b).filter(|peer| peer["connected"] == true)
 }
 
 /// The last end of a link with another, once it has this code.
 fn ended(node: &Cairn, other: &str, code: &str) -> Value {
     eventually(&format!("{} shows {code}", node.name), 60, || {
-        peer(node, other).map(|peer| peer["last_close"].clone()).filter(|end| end["code"] == code)
+        node.peer(other).map(|peer| peer["last_close"].clone()).filter(|end| end["code"] == code)
     })
 }
 
@@ -37,7 +27,7 @@ fn fails(node: &Cairn, args: &[&str], exit: i32) {
 fn a_person_bans_a_node_for_a_time_and_lets_it_in_again() {
     let mut a = founder("a", "200ms");
     let mut b = joined("b", &invite(&a));
-    let (at_a, at_b) = (id(&a), id(&b));
+    let (at_a, at_b) = (a.node_id(), b.node_id());
     let seen = eventually("they are linked", 30, || linked(&a, &at_b));
     assert_eq!(seen["key_exchange"], "X25519MLKEM768");
     agree(&[&a, &b], 30);
@@ -87,23 +77,6 @@ fn addresses_are_banned_and_forgotten_and_nonsense_is_refused() {
     fails(&a, &["peer", "ban", "nobody"], 4);
     fails(&a, &["peer", "ban", "raspi.local:7071"], 2);
     fails(&a, &["peer", "ban", "192.0.2.7", "--for", "9999d"], 2);
-    fails(&a, &["peer", "ban", &id(&a)], 5);
+    fails(&a, &["peer", "ban", &a.node_id()], 5);
     fails(&a, &["peer", "unban", "192.0.2.7"], 4);
-}
-
-#[test]
-fn who_is_turned_away_and_who_turns_it_away_both_know_why() {
-    let a = founder("a", "200ms");
-    let once = text(&a.ok(&["invite", "create", "--uses", "1"]), "invite");
-    let b = joined("b", &once);
-    agree(&[&a, &b], 30);
-    let late = joined("c", &once);
-    let there = ended(&late, &id(&a), "0x1b");
-    assert_eq!((&there["by_peer"], &there["direction"]), (&true.into(), &"outbound".into()));
-    let here = ended(&a, &id(&late), "0x1b");
-    assert_eq!((&here["by_peer"], &here["direction"]), (&false.into(), &"inbound".into()));
-    let shown = Ran::of(&mut late.command(&["peers", "--all"])).stdout;
-    assert!(shown.contains("has no uses left") && shown.contains("next: cairn join"), "{shown}");
-    let known = a.get("/get_peers")["peers"].to_string();
-    assert!(!known.contains(&late.listen().to_string()), "it is no peer to tell of: {known}");
 }

@@ -87,7 +87,7 @@ fn live(relay: &mut Relay) -> Secrets {
     let all: Vec<&Cairn> = nodes.iter().collect();
     agree(&all, 90);
     for node in &nodes {
-        let id = text(&node.get("/v1/status"), "node_id");
+        let id = node.node_id();
         secrets.add_bech32("a node id", &id);
         let note = format!("{NOTE}, says {}. {}", node.name, "It is not alone. ".repeat(200));
         let receipt = node.ok(&["fact", "add", "--topic", "birds/seldom", &note]);

@@ -18,17 +18,16 @@ fn sees(node: &Cairn, holder: Option<&str>) -> Value {
 #[test]
 fn a_request_is_seen_elsewhere_and_a_second_one_is_told_who_holds_it() {
     let [a, b, c] = three("200ms");
-    let id = |node: &Cairn| text(&node.get("/v1/status"), "node_id");
     let request = a.ok(&["item", "request", "laptop-001", "--note", "for the talk"]);
     assert_eq!(request["durable"], true);
-    let seen = sees(&b, Some(&id(&a)));
+    let seen = sees(&b, Some(&a.node_id()));
     assert_eq!(seen["since"]["fact_id"], request["fact_id"]);
 
-    sees(&c, Some(&id(&a)));
+    sees(&c, Some(&a.node_id()));
     c.ok(&["item", "release", "laptop-001"]);
     sees(&b, None);
     b.ok(&["item", "request", "laptop-001"]);
-    sees(&a, Some(&id(&b)));
+    sees(&a, Some(&b.node_id()));
 
     agree(&[&a, &b, &c], 20);
     let before = a.get("/v1/status")["facts"]["total"].clone();
@@ -40,7 +39,7 @@ fn a_request_is_seen_elsewhere_and_a_second_one_is_told_who_holds_it() {
         ("cairn.error/1".into(), "held".into())
     );
     let message = text(&problem, "message");
-    assert!(message.contains("held by b ") && message.contains(&id(&b)), "{message}");
+    assert!(message.contains("held by b ") && message.contains(&b.node_id()), "{message}");
     assert!(!text(&problem, "hint").is_empty());
     // No fact is made of what the rules forbid.
     assert_eq!(a.get("/v1/status")["facts"]["total"], before);

@@ -1,7 +1,9 @@
 //! A membership that is lent ends at its height, says so, and is back when an admin renews it.
 
+use cairn_core::wire::CloseCode;
 use serde_json::Value;
-use support::process::{Cairn, eventually, within};
+use support::closes::{diagnosed, ended_by};
+use support::process::{Cairn, eventually};
 
 use crate::mesh::{agree, sound, text, three};
 
@@ -9,13 +11,6 @@ fn member(node: &Cairn, id: &str) -> Value {
     let members = node.get("/v1/members");
     let members = members["members"].as_array().unwrap();
     members.iter().find(|member| member["node_id"] == id).cloned().unwrap_or_default()
-}
-
-/// How the last connection between two nodes ended, as one of them remembers it.
-fn last_close(node: &Cairn, to: &str) -> Value {
-    let peers = node.get("/v1/peers");
-    let peer = peers["peers"].as_array().unwrap().iter().find(|peer| peer["node_id"] == to);
-    peer.map(|peer| peer["last_close"].clone()).unwrap_or_default()
 }
 
 fn is_linked(node: &Cairn, to: &str) -> Option<()> {
@@ -55,16 +50,12 @@ fn a_lease_ends_at_its_height_and_a_renewal_brings_the_node_back_by_itself() {
         a.ok(&["note", &format!("at {before}")]);
         eventually("a block", 30, || (a.height() > before).then_some(()));
     }
-    within(30, || {
-        let [there, here] = [last_close(&b, &founder), last_close(&a, &guest)];
-        let words = format!("its lease ended at height {until}");
-        let told = |close: &Value, by_peer: bool| {
-            let reason = close["reason"].as_str().unwrap_or_default();
-            close["code"] == "0x13" && close["by_peer"] == by_peer && reason.contains(&words)
-        };
-        let both = told(&there, true) && told(&here, false);
-        if both { Ok(()) } else { Err(format!("b: {there}, a: {here}")) }
-    });
+    for (node, other, by_peer) in [(&b, &founder, true), (&a, &guest, false)] {
+        let close = ended_by(node, other, CloseCode::NotMember, by_peer);
+        let reason = close["reason"].as_str().unwrap();
+        assert!(reason.contains(&format!("its lease ended at height {until}")), "{close}");
+    }
+    diagnosed(&b, &a.listen().to_string(), CloseCode::NotMember);
     assert_eq!(member(&a, &guest)["state"], "lapsed");
     eventually("b knows that it is over", 30, || {
         (b.get("/v1/status")["lease"]["left"] == 0).then_some(())

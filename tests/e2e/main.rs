@@ -5,6 +5,7 @@
 mod bans;
 mod behind;
 mod capture;
+mod closes;
 mod crash;
 mod custody;
 mod damage;

@@ -10,19 +10,8 @@ fn state(node: &Cairn) -> Value {
     node.get("/v1/status")["state"].clone()
 }
 
-/// What a node remembers of its links to another.
-fn link(node: &Cairn, to: &str) -> Option<Value> {
-    let peers = node.get("/v1/peers");
-    let peers = peers["peers"].as_array().unwrap();
-    peers.iter().find(|peer| peer["node_id"] == to).cloned()
-}
-
-fn node_id(node: &Cairn) -> String {
-    text(&node.get("/v1/status"), "node_id")
-}
-
 fn is_cut_off(node: &Cairn, from: &str) -> Option<()> {
-    link(node, from).is_none_or(|peer| peer["connected"] == false).then_some(())
+    node.peer(from).is_none_or(|peer| peer["connected"] == false).then_some(())
 }
 
 fn member(node: &Cairn, id: &str) -> Value {
@@ -43,7 +32,7 @@ fn refused(node: &Cairn, args: &[&str], exit: i32, code: &str) {
 #[test]
 fn a_revoked_member_is_cut_off_everywhere_and_comes_back_with_a_new_key() {
     let [a, mut b, c] = three("200ms");
-    let gone = node_id(&b);
+    let gone = b.node_id();
     let before = text(&b.ok(&["note", "before"]), "fact_id");
     agree(&[&a, &b, &c], 30);
     refused(&b, &["member", "revoke", "c"], 5, "not-admin");
@@ -68,11 +57,11 @@ fn a_revoked_member_is_cut_off_everywhere_and_comes_back_with_a_new_key() {
     // The person comes back under the old name; the name then means the new key.
     let again = joined("b", &invite(&a));
     agree(&[&a, &c, &again], 30);
-    assert_ne!(node_id(&again), gone);
+    assert_ne!(again.node_id(), gone);
     again.ok(&["note", "back"]);
     a.ok(&["member", "rename", "b", "boat"]);
     eventually("c knows the new name", 20, || {
-        (member(&c, &node_id(&again))["name"] == "boat").then_some(())
+        (member(&c, &again.node_id())["name"] == "boat").then_some(())
     });
     assert_eq!(member(&c, &gone)["name"], "b");
     sound(&[&a, &c, &again]);
@@ -81,14 +70,14 @@ fn a_revoked_member_is_cut_off_everywhere_and_comes_back_with_a_new_key() {
 #[test]
 fn a_member_that_was_revoked_while_away_is_told_when_it_dials() {
     let [a, mut b, c] = three("200ms");
-    let (gone, founder) = (node_id(&b), node_id(&a));
+    let (gone, founder) = (b.node_id(), a.node_id());
     b.stop();
     a.ok(&["member", "revoke", &gone[..16]]);
     agree(&[&a, &c], 30);
     b.start(&[]);
     eventually("b says that it is revoked", 20, || (state(&b) == "revoked").then_some(()));
     within(20, || {
-        let close = link(&b, &founder).map(|peer| peer["last_close"].clone());
+        let close = b.peer(&founder).map(|peer| peer["last_close"].clone());
         let told =
             close.as_ref().is_some_and(|close| close["code"] == "0x14" && close["by_peer"] == true);
         if told { Ok(()) } else { Err(format!("closed with 0x14: {close:?}")) }
@@ -116,7 +105,7 @@ fn a_revocation_in_one_part_of_a_split_mesh_holds_when_it_heals() {
         [&a, &b, &c].into_iter().all(linked).then_some(())
     });
     agree(&[&a, &b, &c], 60);
-    let gone = node_id(&c);
+    let gone = c.node_id();
     relay.cut(&[0, 1], &[2]);
     a.ok(&["member", "revoke", "c"]);
     eventually("b has heard", 30, || (member(&b, &gone)["state"] == "revoked").then_some(()));
@@ -137,7 +126,7 @@ fn a_revocation_in_one_part_of_a_split_mesh_holds_when_it_heals() {
         assert!(is_cut_off(node, &gone).is_some());
         assert!(node.try_get(&format!("/v1/facts/{apart}")).is_none_or(|f| f["state"] != "sealed"));
     }
-    assert_eq!(member(&b, &node_id(&a))["name"], "a");
+    assert_eq!(member(&b, &a.node_id())["name"], "a");
     sound(&[&a, &b]);
 }
 
@@ -180,7 +169,7 @@ fn an_invite_that_is_used_up_or_taken_back_or_over_says_so() {
     states.sort();
     assert_eq!(states, ["expired", "open", "revoked", "used"]);
     // Roles are what the invite says.
-    let member = member(&a, &node_id(&first));
+    let member = member(&a, &first.node_id());
     assert_eq!((&member["role"], &member["name"]), (&"member".into(), &"first".into()));
     let reads = text(&a.ok(&["invite", "create", "--role", "reader"]), "invite");
     let reader = joined("reader", &reads);

@@ -9,10 +9,6 @@ use crate::mesh::{agree, sound, text, three};
 /// Kills in the middle of a rotation; `CAIRN_KILLS` sets another number.
 const KILLS: usize = 3;
 
-fn node_id(node: &Cairn) -> String {
-    text(&node.get("/v1/status"), "node_id")
-}
-
 fn member(node: &Cairn, id: &str) -> Value {
     let members = node.get("/v1/members");
     let members = members["members"].as_array().unwrap();
@@ -34,13 +30,13 @@ fn linked(node: &Cairn, to: &str) {
 #[test]
 fn a_node_goes_on_under_a_new_key_and_everybody_follows() {
     let [mut a, b, c] = three("200ms");
-    let old = node_id(&a);
+    let old = a.node_id();
     a.ok(&["item", "request", "saw"]);
     agree(&[&a, &b, &c], 30);
     let rotated = a.ok(&["key", "rotate"]);
     assert_eq!(rotated["schema"], "cairn.rotation/1");
     let new = text(&rotated, "next");
-    assert_eq!((node_id(&a), old == new), (new.clone(), false));
+    assert_eq!((a.node_id(), old == new), (new.clone(), false));
     for node in [&b, &c] {
         linked(node, &new);
         let (before, now) = (member(node, &old), member(node, &new));
@@ -62,7 +58,7 @@ fn a_node_goes_on_under_a_new_key_and_everybody_follows() {
     a.stop();
     b.ok(&["note", "meanwhile"]);
     a.start(&[]);
-    assert_eq!(node_id(&a), new);
+    assert_eq!(a.node_id(), new);
     agree(&[&a, &b, &c], 60);
     sound(&[&a, &b, &c]);
 }
@@ -84,7 +80,7 @@ fn a_kill_in_the_middle_of_a_rotation_loses_neither_key() {
     let mut random = Random::new(9);
     for _ in 0..count("CAIRN_KILLS", KILLS) {
         let [a, mut b, c] = three("200ms");
-        let old = node_id(&b);
+        let old = b.node_id();
         b.ok(&["item", "request", "saw"]);
         let mut rotate = b.command(&["key", "rotate"]).spawn().unwrap();
         // Somewhere between the first file and the start with the new key.

@@ -12,6 +12,7 @@ mod api;
 mod attacker;
 mod bans;
 mod blocks;
+mod closes;
 mod facts;
 mod floods;
 mod hello;

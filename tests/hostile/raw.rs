@@ -133,23 +133,44 @@ pub(crate) struct Raw {
     runtime: Handle,
 }
 
+/// Where a victim is, and a socket to reach it from; each has megabytes of buffers.
+pub(crate) struct Way {
+    runtime: Handle,
+    endpoint: Endpoint,
+    mesh: MeshId,
+    address: SocketAddr,
+}
+
+impl Way {
+    /// To a member of a mesh.
+    pub(crate) fn to(runtime: &Handle, mesh: MeshId, address: SocketAddr) -> Self {
+        let local: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let endpoint = wait(runtime, async { Endpoint::client(local).unwrap() });
+        Self { runtime: runtime.clone(), endpoint, mesh, address }
+    }
+
+    /// Connects with the key that has this seed, and says this first.
+    pub(crate) fn dial(&self, seed: &[u8; 32], first: &[u8]) -> Raw {
+        let config = client(seed, self.mesh);
+        let (connection, control) = wait(&self.runtime, async {
+            let dialed = self.endpoint.connect_with(config, self.address, NAME);
+            let connection = dialed.unwrap().await.unwrap();
+            let mut control = connection.open_bi().await.unwrap();
+            let bytes = stream(Class::Control as u8, first.len() as u32, first);
+            control.0.write_all(&bytes).await.unwrap();
+            (connection, control)
+        });
+        let (endpoint, runtime) = (self.endpoint.clone(), self.runtime.clone());
+        Raw { connection, control, endpoint, runtime }
+    }
+}
+
 impl Raw {
     /// Connects as a member of `MEMBERS`, says a proper hello and waits until it is accepted.
     pub(crate) fn join(scene: &Scene, chain: &TestChain, n: usize) -> Self {
-        let runtime = scene.runtime.handle().clone();
-        let config = client(&MEMBERS[n], scene.mesh());
         let address = scene.victim().mesh_address();
-        let (endpoint, connection, control) = wait(&runtime, async {
-            let local: SocketAddr = ([127, 0, 0, 1], 0).into();
-            let endpoint = Endpoint::client(local).unwrap();
-            let connection = endpoint.connect_with(config, address, NAME).unwrap().await.unwrap();
-            let mut control = connection.open_bi().await.unwrap();
-            let hello = codec::encode(&Control::Hello(hello(chain)));
-            let bytes = stream(Class::Control as u8, hello.len() as u32, &hello);
-            control.0.write_all(&bytes).await.unwrap();
-            (endpoint, connection, control)
-        });
-        let mut raw = Self { connection, control, endpoint, runtime };
+        let way = Way::to(scene.runtime.handle(), scene.mesh(), address);
+        let mut raw = way.dial(&MEMBERS[n], &codec::encode(&Control::Hello(hello(chain))));
         raw.is_heard(chain);
         raw
     }

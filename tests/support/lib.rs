@@ -9,6 +9,8 @@
 pub mod attack;
 pub mod belonging;
 pub mod checkers;
+#[cfg(feature = "processes")]
+pub mod closes;
 pub mod disk;
 pub mod evil;
 pub mod fuzz;

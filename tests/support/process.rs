@@ -314,6 +314,17 @@ impl Cairn {
         Client { agent: self.agent.clone(), base: self.url(""), token: token.trim().into() }
     }
 
+    /// Its id; it runs.
+    pub fn node_id(&self) -> String {
+        self.get("/v1/status")["node_id"].as_str().unwrap().into()
+    }
+
+    /// What it shows of the node with this id.
+    pub fn peer(&self, id: &str) -> Option<Value> {
+        let peers = self.get("/v1/peers");
+        peers["peers"].as_array().unwrap().iter().find(|peer| peer["node_id"] == id).cloned()
+    }
+
     /// The height of its tip.
     pub fn height(&self) -> u64 {
         self.get("/v1/chain/tip")["height"].as_u64().unwrap()

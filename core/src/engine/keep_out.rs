@@ -82,9 +82,6 @@ impl Engine {
         if subject == Subject::Node(self.me) {
             return Err(Refusal::Malformed("that is this node itself".into()));
         }
-        if !subject.check() {
-            return Err(Refusal::Malformed("that is no address".into()));
-        }
         if !self.bans.ban(self.now, subject.clone(), length, reason) {
             let full = "too many are banned already; lift a ban first: cairn peer unban";
             return Err(Refusal::Malformed(full.into()));

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use super::promises::Promise;
 use super::{Command, CommandId, CustodyAction, Engine, Output, Published, Receipt, Refusal};
+use crate::conn::PeerAddr;
 use crate::fact::{self, Body, BodyError, EncodedFact, Fact, Role};
 use crate::id::{FactId, NodeId};
 use crate::ledger::arrival::Arrived;
@@ -31,10 +32,9 @@ impl Engine {
     ) -> Result<(), StoreFault> {
         let result = match self.refused_now(&command) {
             Some(refusal) => Err(refusal),
-            None => match command {
-                // The answer is the peer's.
-                Command::PingPeer(node) => return self.ping_for(id, node, view),
-                command => self.carry_out(command, view, batch)?,
+            None => match self.carry_out(id, command, view, batch)? {
+                Some(result) => result,
+                None => return Ok(()),
             },
         };
         match result {
@@ -45,83 +45,89 @@ impl Engine {
         Ok(())
     }
 
+    /// Does what is asked; none if a peer has to answer.
     fn carry_out(
         &mut self,
+        id: CommandId,
         command: Command,
         view: &dyn View,
         batch: &mut Batch,
-    ) -> Result<Result<Receipt, Refusal>, StoreFault> {
+    ) -> Result<Option<Result<Receipt, Refusal>>, StoreFault> {
         // Who was revoked by a stolen key is who has to say so.
         let may = matches!(command, Command::Recover(_)) || !self.revocations.me;
         if command.writes() && !may {
-            return Ok(Err(Refusal::Revoked));
+            return Ok(Some(Err(Refusal::Revoked)));
         }
-        match command {
-            Command::Publish(facts) => self.publish(facts, view, batch),
+        let result = match command {
+            Command::Publish(facts) => self.publish(facts, view, batch)?,
             Command::Custody { item, action, note } => {
-                self.change_custody(&item, action, &note, view, batch)
+                self.change_custody(&item, action, &note, view, batch)?
             }
             Command::Invite { key, role, uses, expires } => {
                 let admin =
                     matches!(view.known(&self.me)?, Some(Known::Node { role: Role::Admin, .. }));
                 if !admin {
-                    return Ok(Err(Refusal::NotAdmin));
+                    return Ok(Some(Err(Refusal::NotAdmin)));
                 }
-                self.make_permitted(Body::Invite { key, role, uses, expires }, view, batch)
+                self.make_permitted(Body::Invite { key, role, uses, expires }, view, batch)?
             }
-            Command::Revoke { key } => self.make_permitted(Body::Revoke { node: key }, view, batch),
+            Command::Revoke { key } => {
+                self.make_permitted(Body::Revoke { node: key }, view, batch)?
+            }
             Command::Name { node, name } => {
-                self.make_permitted(Body::Name { node, name: &name }, view, batch)
+                self.make_permitted(Body::Name { node, name: &name }, view, batch)?
             }
             Command::Lease { node, until } => {
-                self.make_permitted(Body::Lease { node, until }, view, batch)
+                self.make_permitted(Body::Lease { node, until }, view, batch)?
             }
-            Command::Rotate { key, signature } => self.rotate(key, signature, view, batch),
+            Command::Rotate { key, signature } => self.rotate(key, signature, view, batch)?,
             Command::Recover(recovery) => {
-                self.make_permitted(Body::Recover(recovery.statement()), view, batch)
+                self.make_permitted(Body::Recover(recovery.statement()), view, batch)?
             }
             Command::Sync => {
                 self.schedule.hurry(self.now.instant);
                 self.headers.unsettle();
                 self.ping_soon();
-                Ok(Ok(Receipt::Done))
+                Ok(Receipt::Done)
             }
             Command::Hear(address) => {
                 if self.book.learn(&address, Source::Lan, None) {
                     self.touch_peers();
                 }
-                Ok(Ok(Receipt::Done))
+                Ok(Receipt::Done)
             }
             Command::CheckReach => {
                 self.check_reach();
-                Ok(Ok(Receipt::Done))
+                Ok(Receipt::Done)
             }
-            Command::AddPeer(address, pin) => {
-                if !self.book.learn(&address, Source::Given, pin) {
-                    let most = self.config.limits.addresses_given;
-                    let what = alloc::format!(
-                        "{address} is not an address (host:port), or {most} are kept already"
-                    );
-                    return Ok(Err(Refusal::Malformed(what)));
-                }
-                self.book.hurry(&address);
-                self.touch_peers();
-                Ok(Ok(Receipt::Done))
-            }
-            // Answered by the peer: see `on_command`.
-            Command::PingPeer(node) => Ok(Err(Refusal::NoAnswer(node))),
-            Command::RemovePeer(address) => Ok(self.forget_address(address)),
-            Command::Ban { subject, length, reason } => Ok(self.ban(subject, length, &reason)),
-            Command::Unban(subject) => Ok(self.unban(&subject)),
+            Command::AddPeer(address, pin) => self.add_peer(&address, pin),
+            Command::PingPeer(node) => return self.ping_for(id, node, view),
+            Command::RemovePeer(address) => self.forget_address(address),
+            Command::Ban { subject, length, reason } => self.ban(subject, length, &reason),
+            Command::Unban(subject) => self.unban(&subject),
             Command::Stop => {
                 self.stopping = true;
                 self.next_save = self.now.instant;
                 self.book.touch();
                 let open: Vec<_> = self.conns.iter().map(|(conn, _)| conn).collect();
                 open.into_iter().for_each(|conn| self.close(conn, CloseCode::ShuttingDown));
-                Ok(Ok(Receipt::Done))
+                Ok(Receipt::Done)
             }
+        };
+        Ok(Some(result))
+    }
+
+    fn add_peer(&mut self, address: &PeerAddr, pin: Option<NodeId>) -> Result<Receipt, Refusal> {
+        if !self.book.learn(address, Source::Given, pin) {
+            let most = self.config.limits.addresses_given;
+            let what = alloc::format!(
+                "{address} is not an address (host:port), or {most} are kept already"
+            );
+            return Err(Refusal::Malformed(what));
         }
+        self.book.hurry(address);
+        self.touch_peers();
+        Ok(Receipt::Done)
     }
 
     fn publish(

@@ -282,8 +282,7 @@ impl Engine {
         let address = conn.address.clone();
         self.book.accepted(id, now);
         if self.book.is_feeler(id) && self.conns.count(true) > self.config.limits.outbound_wanted {
-            // Somebody is there, which was the question.
-            self.close(id, CloseCode::Full);
+            self.close_saying(id, CloseCode::Full, "only to see whether anybody is here".into());
             return Ok(());
         }
         self.book.keep(id);
@@ -404,6 +403,10 @@ impl Engine {
         }
         let reason = printable(reason, REASON_CHARS_MAX);
         self.note_close(&conn, code, by_peer, &reason);
+        if self.stopping {
+            // There is no later.
+            self.next_save = self.now.instant;
+        }
         let event = Event::PeerClosed { node: conn.node, code, by_peer, reason };
         self.outbox.push_back(Output::Event(event));
         self.touch_peers();

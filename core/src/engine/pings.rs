@@ -38,28 +38,26 @@ impl Pings {
 }
 
 impl Engine {
-    /// The user asks for a sign of life of a node.
+    /// The user asks for a sign of life of a node; none if it is waited for.
     pub(super) fn ping_for(
         &mut self,
         command: CommandId,
         node: NodeId,
         view: &dyn View,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<Option<Result<Receipt, Refusal>>, StoreFault> {
         let live = self.conns.accepted().find(|(_, conn)| conn.node == node).map(|(id, _)| id);
         let Some(conn) = live else {
-            self.outbox.push_back(Output::Reply(command, Err(Refusal::NotConnected(node))));
-            return Ok(());
+            return Ok(Some(Err(Refusal::NotConnected(node))));
         };
         if self.pings.waiting.len() >= PINGS_MAX {
-            self.outbox.push_back(Output::Reply(command, Err(Refusal::NoAnswer(node))));
-            return Ok(());
+            return Ok(Some(Err(Refusal::NoAnswer(node))));
         }
         self.last_nonce += 1;
         let (nonce, sent) = (self.last_nonce, self.now.instant);
         let (tip, facts) = (self.public_tip(view)?, self.shared_set());
         self.send_control(conn, &Control::Ping { nonce, tip, facts });
         self.pings.waiting.push(Ping { command, node, conn, nonce, sent });
-        Ok(())
+        Ok(None)
     }
 
     /// A pong came.

@@ -46,7 +46,8 @@ impl Engine {
         view: &dyn View,
     ) -> Result<(), StoreFault> {
         // Too much, or too early: no answer, and no blame for what may be a race.
-        if self.is_on_trial(conn) || !self.may(conn, class, 1) {
+        let cost = class.request_cost(bytes.len());
+        if self.is_on_trial(conn) || !self.may(conn, class, cost) {
             self.outbox.push_back(Output::Send(conn, Frame::Refuse(stream)));
             return Ok(());
         }

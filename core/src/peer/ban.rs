@@ -6,8 +6,9 @@
 //! A ban is remembered for a while after its end: whoever does it again is kept out longer.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 
 use super::Misbehavior;
 use crate::codec;
@@ -30,17 +31,21 @@ const GROWTH: u64 = 4;
 pub enum Subject {
     /// A node, wherever it is.
     Node(NodeId),
-    /// Everybody at an address: a host without port and brackets. Only a person asks for that:
-    /// behind one address may be many.
-    Host(String),
+    /// Everybody at an address. Only a person asks for that: behind one address may be many.
+    Host(IpAddr),
 }
 
 impl Subject {
+    /// Everybody at an address, whichever way it is written.
+    pub const fn at(ip: IpAddr) -> Self {
+        Self::Host(ip.to_canonical())
+    }
+
     /// As a key of `Table::Ban`.
     pub fn key(&self) -> Vec<u8> {
         match self {
             Self::Node(node) => [&[0], &node.0[..]].concat(),
-            Self::Host(host) => [&[1], host.as_bytes()].concat(),
+            Self::Host(ip) => [&[1], ip.to_string().as_bytes()].concat(),
         }
     }
 
@@ -48,7 +53,7 @@ impl Subject {
     pub fn from_key(key: &[u8]) -> Option<Self> {
         match key.split_first()? {
             (0, node) => node.try_into().ok().map(|node| Self::Node(NodeId(node))),
-            (1, host) => core::str::from_utf8(host).ok().map(|host| Self::Host(host.into())),
+            (1, ip) => core::str::from_utf8(ip).ok()?.parse().ok().map(Self::at),
             _ => None,
         }
     }
@@ -57,18 +62,7 @@ impl Subject {
     pub fn fits(&self, node: Option<&NodeId>, address: &PeerAddr) -> bool {
         match self {
             Self::Node(banned) => node == Some(banned),
-            Self::Host(host) => host == address.host(),
-        }
-    }
-
-    /// Whether a host is within bounds; nodes always are.
-    pub fn check(&self) -> bool {
-        match self {
-            Self::Node(_) => true,
-            Self::Host(host) => {
-                let fits = (1..=128).contains(&host.len());
-                fits && PeerAddr(alloc::format!("[{host}]:1")).check()
-            }
+            Self::Host(ip) => address.ip() == Some(*ip),
         }
     }
 }
@@ -117,8 +111,8 @@ impl Bans {
 
     /// The ban that keeps out a node at an address now.
     pub fn find(&self, now: Instant, node: Option<&NodeId>, address: &PeerAddr) -> Option<&BanRow> {
-        let host = Subject::Host(address.host().into());
-        let subjects = node.map(|node| Subject::Node(*node)).into_iter().chain([host]);
+        let host = address.ip().map(Subject::at);
+        let subjects = node.map(|node| Subject::Node(*node)).into_iter().chain(host);
         let mut bans = subjects.filter_map(|subject| self.all.get(&subject));
         bans.find(|ban| ban.ends > now).map(|ban| &ban.row)
     }

@@ -5,6 +5,9 @@ use crate::limits;
 /// Version of the streams and messages.
 pub const WIRE_VERSION: u8 = 1;
 
+/// Bytes of a request for facts (32 each) that count once more.
+const FACTS_COST_BYTES: u64 = 8 * 1024;
+
 /// A class of messages: a kind of stream with its own priority and limits. The number is the first
 /// byte of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,6 +61,15 @@ impl Class {
             Self::Facts => rates.facts,
             Self::Reconcile => rates.reconcile,
             Self::Peers => rates.peers,
+        }
+    }
+
+    /// What a request of so many bytes counts for that rate. Each id of a fact that is asked for is a
+    /// read or two, and the rate is for requests of a few hundred.
+    pub const fn request_cost(self, bytes: usize) -> u64 {
+        match self {
+            Self::Facts => 1 + bytes as u64 / FACTS_COST_BYTES,
+            _ => 1,
         }
     }
 

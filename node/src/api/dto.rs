@@ -328,7 +328,7 @@ const fn direction(outbound: bool) -> &'static str {
 fn ban(view: &dyn View, subject: &Subject, row: &BanRow) -> Result<Value, StoreFault> {
     let (node, address) = match subject {
         Subject::Node(node) => (Some(node), None),
-        Subject::Host(host) => (None, Some(host)),
+        Subject::Host(ip) => (None, Some(ip.to_string())),
     };
     let name = node.map_or(Ok(None), |node| name_of(view, node))?;
     Ok(json!({

@@ -78,6 +78,7 @@ pub(super) async fn list(
     Asked(asked): Asked<ListParameters>,
 ) -> Result<Json<Value>, Problem> {
     let max = limit(asked.limit, 100, PAGE_MAX);
+    asked.after.as_deref().map_or(Ok(()), check)?;
     let read = move |view: &dyn View| {
         let (items, next) = page(view, asked.held, asked.after.as_deref(), max)?;
         Ok(json!({"schema": "cairn.items/1", "items": items, "next": next}))

@@ -141,6 +141,7 @@ fn requests_that_are_wrong_say_how() {
         ("method-not-allowed", world.post("/v1/status", b"")),
         ("free", world.post("/v1/items/saw/release", b"")),
         ("usage", world.get("/v1/facts/%ff")),
+        ("malformed", world.get(&format!("/v1/items?after={}", "x".repeat(5_000)))),
     ];
     for (code, (status, problem)) in answers {
         assert_eq!(problem["code"], code);

@@ -110,18 +110,19 @@ fn show(peers: &Value, all: bool) -> String {
     text
 }
 
-/// Why the links ended that are down, one line each.
+/// Why the last links ended, one line each.
 fn ends(peers: &[&Value]) -> String {
-    let down =
-        peers.iter().filter(|peer| peer["connected"] != true && !peer["last_close"].is_null());
-    let lines = down.map(|peer| {
+    let ended = peers.iter().filter(|peer| !peer["last_close"].is_null());
+    let lines = ended.map(|peer| {
         let who =
             if peer["name"].is_null() { short(peer, "/node_id") } else { field(peer, "/name") };
         let close = &peer["last_close"];
         let whose = if close["by_peer"] == true { "it said" } else { "this node said" };
+        let again = if peer["connected"] == true { ", up again" } else { "" };
         let mut line = format!(
-            "  {who} at {}: {} ({whose} {}: {}): {}",
+            "  {who} at {} ({}{again}): {} ({whose} {}: {}): {}",
             field(peer, "/address"),
+            time_field(close, "/time"),
             field(close, "/meaning"),
             field(close, "/code"),
             field(close, "/reason"),
@@ -197,9 +198,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_that_are_down_are_explained_and_bans_listed_only_with_all() {
+    fn ends_of_links_are_explained_and_bans_listed_only_with_all() {
         let close = json!({
-            "code": "0x13", "reason": "not a member", "by_peer": true,
+            "code": "0x13", "reason": "not a member", "by_peer": true, "time": 0,
             "meaning": "m", "cause": "c", "next": "cairn join INVITE",
         });
         let peers = json!({
@@ -213,9 +214,12 @@ mod tests {
             }],
         });
         let text = show(&peers, true);
-        let line = "cairn1qqqqqqqq at 192.0.2.1:7071: m (it said 0x13: not a member): c; \
-                    next: cairn join INVITE";
+        let line = "cairn1qqqqqqqq at 192.0.2.1:7071 (1970-01-01 00:00:00): m (it said 0x13: \
+                    not a member): c; next: cairn join INVITE";
         assert!(text.contains(line), "{text}");
+        let mut up = peers.clone();
+        up["peers"][0]["connected"] = true.into();
+        assert!(show(&up, true).contains("(1970-01-01 00:00:00, up again): m"), "{up}");
         assert!(
             text.contains("192.0.2.9 until 1970-01-01 00:00:00, by a person: noisy[2J"),
             "{text}"

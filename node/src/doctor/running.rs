@@ -8,7 +8,7 @@ use cairn_core::ledger::line;
 use cairn_core::ledger::read::Read;
 use cairn_core::ledger::rows::Known;
 use cairn_core::store::StoreFault;
-use cairn_core::wire::CallOutcome;
+use cairn_core::wire::{CallOutcome, CloseCode};
 
 use super::ladder::{Subject, climb};
 use super::{Area, Check, machine, refusal, span};
@@ -124,8 +124,7 @@ fn membership(node: &NodeHandle) -> Check {
 fn standing(node: &NodeHandle) -> Result<Check, StoreFault> {
     let (view, me) = (node.view(), node.node_id());
     if node.status().state == State::Revoked || line::cut_off(&view, &me)?.is_some() {
-        let code = cairn_core::wire::CloseCode::Revoked;
-        let told = refusal::check(code, "");
+        let told = refusal::check(CloseCode::Revoked, "");
         return Ok(Check { what: "this node was revoked: it only reads".into(), ..told });
     }
     Ok(match view.known(&me)? {
@@ -208,6 +207,11 @@ fn turned_away(peers: &[PeerStatus]) -> Vec<Check> {
     let gone = peers.iter().filter(|peer| !peer.connected);
     for (peer, code) in gone.filter_map(|peer| Some((peer, peer.last_close?))) {
         let (code, by_peer) = code;
+        // Who dialed only to see whether anybody is here had no room, and turned nobody away.
+        let dialed = peer.closes.first().is_none_or(|close| close.outbound);
+        if code == CloseCode::Full && !dialed {
+            continue;
+        }
         let check = refusal::check(code, "");
         if by_peer
             && check.level != super::Level::Ok
@@ -265,4 +269,40 @@ fn is_near(address: &str) -> bool {
             ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use cairn_core::engine::PeerAddr;
+    use cairn_core::ledger::rows::Close;
+    use cairn_core::time::UnixTime;
+
+    use super::*;
+
+    fn ended(code: CloseCode, outbound: bool) -> PeerStatus {
+        let address = PeerAddr("192.0.2.1:7071".into());
+        let (at, reason) = (UnixTime(1), code.to_string());
+        let closed = address.0.clone();
+        PeerStatus {
+            node: None,
+            address,
+            outbound,
+            connected: false,
+            rtt: None,
+            score: 0,
+            last_seen: None,
+            last_close: Some((code, true)),
+            tip: None,
+            key_exchange: None,
+            listed: true,
+            closes: vec![Close { code, by_peer: true, outbound, at, address: closed, reason }],
+        }
+    }
+
+    #[test]
+    fn who_only_looked_whether_anybody_is_here_turned_nobody_away() {
+        assert!(turned_away(&[ended(CloseCode::Full, false)]).is_empty());
+        assert_eq!(turned_away(&[ended(CloseCode::Full, true)]).len(), 1);
+        assert_eq!(turned_away(&[ended(CloseCode::Revoked, false)]).len(), 1);
+    }
 }

@@ -188,7 +188,7 @@ fn an_address_is_kept_out_with_everybody_there_and_not_dialled() {
     sole.join(1, a.id(), &chain);
     sole.join(2, other(2), &chain);
     let dials = |sole: &Sole| sole.out.iter().filter(|o| matches!(o, Output::Dial(..))).count();
-    let subject = Subject::Host("192.0.2.1".into());
+    let subject = Subject::at([192, 0, 2, 1].into());
     let ban = Command::Ban { subject: subject.clone(), length: DAY, reason: String::new() };
     command(&mut sole, ban).unwrap();
     assert_eq!(sole.closed().len(), 2, "both come from there");

@@ -97,3 +97,20 @@ fn every_close_code_is_provoked_and_kept_by_both_sides() {
         }
     }
 }
+
+#[test]
+fn a_node_that_stops_writes_down_at_once_how_its_links_ended() {
+    let ([a, b, c, ..], params) = founders();
+    let chain = TestChain::new(params.clone());
+    let mut sole = Sole::new(&params, b.key, Limits::default(), true);
+    sole.join(1, a.id(), &chain);
+    sole.join(2, c.id(), &chain);
+    sole.input(Input::Command(CommandId(99), Command::Stop));
+    for conn in [1, 2] {
+        let (code, reason) = (CloseCode::ShuttingDown, "shutting down");
+        sole.conn(conn, ConnInput::Closed { code: Some(code), by_peer: false, reason });
+    }
+    let rows = sole.store.close_rows(9).unwrap();
+    let codes: Vec<_> = rows.iter().map(|(_, close)| (close.code, close.by_peer)).collect();
+    assert_eq!(codes, [(CloseCode::ShuttingDown, false); 2]);
+}

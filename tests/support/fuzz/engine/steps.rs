@@ -203,7 +203,7 @@ impl Scene {
                 let node = self.nodes[source.below(self.nodes.len())].id();
                 let subject = match source.byte() {
                     n if n & 1 == 1 => Subject::Node(node),
-                    n => Subject::Host(format!("192.0.2.{}", n / 2)),
+                    n => Subject::at([192, 0, 2, n / 2].into()),
                 };
                 let length = u64::from(source.short());
                 Command::Ban { subject, length, reason: String::new() }
