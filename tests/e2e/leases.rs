@@ -14,9 +14,7 @@ fn member(node: &Cairn, id: &str) -> Value {
 }
 
 fn is_linked(node: &Cairn, to: &str) -> Option<()> {
-    let peers = node.get("/v1/peers");
-    let live = |peer: &Value| peer["node_id"] == to && peer["connected"] == true;
-    peers["peers"].as_array().unwrap().iter().any(live).then_some(())
+    node.peer(to).filter(|peer| peer["connected"] == true).map(|_| ())
 }
 
 #[track_caller]
@@ -32,7 +30,7 @@ fn refused(node: &Cairn, args: &[&str], exit: i32, code: &str) -> String {
 #[test]
 fn a_lease_ends_at_its_height_and_a_renewal_brings_the_node_back_by_itself() {
     let [a, b, c] = three("200ms");
-    let [founder, guest] = [&a, &b].map(|node| text(&node.get("/v1/status"), "node_id"));
+    let [founder, guest] = [&a, &b].map(Cairn::node_id);
     refused(&c, &["member", "lease", "b", "--blocks", "3"], 5, "not-admin");
     refused(&a, &["member", "lease", "founder", "--unlimited"], 5, "refused");
     refused(&a, &["member", "lease", "b", "--until", "1"], 2, "usage");
