@@ -129,7 +129,7 @@ pub fn found(
     let mut enrollment = Enrollment::new(key, params);
     let node = enrollment.key.node_id();
     let invite = if enrollment.params.is_root(&node) {
-        Some(make_invite(&mut enrollment, addresses, Role::Sealer, uses, expires)?)
+        Some(make_invite(&mut enrollment, addresses, Role::Sealer, uses, expires, None)?)
     } else {
         None
     };
@@ -148,13 +148,14 @@ pub fn invite(
     role: Role,
     uses: u32,
     expires: UnixTime,
+    lease: Option<u32>,
 ) -> Result<(Enrollment, Invite), EnrollError> {
     let _lock = dir.lock()?;
     let mut enrollment = load(dir)?.ok_or(EnrollError::NoMesh)?;
     if !enrollment.params.is_root(&enrollment.key.node_id()) {
         return Err(EnrollError::NotFounder);
     }
-    let invite = make_invite(&mut enrollment, addresses, role, uses, expires)?;
+    let invite = make_invite(&mut enrollment, addresses, role, uses, expires, lease)?;
     save(dir, &enrollment)?;
     Ok((enrollment, invite))
 }
@@ -196,12 +197,13 @@ fn make_invite(
     role: Role,
     uses: u32,
     expires: UnixTime,
+    lease: Option<u32>,
 ) -> Result<Invite, EnrollError> {
     let secret = keys::random::<32>()?;
     let (params, node) = (enrollment.params.clone(), enrollment.key.node_id());
     let invite = Invite::new(params, node, addresses, secret, role, expires);
     invite.to_text()?;
-    let body = Body::Invite { key: invite.key().node_id(), role, uses, expires };
+    let body = Body::Invite { key: invite.key().node_id(), role, uses, expires, lease };
     let fact = sign(enrollment, enrollment.key.signing(), body)?;
     enrollment.facts.push(fact);
     Ok(invite)

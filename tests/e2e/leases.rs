@@ -5,7 +5,7 @@ use serde_json::Value;
 use support::closes::{diagnosed, ended_by};
 use support::process::{Cairn, eventually};
 
-use crate::mesh::{agree, sound, text, three};
+use crate::mesh::{agree, founder, joined, sound, text, three};
 
 fn member(node: &Cairn, id: &str) -> Value {
     let members = node.get("/v1/members");
@@ -84,4 +84,27 @@ fn a_lease_ends_at_its_height_and_a_renewal_brings_the_node_back_by_itself() {
     let back = member(&c, &guest);
     assert_eq!((&back["state"], &back["lease"]), (&"member".into(), &Value::Null));
     sound(&[&a, &b, &c]);
+}
+
+#[test]
+fn who_joins_by_an_invite_that_lends_is_a_guest_from_the_start() {
+    let a = founder("a", "200ms");
+    let made = a.ok(&["invite", "create", "--role", "member", "--lease", "2"]);
+    assert_eq!(made["lease"], 2);
+    assert_eq!(a.ok(&["invite", "list"])["invites"][0]["lease"], 2);
+    let guest = joined("guest", &text(&made, "invite"));
+    agree(&[&a, &guest], 30);
+    let seen = member(&a, &guest.node_id());
+    let since = seen["since"].as_u64().unwrap();
+    assert_eq!(seen["lease"]["until"], since + 3);
+    guest.ok(&["note", "hello"]);
+    agree(&[&a, &guest], 30);
+    while a.height() + 1 < since + 3 {
+        let before = a.height();
+        a.ok(&["note", &format!("at {before}")]);
+        eventually("a block", 30, || (a.height() > before).then_some(()));
+    }
+    let close = ended_by(&guest, &a.node_id(), CloseCode::NotMember, true);
+    assert!(close["reason"].as_str().unwrap().contains("its lease ended"), "{close}");
+    assert_eq!(member(&a, &guest.node_id())["state"], "lapsed");
 }

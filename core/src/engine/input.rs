@@ -127,6 +127,8 @@ pub enum Command {
         uses: u32,
         /// Until when.
         expires: UnixTime,
+        /// For how many blocks they are lent a membership; none: for good.
+        lease: Option<u32>,
     },
     /// Makes a `Revoke` fact.
     Revoke {

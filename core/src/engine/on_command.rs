@@ -63,13 +63,14 @@ impl Engine {
             Command::Custody { item, action, note } => {
                 self.change_custody(&item, action, &note, view, batch)?
             }
-            Command::Invite { key, role, uses, expires } => {
+            Command::Invite { key, role, uses, expires, lease } => {
                 let admin =
                     matches!(view.known(&self.me)?, Some(Known::Node { role: Role::Admin, .. }));
                 if !admin {
                     return Ok(Some(Err(Refusal::NotAdmin)));
                 }
-                self.make_permitted(Body::Invite { key, role, uses, expires }, view, batch)?
+                let body = Body::Invite { key, role, uses, expires, lease };
+                self.make_permitted(body, view, batch)?
             }
             Command::Revoke { key } => {
                 self.make_permitted(Body::Revoke { node: key }, view, batch)?

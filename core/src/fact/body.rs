@@ -100,6 +100,9 @@ pub enum Body<'a> {
         uses: u32,
         /// No block later than this may admit by it.
         expires: UnixTime,
+        /// For how many blocks after the one that admits them they are lent a membership; none: for
+        /// good.
+        lease: Option<u32>,
     },
     /// A node becomes a member. The author is an admin, or the key of an invite.
     Admit {
@@ -158,7 +161,7 @@ pub enum BodyError {
     Name,
     /// A key that cannot name a node.
     Key,
-    /// An invite with no uses or for admins.
+    /// An invite with no uses, for no blocks or for admins.
     Invite,
     /// A recovery with too many keys, or in the wrong order.
     Recover,
@@ -182,7 +185,9 @@ impl core::fmt::Display for BodyError {
             Self::Recover => {
                 f.write_str("a recovery names too many keys, none, or disordered ones")
             }
-            Self::Invite => f.write_str("an invite has at least one use and is never for admins"),
+            Self::Invite => f.write_str(
+                "an invite has at least one use, lends a block or more, and is never for admins",
+            ),
         }
     }
 }
@@ -239,9 +244,10 @@ impl<'a> Body<'a> {
                     _ => Ok(()),
                 }
             }
-            Body::Invite { key, role, uses, .. } => {
+            Body::Invite { key, role, uses, lease, .. } => {
                 require(crate::signature::check_node_id(&key), BodyError::Key)?;
-                require(uses > 0 && role != Role::Admin, BodyError::Invite)
+                let some = uses > 0 && lease != Some(0);
+                require(some && role != Role::Admin, BodyError::Invite)
             }
             Body::Admit { node, name, .. } | Body::Name { node, name } => {
                 require(crate::signature::check_node_id(&node), BodyError::Key)?;

@@ -197,6 +197,8 @@ pub struct InviteRow {
     pub uses_left: u32,
     /// No later block may admit by it.
     pub expires: UnixTime,
+    /// For how many blocks those admitted are lent their membership.
+    pub lease: Option<u32>,
 }
 
 /// `Table::Known`: why facts by a key enter the set. Depends on the set only, never on the tip.

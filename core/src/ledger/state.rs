@@ -266,10 +266,11 @@ impl<'p> State<'p> {
         match fact.body {
             Body::Recover(recover) => self.judge_recover(id, fact.author, &recover),
             Body::Record { .. } | Body::Relation { .. } => Ok(Change::Nothing),
-            Body::Invite { key, role, uses, expires } => {
+            Body::Invite { key, role, uses, expires, lease } => {
                 membership::judge_invite(author, self.invite(&key))?;
                 self.require_fresh(&key)?;
-                let row = InviteRow { fact: id, by: fact.author, role, uses_left: uses, expires };
+                let (by, uses_left) = (fact.author, uses);
+                let row = InviteRow { fact: id, by, role, uses_left, expires, lease };
                 Ok(Change::Invite(key, row))
             }
             Body::Admit { node, role, name } => {
@@ -286,7 +287,12 @@ impl<'p> State<'p> {
                     time: self.time,
                 })?;
                 let name = name.into();
-                let member = Member::new(role, name, Some(id), self.height);
+                // The next block is the first after this one.
+                let lent = used.as_ref().and_then(|invite| invite.lease);
+                let end = |blocks: u32| self.height.0.saturating_add(1 + u64::from(blocks));
+                let lease = lent.map(|blocks| Height(end(blocks)));
+                let new = Member::new(role, name, Some(id), self.height);
+                let member = Member { lease, ..new };
                 let used = used.map(|row| (fact.author, row));
                 Ok(Change::Admit(node, member, used))
             }

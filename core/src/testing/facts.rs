@@ -93,8 +93,14 @@ impl TestNode {
         uses: u32,
         expires: u64,
     ) -> Verified<EncodedFact> {
-        let body = Body::Invite { key, role, uses, expires: UnixTime(expires) };
-        self.fact(0, body)
+        let (expires, lease) = (UnixTime(expires), None);
+        self.fact(0, Body::Invite { key, role, uses, expires, lease })
+    }
+
+    /// An invite without uses to count that lends a membership for so many blocks.
+    pub fn invite_guests(&self, key: NodeId, role: Role, blocks: u32) -> Verified<EncodedFact> {
+        let (uses, expires, lease) = (u32::MAX, UnixTime::MAX_VALID, Some(blocks));
+        self.fact(0, Body::Invite { key, role, uses, expires, lease })
     }
 
     /// A revocation.

@@ -34,6 +34,8 @@ pub struct Model {
     unseated: BTreeSet<NodeId>,
     /// Role, uses left, last time, who made it.
     invites: BTreeMap<NodeId, (Role, u32, UnixTime, NodeId)>,
+    /// Blocks that invites lend a membership for.
+    lending: BTreeMap<NodeId, u32>,
     overlap: u64,
     /// Which key came after one, and the first height at which that one counts no more.
     heirs: BTreeMap<NodeId, (NodeId, u64)>,
@@ -58,6 +60,7 @@ impl Model {
             recovery: params.recovery.clone(),
             unseated: BTreeSet::new(),
             invites: BTreeMap::new(),
+            lending: BTreeMap::new(),
             overlap: params.overlap,
             heirs: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -169,10 +172,11 @@ impl Model {
         let admin = role == Some(Role::Admin);
         let gone = |key: &NodeId| self.is_gone(key);
         match *body {
-            Body::Invite { key, role: gives, uses, expires } => {
+            Body::Invite { key, role: gives, uses, expires, lease } => {
                 let ok = admin && !self.invites.contains_key(&key) && !gone(&key);
                 if ok {
                     self.invites.insert(key, (gives, uses, expires, author));
+                    self.lending.extend(lease.map(|blocks| (key, blocks)));
                 }
                 ok
             }
@@ -189,6 +193,10 @@ impl Model {
                 let ok = (admin || invited) && new;
                 if ok {
                     self.roles.insert(node, gives);
+                }
+                let lent = self.lending.get(&author).filter(|_| ok && invited);
+                if let Some(blocks) = lent {
+                    self.leases.insert(node, self.height + 1 + u64::from(*blocks));
                 }
                 if ok
                     && invited

@@ -91,6 +91,14 @@ fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         role: Role::Sealer,
         uses: 300,
         expires: UnixTime(TIME.0 + 86_400_000),
+        lease: None,
+    };
+    let guests = Body::Invite {
+        key: node,
+        role: Role::Member,
+        uses: 1,
+        expires: UnixTime(TIME.0 + 86_400_000),
+        lease: Some(500),
     };
     let admit = Body::Admit { node, role: Role::Member, name: "Åsa’s attic" };
     vec![
@@ -102,6 +110,7 @@ fn accepted() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("release", "an item becomes free", signed(release)),
         ("transfer", "an item changes hands", signed(transfer)),
         ("invite", "an admin opens a door", signed(invite)),
+        ("invite-lends", "and lends what is behind it", signed(guests)),
         ("admit", "a node becomes a member", signed(admit)),
         ("revoke", "a key counts no more", signed(Body::Revoke { node })),
         ("name", "a member gets another name", signed(Body::Name { node, name: "shed" })),
@@ -150,7 +159,13 @@ fn refused_by_form() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 
 fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let long = "x".repeat(129);
-    let invite = |role, uses| Body::Invite { key: key(2).node_id(), role, uses, expires: TIME };
+    let invite = |role, uses, lease| Body::Invite {
+        key: key(2).node_id(),
+        role,
+        uses,
+        expires: TIME,
+        lease,
+    };
     let admit = Body::Admit { node: NodeId([0xff; 32]), role: Role::Member, name: "Ada" };
     let revoke = Body::Revoke { node: NodeId([0xff; 32]) };
     let nameless = Body::Name { node: key(2).node_id(), name: "" };
@@ -163,8 +178,9 @@ fn refused_by_bounds() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("bad-item", "a space in an item's name", signed(request("the drill"))),
         ("long-item", "an item's name of 129 bytes", signed(request(&long))),
         ("long-note", "a note of 1,025 bytes", signed(note)),
-        ("invite-for-admin", "nobody is invited as admin", signed(invite(Role::Admin, 1))),
-        ("invite-without-uses", "an invite for nobody", signed(invite(Role::Member, 0))),
+        ("invite-for-admin", "nobody is invited as admin", signed(invite(Role::Admin, 1, None))),
+        ("invite-without-uses", "an invite for nobody", signed(invite(Role::Member, 0, None))),
+        ("invite-for-no-block", "an invite for no block", signed(invite(Role::Member, 1, Some(0)))),
         ("admit-no-key", "a member whose id is no key", signed(admit)),
         ("revoke-no-key", "a revocation of what is no key", signed(revoke)),
         ("name-empty", "a name of no bytes", signed(nameless)),
@@ -179,7 +195,8 @@ fn refused_by_bounds_elsewhere() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let relation = Body::Relation { subject: fact, predicate: "", object: fact };
     let release = Body::Release { item: "", follows: fact, note: "" };
     let transfer = |item, to| Body::Transfer { item, follows: fact, to, note: "" };
-    let invite = Body::Invite { key: no_key, role: Role::Member, uses: 1, expires: TIME };
+    let (role, uses, expires) = (Role::Member, 1, TIME);
+    let invite = Body::Invite { key: no_key, role, uses, expires, lease: None };
     let admit = Body::Admit { node, role: Role::Member, name: "" };
     vec![
         ("empty-media-type", "a media type of no bytes", signed(untyped)),

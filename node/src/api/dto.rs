@@ -89,6 +89,7 @@ enum Said {
         role: &'static str,
         uses: u32,
         expires: u64,
+        lease: Option<u32>,
     },
     Admit {
         node: String,
@@ -149,11 +150,12 @@ impl From<Body<'_>> for Said {
             Body::Transfer { item, follows, to, note } => {
                 custody(item, Some(follows.to_string()), Some(to), note)
             }
-            Body::Invite { key, role, uses, expires } => Self::Invite {
+            Body::Invite { key, role, uses, expires, lease } => Self::Invite {
                 key: key.to_string(),
                 role: role_name(role),
                 uses,
                 expires: expires.0,
+                lease,
             },
             Body::Admit { node, role, name } => {
                 Self::Admit { node: node.to_string(), role: role_name(role), name: name.into() }

@@ -26,6 +26,7 @@ pub(super) struct NewInvite {
     uses: Option<u32>,
     expires_in: Option<Millis>,
     role: Option<String>,
+    lease: Option<u32>,
     #[serde(default)]
     addresses: Vec<String>,
 }
@@ -61,7 +62,8 @@ pub(super) async fn create(
     let invite = Invite::new(params, node.node_id(), places, secret, role, expires);
     let text = invite.to_text().map_err(|error| Problem::usage(error.to_string()))?;
     let key = invite.key().node_id();
-    let command = Command::Invite { key, role, uses, expires };
+    let lease = new.lease;
+    let command = Command::Invite { key, role, uses, expires, lease };
     let Receipt::Made(fact) = node.command(command).await? else {
         return Err(stopping());
     };
@@ -71,6 +73,7 @@ pub(super) async fn create(
         "expires": expires.0,
         "uses": uses,
         "role": dto::role_name(role),
+        "lease": lease,
         "node_id": node.node_id().to_string(),
         "mesh": dto::mesh(&node.mesh(), &node.params().name),
         "fact_id": fact.to_string(),

@@ -179,6 +179,8 @@ pub struct Invite {
     pub role: Role,
     /// How many could be admitted.
     pub uses: u32,
+    /// For how many blocks they are lent a membership.
+    pub lease: Option<u32>,
     /// Until when.
     pub expires: UnixTime,
     /// What the chain knows of it.
@@ -209,9 +211,9 @@ pub fn invites(
             continue;
         };
         let said = encoded.fact();
-        if let Body::Invite { role, uses, expires, .. } = said.body {
+        if let Body::Invite { role, uses, expires, lease, .. } = said.body {
             let (by, row) = (said.author, view.invite(&key)?);
-            found.push(Invite { key, fact, by, role, uses, expires, row });
+            found.push(Invite { key, fact, by, role, uses, expires, lease, row });
         }
         if found.len() == max {
             return Ok((found, Some(key)));

@@ -41,6 +41,9 @@ pub(super) struct CreateArgs {
     /// What those who join become
     #[arg(long, value_enum, default_value = "sealer")]
     role: RoleName,
+    /// Lend those who join their membership for so many blocks each [default: for good]
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u32).range(1..))]
+    lease: Option<u32>,
     /// Where this node can be found, HOST:PORT [default: the addresses it listens on]
     #[arg(long = "address", value_name = "HOST:PORT")]
     addresses: Vec<String>,
@@ -70,7 +73,8 @@ fn offline(args: &CreateArgs, context: &Context) -> Result<Value, Problem> {
     };
     let expires = wall().after(duration::millis(args.expires));
     let dir = context.data_dir()?;
-    let (enrollment, invite) = enroll::invite(&dir, addresses, role, args.uses, expires)?;
+    let (uses, lease) = (args.uses, args.lease);
+    let (enrollment, invite) = enroll::invite(&dir, addresses, role, uses, expires, lease)?;
     let text = invite.to_text().map_err(|error| Problem::usage(error.to_string()))?;
     let (params, node) = (&enrollment.params, enrollment.key.node_id());
     Ok(json!({
@@ -79,6 +83,7 @@ fn offline(args: &CreateArgs, context: &Context) -> Result<Value, Problem> {
         "expires": expires.0,
         "uses": args.uses,
         "role": dto::role_name(role),
+        "lease": args.lease,
         "node_id": node.to_string(),
         "mesh": dto::mesh(&enroll::mesh_id(params), &params.name),
     }))
@@ -110,7 +115,7 @@ fn create(args: &CreateArgs, context: &Context) -> Outcome {
     };
     let document = json!({
         "uses": args.uses, "expires_in": duration::millis(args.expires), "role": role,
-        "addresses": args.addresses,
+        "addresses": args.addresses, "lease": args.lease,
     });
     let invite = match context.client()?.post("/v1/invites", &document) {
         // A founder can invite before its node runs.

@@ -136,7 +136,8 @@ impl<'a> Play<'a> {
             Step::Transfer { n, item, to } => (n, custody(item, CustodyAction::Transfer(id(to)))),
             Step::Invite { n, serial } => {
                 let (role, uses, expires) = (Role::Sealer, 2, UnixTime(u64::MAX / 2));
-                (n, Command::Invite { key: invite_key(serial), role, uses, expires })
+                let (key, lease) = (invite_key(serial), None);
+                (n, Command::Invite { key, role, uses, expires, lease })
             }
             Step::Name { n, whom, serial } => {
                 (n, Command::Name { node: id(whom), name: format!("name {serial}") })

@@ -307,3 +307,25 @@ fn renewing_all_seats_at_once_is_bounded_by_the_number_of_seats() {
     assert_eq!(full, Err(FactReject::TooManySealers));
     assert!(world.ledger.store.member(&gone.id()).unwrap().unwrap().lease.is_some());
 }
+
+#[test]
+fn who_comes_by_an_invite_that_lends_is_lent_its_membership_from_its_admission_on() {
+    let mut world = world();
+    let (key, guest) = (world.key.clone(), world.stranger.clone());
+    let invite = world.root.invite_guests(key.id(), Role::Sealer, 2);
+    let admit = key.admit(guest.id(), Role::Sealer);
+    world.seal(&[&invite, &admit]);
+    let until = Height(height(&world) + 3);
+    assert_eq!(line::lease(&world.ledger.store, &guest.id()), Ok(Some(until)));
+    pass(&mut world, 1);
+    assert_eq!(world.verdict(&guest.record("t", "x")), Ok(()));
+    assert_eq!(sealers(&world), sorted(&[&world.root, &guest]));
+    pass(&mut world, 1);
+    assert_eq!(world.verdict(&guest.record("t", "x")), Err(FactReject::Lapsed(until)));
+    assert_eq!(sealers(&world), [world.root.id()]);
+    // Whom an admin admits is lent nothing.
+    let by_admin = TestNode::new(9, world.root.mesh);
+    let admit = world.root.admit(by_admin.id(), Role::Member);
+    world.seal(&[&admit]);
+    assert_eq!(line::lease(&world.ledger.store, &by_admin.id()), Ok(None));
+}

@@ -72,6 +72,7 @@ impl Play {
             1 | 2 => author.request(item, follows),
             3 => author.release(item, followed),
             4 => author.transfer(item, followed, other),
+            5 if detail & 1 == 0 => author.invite_guests(other, role.min(Role::Sealer), 1),
             5 => author.invite(other, role.min(Role::Sealer), 2, 40),
             8 => author.revoke(other),
             10 => author.rotate(&self.nodes[usize::from(detail) % 8], own),

@@ -71,6 +71,7 @@ pub fn invite(view: &dyn View, invite: &query::Invite, now: UnixTime) -> Result<
         "uses": invite.uses,
         "uses_left": left,
         "expires": invite.expires.0,
+        "lease": invite.lease,
         "by": invite.by.to_string(),
         "by_name": name_of(view, &invite.by)?,
         "state": state,

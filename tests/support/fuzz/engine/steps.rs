@@ -186,6 +186,7 @@ impl Scene {
                 role: [Role::Member, Role::Sealer, Role::Admin][source.below(3)],
                 uses: source.byte().into(),
                 expires: UnixTime(source.number()),
+                lease: None,
             },
             2 => {
                 let text = String::from_utf8_lossy(source.bytes()).into_owned();
