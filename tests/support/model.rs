@@ -123,7 +123,7 @@ impl Model {
                 FactState::Conflict(since, ref reject) => {
                     conflict += 1;
                     self.assert_barred(view, &row.state, &fact);
-                    if reject.is_revocation() {
+                    if reject.may_be_lifted() {
                         self.assert_still_barred(view, &fact);
                     }
                     let said = fact.fact();

@@ -135,7 +135,7 @@ impl Engine {
             };
             let outside = since == FOR_GOOD;
             let still = outside && view.revoked(&fact.fact().author)?.is_some();
-            if reject.is_revocation() && !still {
+            if reject.may_be_lifted() && !still {
                 delta::reopen_conflict(&mut overlay, &id)?;
                 if outside {
                     self.fingerprints.rejoin(&id);

@@ -103,7 +103,7 @@ impl FactReject {
 
     /// Whether that somebody does not belong may be why, by a revocation or a lease that is over, so
     /// that a later block can lift it.
-    pub const fn is_revocation(&self) -> bool {
+    pub const fn may_be_lifted(&self) -> bool {
         matches!(
             self,
             Self::Revoked

@@ -87,10 +87,15 @@ pub(super) fn run(verb: &MemberVerb, context: &Context) -> Outcome {
         ),
         MemberVerb::Lease { member, term } => {
             let Term { blocks, until, unlimited } = term;
+            let long = match (blocks, until) {
+                (Some(blocks), _) => format!("for {blocks} more blocks after that"),
+                (None, Some(until)) => format!("below height {until}"),
+                (None, None) => "without end".into(),
+            };
             (
                 format!("/v1/members/{}/lease", escape(member)),
                 json!({"blocks": blocks, "until": until, "unlimited": unlimited}),
-                format!("the lease of {member} is as you said as soon as a block has it"),
+                format!("as soon as a block has this, the membership of {member} counts {long}"),
             )
         }
         MemberVerb::Rename { member, name } => (

@@ -105,14 +105,15 @@ fn a_founder_invites_while_its_node_does_not_run_and_nobody_else_does() {
     let (founder_dir, joiner_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (founder, joiner) = (DataDir::new(founder_dir.path()), DataDir::new(joiner_dir.path()));
     let far = UnixTime(u64::MAX);
-    let make = |dir: &DataDir| invite(dir, vec!["192.0.2.1:7071".into()], Role::Member, 3, far);
+    let places = vec!["192.0.2.1:7071".to_string()];
+    let make = |dir: &DataDir| invite(dir, places.clone(), Role::Member, 3, far, Some(9));
     assert!(matches!(make(&founder), Err(EnrollError::NoMesh)));
     let key = identity(&founder).unwrap().node_id();
     let params = Params::private("home", &[key], UnixTime(5)).unwrap();
     found(&founder, params, Vec::new(), 1, far).unwrap();
     let (enrollment, made) = make(&founder).unwrap();
     let is_invite = |fact: &Unverified<EncodedFact>| {
-        matches!(fact.0.fact().body, Body::Invite { key, uses: 3, .. }
+        matches!(fact.0.fact().body, Body::Invite { key, uses: 3, lease: Some(9), .. }
             if key == made.key().node_id())
     };
     assert!(enrollment.facts.iter().any(is_invite));
