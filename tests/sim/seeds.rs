@@ -69,6 +69,10 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
            lost its disk after telling it",
     ),
     (
+        1_119,
+        "whose lease was over and who had come by an invite was told that the invite was used up",
+    ),
+    (
         62_524,
         "a sealer whose clock was set back while it ground a block sealed nothing more until a fact came",
     ),

@@ -8,6 +8,7 @@ use crate::ledger::arrival::Arrived;
 use crate::ledger::line::{self, Standing};
 use crate::ledger::read::Read;
 use crate::ledger::rows::FactState;
+use crate::params::Admission;
 use crate::verified::Unverified;
 use crate::work::Height;
 
@@ -95,6 +96,16 @@ fn what_the_old_key_holds_the_new_one_holds() {
     let back = world.root.transfer("saw", give.id(), old.id());
     assert_eq!(world.verdict(&back), Err(FactReject::ReceiverNotMember(old.id())));
     assert_eq!(world.verdict(&world.root.transfer("saw", give.id(), new.id())), Ok(()));
+}
+
+#[test]
+fn in_an_open_mesh_too_the_new_key_holds_what_the_old_one_did() {
+    let mut world = world();
+    world.ledger.params.admission = Admission::Open;
+    let take = world.member.request("saw", None);
+    world.seal(&[&take]);
+    let (_, new) = rotated(&mut world);
+    assert_eq!(world.verdict(&new.release("saw", take.id())), Ok(()));
 }
 
 #[test]
