@@ -72,6 +72,8 @@ pub(crate) const KEPT: &[(u64, &str)] = &[
         1_119,
         "whose lease was over and who had come by an invite was told that the invite was used up",
     ),
+    (302_224, "a link was closed for a lease that the block sealed in the same step renewed"),
+    (303_569, "as 302224"),
     (
         62_524,
         "a sealer whose clock was set back while it ground a block sealed nothing more until a fact came",

@@ -29,8 +29,8 @@ pub fn in_force(view: &MemStore, key: &NodeId) -> bool {
     matches!(line::standing(view, key), Ok(Standing::Member | Standing::Replaced))
 }
 
-/// Whether node `a` has to let node `b` in: it is not revoked, its lease is not over, and either the chain has it or the
-/// facts that admit it are all by keys that are not revoked.
+/// Whether node `a` has to let node `b` in: it is not revoked, its lease is not over, and either the
+/// chain has it or the facts that admit it are all by keys that are not revoked.
 pub fn lets_in(world: &World, a: usize, b: usize) -> bool {
     let (view, b) = (world.nodes[a].view(), &world.nodes[b]);
     if world.params.admission == Admission::Open {

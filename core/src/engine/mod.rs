@@ -385,8 +385,10 @@ impl Engine {
 
     /// What follows from earlier inputs: at most one change of the store.
     fn advance(&mut self, view: &dyn View, batch: &mut Batch) -> Result<(), StoreFault> {
-        self.enforce_revocations(view)?;
-        if !self.released.is_empty() {
+        if self.enforce_revocations(view)? {
+            // Who goes, goes by this state: a block that is sealed now might bring it back.
+            self.wake = true;
+        } else if !self.released.is_empty() {
             let released = core::mem::take(&mut self.released);
             self.arrive(released, None, view, batch)?;
             // They may all have been there; the rest of what is to do is done next.

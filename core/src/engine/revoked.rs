@@ -223,13 +223,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Closes the links of those who do not belong any more. Who was admitted by a revoked admin keeps
-    /// its link until we have caught up: the block that seals the admission may be on its way, and
-    /// after a long absence from that very peer.
-    pub(super) fn enforce_revocations(&mut self, view: &dyn View) -> Result<(), StoreFault> {
+    /// Closes the links of those who do not belong any more; whether there were any. Who was admitted
+    /// by a revoked admin keeps its link until we have caught up: the block that seals the admission
+    /// may be on its way, and after a long absence from that very peer.
+    pub(super) fn enforce_revocations(&mut self, view: &dyn View) -> Result<bool, StoreFault> {
         if !core::mem::take(&mut self.revocations.enforce) {
-            return Ok(());
+            return Ok(false);
         }
+        let before = self.outbox.len();
         self.revocations.me = line::cut_off(view, &self.me)?.is_some();
         let behind = self.headers.behind(|id| self.chain.agrees_with(id));
         let current = self.is_caught_up() && !behind;
@@ -245,7 +246,7 @@ impl Engine {
                 Ok(()) => self.end_trial(id),
             }
         }
-        Ok(())
+        Ok(self.outbox.len() > before)
     }
 
     /// Shows a revoked peer the proof that it is, and closes the connection a moment later.
