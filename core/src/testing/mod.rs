@@ -13,10 +13,10 @@ pub use ledger::TestLedger;
 pub use model::Model;
 pub use store::{Before, MemStore};
 
-/// How many cases of a property are tried: `usual`, or as many times that as `CAIRN_CASES` says.
+/// How many cases of a property are tried: `usual`, or as many times that as `CAIRN_CASES`
+/// said when this was built.
 #[cfg(test)]
 pub(crate) fn cases(usual: u32) -> proptest::test_runner::Config {
-    extern crate std;
-    let times = std::env::var("CAIRN_CASES").ok().and_then(|times| times.parse().ok());
+    let times = option_env!("CAIRN_CASES").and_then(|times| times.parse().ok());
     proptest::test_runner::Config::with_cases(usual.saturating_mul(times.unwrap_or(1)))
 }
