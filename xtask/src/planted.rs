@@ -161,17 +161,4 @@ pub(crate) const PLANTED: &[Fault] = &[
         "if !stay.is_empty() && stay.len() < sealers.len() {",
         "if !PLANTED && !stay.is_empty() && stay.len() < sealers.len() {",
     ),
-    fault(
-        "what-a-lease-held-up-stays-in-conflict",
-        "core/src/engine/leases.rs",
-        "self.reopen_from(&height_key(since), overlay)?;",
-        "if !PLANTED { self.reopen_from(&height_key(since), overlay)?; }",
-    ),
-    fault(
-        "links-outlast-leases",
-        "core/src/engine/revoked.rs",
-        "Standing::Member => return Ok(Ok(())),",
-        "Standing::Member => return Ok(Ok(())),\n\
-         Standing::Lapsed(_) if PLANTED => return Ok(Ok(())),",
-    ),
 ];
