@@ -9,7 +9,7 @@
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 
-use crate::block::{Block, Header, Seal};
+use crate::block::{Block, ChainEnd, Header, Seal};
 use crate::fact::EncodedFact;
 use crate::id::{FactId, Hash, NodeId};
 use crate::ledger::reject::FactReject;
@@ -44,6 +44,14 @@ pub struct Slot<'a> {
     pub target: Target,
     /// Who seals it.
     pub sealer: NodeId,
+}
+
+impl<'a> Slot<'a> {
+    /// That of the block after `end`.
+    pub fn after(end: &'a ChainEnd, params: &Params, time: UnixTime, sealer: NodeId) -> Self {
+        let (history_root, target) = (end.history.root(), end.next_target(params));
+        Self { parent: &end.header, history_root, time, target, sealer }
+    }
 }
 
 /// A block without a seal.

@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use cairn_core::codec;
 use cairn_core::engine;
+use cairn_core::fact::SIGNED_BYTES;
 use cairn_core::hash::sha256;
 use cairn_core::id::{BlockId, MeshId, NodeId};
 use cairn_core::params::{Params, Recovery};
@@ -147,11 +148,7 @@ pub struct Statement {
     name: String,
     recovery: Recovery,
     author: NodeId,
-    on: Option<BlockId>,
-    ended: Vec<u8>,
-    kept: Vec<u8>,
-    seats: Vec<u8>,
-    signatures: Vec<u8>,
+    said: engine::Recovery,
 }
 
 /// Why a text is no statement, or a phrase has no say in it.
@@ -172,10 +169,6 @@ fn bytes(keys: &[NodeId]) -> Vec<u8> {
     keys.iter().flat_map(|key| key.0).collect()
 }
 
-fn keys_of(bytes: &[u8]) -> Vec<NodeId> {
-    bytes.as_chunks::<32>().0.iter().map(|key| NodeId(*key)).collect()
-}
-
 impl Statement {
     /// That `author` takes over from the keys `ended`, that those `kept` stay revoked and those of
     /// `seats` seal again; signed by nobody yet. If `on` is named, `author` seals the next block.
@@ -192,11 +185,13 @@ impl Statement {
             name: params.name.to_string(),
             recovery: params.recovery.clone(),
             author,
-            on,
-            ended: bytes(ended),
-            kept: bytes(kept),
-            seats: bytes(seats),
-            signatures: Vec::new(),
+            said: engine::Recovery {
+                on,
+                ended: bytes(ended),
+                kept: bytes(kept),
+                seats: bytes(seats),
+                signatures: Vec::new(),
+            },
         }
     }
 
@@ -212,29 +207,23 @@ impl Statement {
 
     /// The block from which the mesh goes on, if nobody honest can seal.
     pub const fn on(&self) -> Option<BlockId> {
-        self.on
+        self.said.on
     }
 
     /// The keys that end.
     pub fn ended(&self) -> Vec<NodeId> {
-        keys_of(&self.ended)
+        self.said.statement().ended.iter().collect()
     }
 
     /// How many phrases are missing.
     pub fn missing(&self) -> usize {
-        let signed = self.signatures.len() / 96;
+        let signed = self.said.signatures.len() / SIGNED_BYTES;
         usize::from(self.recovery.threshold).saturating_sub(signed)
     }
 
     /// As a command of the node.
     pub fn command(&self) -> engine::Recovery {
-        engine::Recovery {
-            on: self.on,
-            ended: self.ended.clone(),
-            kept: self.kept.clone(),
-            seats: self.seats.clone(),
-            signatures: self.signatures.clone(),
-        }
+        self.said.clone()
     }
 
     /// Adds the signature of a phrase's key; once, and not more than it takes.
@@ -246,13 +235,12 @@ impl Statement {
         if !self.recovery.keys.contains(&key.node_id()) {
             return Err(StatementError::Phrase);
         }
-        let signed = self.signatures.as_chunks::<96>().0;
-        let mut parts: Vec<[u8; 96]> = signed.to_vec();
+        let mut parts = self.said.signatures.as_chunks::<SIGNED_BYTES>().0.to_vec();
         let own = key.node_id().0;
         if self.missing() > 0 && !parts.iter().any(|part| part[..32] == own) {
-            parts.push(self.command().statement().sign(&self.mesh, &self.author, &key));
+            parts.push(self.said.statement().sign(&self.mesh, &self.author, &key));
             parts.sort_unstable();
-            self.signatures = parts.into_iter().flatten().collect();
+            self.said.signatures = parts.into_iter().flatten().collect();
         }
         Ok(())
     }

@@ -65,13 +65,7 @@ impl Engine {
         while past.tip_row()?.is_some_and(|row| row.tip.id != on) {
             delta::disconnect(&mut past)?;
         }
-        let slot = Slot {
-            parent: &end.header,
-            history_root: end.history.root(),
-            time,
-            target: end.next_target(params),
-            sealer: self.me,
-        };
+        let slot = Slot::after(&end, params, time, self.me);
         let only = core::iter::once((self.me, fact.get()));
         let draft = producer::draft(params, &slot, &past, only, |_| core::iter::empty())?;
         let Some(block) = draft.block else {

@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::block::Header;
 use crate::conn::{CallId, ConnId, DialId, PeerAddr, RequestTag, StreamTag};
 use crate::fact::{EncodedFact, FactVerdict, Keys, Recover, Role};
@@ -76,7 +78,7 @@ pub enum ConnInput<'a> {
 }
 
 /// What a `Recover` fact says, as its lists (`fact::Recover`).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Recovery {
     /// The block to go on from, if nobody honest can seal.
     pub on: Option<BlockId>,

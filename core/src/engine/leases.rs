@@ -1,10 +1,8 @@
 //! What follows when a lease ends or is renewed: who is told what, whom to dial, and what to judge
 //! again.
 
-use alloc::vec::Vec;
-
 use super::Engine;
-use crate::conn::{ConnId, PeerAddr};
+use crate::conn::ConnId;
 use crate::id::{BlockId, NodeId};
 use crate::ledger::apply::Effects;
 use crate::ledger::line::{self, Standing};
@@ -94,9 +92,7 @@ impl Engine {
             // The tip below the first block that it did not count for.
             let since = Height(over.0.saturating_sub(1));
             self.reopen_from(&height_key(since), overlay)?;
-            let known = self.book.iter().filter(|(_, entry)| entry.node == Some(node));
-            let known: Vec<PeerAddr> = known.map(|(address, _)| address.clone()).collect();
-            known.iter().for_each(|address| self.book.hurry(address));
+            self.book.hurry_node(node);
             self.touch_peers();
         }
         Ok(())

@@ -172,20 +172,24 @@ impl Engine {
             return Ok(Err(CloseCode::Myself));
         }
         // Who was revoked for good has heard so when the connection opened.
-        if self.standing(&node, view)? == Err(CloseCode::Revoked) {
-            if !self.hear_recovery(&node, &hello.introduction, view, batch)? {
-                self.dismiss(conn, &node, view)?;
-                return Ok(Err(CloseCode::Revoked));
+        match self.standing(&node, view)? {
+            Ok(()) => {}
+            Err(CloseCode::Revoked) => {
+                if !self.hear_recovery(&node, &hello.introduction, view, batch)? {
+                    self.dismiss(conn, &node, view)?;
+                    return Ok(Err(CloseCode::Revoked));
+                }
             }
-        } else if self.may_know_of_a_renewal(&node, &hello.tip, view)? {
-            self.try_out(conn);
-        } else if self.standing(&node, view)?.is_err()
-            && let Err(code) = self.hear_introduction(&node, &hello.introduction, view, batch)?
-        {
-            // What became of the invite by which it once came says nothing of it.
-            let was =
-                matches!(line::standing(view, &node)?, Standing::Replaced | Standing::Lapsed(_));
-            return Ok(Err(if was { CloseCode::NotMember } else { code }));
+            Err(_) if self.may_know_of_a_renewal(&node, &hello.tip, view)? => self.try_out(conn),
+            Err(_) => {
+                let heard = self.hear_introduction(&node, &hello.introduction, view, batch)?;
+                if let Err(code) = heard {
+                    let was = line::standing(view, &node)?;
+                    // What became of the invite by which it once came says nothing of it.
+                    let was = matches!(was, Standing::Replaced | Standing::Lapsed(_));
+                    return Ok(Err(if was { CloseCode::NotMember } else { code }));
+                }
+            }
         }
         if let Err(code) = self.prefer_link(conn, hello.run) {
             return Ok(Err(code));

@@ -10,7 +10,6 @@ use alloc::vec::Vec;
 use serde_bytes::ByteBuf;
 
 use super::Engine;
-use crate::conn::PeerAddr;
 use crate::fact::{Body, EncodedFact};
 use crate::id::{FactId, NodeId};
 use crate::ledger::arrival::Arrival;
@@ -35,8 +34,7 @@ impl Engine {
         self.revocations.reopen = true;
         self.touch_members();
         // Whom a stolen key revoked has dialed nobody for a while, and nobody it.
-        let all: Vec<PeerAddr> = self.book.iter().map(|(address, _)| address.clone()).collect();
-        all.iter().for_each(|address| self.book.hurry(address));
+        self.book.hurry_all();
         self.touch_peers();
         self.wake = true;
     }

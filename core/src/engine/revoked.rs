@@ -126,12 +126,10 @@ impl Engine {
         let Some(Known::Node { admit, .. }) = view.known(node)? else {
             return Ok(Err(CloseCode::NotMember));
         };
-        match line::standing(view, node)? {
+        match line::standing_in_set(view, node)? {
             Standing::Unknown => {}
             Standing::Member => return Ok(Ok(())),
             Standing::Replaced | Standing::Lapsed(_) => return Ok(Err(CloseCode::NotMember)),
-            // Or the blocks that have the recovery could not come from those whom it brings back.
-            Standing::Revoked if line::is_let_off(view, node)? => return Ok(Ok(())),
             Standing::Revoked => return Ok(Err(CloseCode::Revoked)),
         }
         let admit = admit.map(|id| view.fact(&id)).transpose()?.flatten();
@@ -152,11 +150,9 @@ impl Engine {
             if line::cut_off(view, &next)?.is_some() {
                 return Ok(false);
             }
-            match line::standing(view, &next)? {
+            match line::standing_in_set(view, &next)? {
                 Standing::Unknown => {}
-                Standing::Member => return Ok(true),
-                Standing::Replaced | Standing::Lapsed(_) => return Ok(false),
-                Standing::Revoked => return line::is_let_off(view, &next),
+                standing => return Ok(standing == Standing::Member),
             }
             let Some(voucher) = self.voucher(&next, view)? else {
                 return Ok(true);

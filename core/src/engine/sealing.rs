@@ -213,13 +213,7 @@ impl Engine {
             self.sealing.at = Some(self.now.instant.after(wait));
             return Ok(false);
         }
-        let slot = Slot {
-            parent: &end.header,
-            history_root: end.history.root(),
-            time,
-            target: end.next_target(params),
-            sealer: self.me,
-        };
+        let slot = Slot::after(&end, params, time, self.me);
         let ready = self.mempool.ready().map(|(author, fact)| (author, fact.get()));
         let followers =
             |id: &FactId| self.mempool.followers(id).map(|(author, fact)| (author, fact.get()));

@@ -16,7 +16,7 @@ pub use crate::text::{is_item, is_label, is_name};
 pub use body::{Body, BodyError, Role, sign_rotation};
 #[cfg(feature = "alloc")]
 pub use encoded::{EncodedFact, FactVerdict, verify, verify_batch};
-pub use recover::{ENDED_MAX, KEPT_MAX, Keys, Recover, SEATS_MAX};
+pub use recover::{ENDED_MAX, KEPT_MAX, Keys, Recover, SEATS_MAX, SIGNED_BYTES};
 
 use core::fmt;
 

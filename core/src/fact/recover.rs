@@ -38,8 +38,8 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// A key and its signature.
-const SIGNED_BYTES: usize = 32 + 64;
+/// Bytes of a key and its signature.
+pub const SIGNED_BYTES: usize = 32 + 64;
 
 /// A `Recover` fact's statement. Its author becomes an admin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -81,9 +81,18 @@ pub fn lease(view: &(impl View + ?Sized), key: &NodeId) -> Result<Option<Height>
     }
 }
 
+/// The same for who is talked to: whom the chain revokes, but nothing that counts in the set, is a
+/// member. Or the blocks that have a recovery could not come from those whom it brings back.
+pub fn standing_in_set(view: &(impl View + ?Sized), key: &NodeId) -> Result<Standing, StoreFault> {
+    Ok(match standing(view, key)? {
+        Standing::Revoked if is_let_off(view, key)? => Standing::Member,
+        standing => standing,
+    })
+}
+
 /// Whether the set does not hold against a key what the chain does: recovery keys ended who revoked
 /// it, and the chain does not know yet.
-pub fn is_let_off(view: &(impl View + ?Sized), key: &NodeId) -> Result<bool, StoreFault> {
+fn is_let_off(view: &(impl View + ?Sized), key: &NodeId) -> Result<bool, StoreFault> {
     let Some(row) = view.member(key)? else {
         return Ok(false);
     };

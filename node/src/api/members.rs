@@ -29,7 +29,7 @@ pub(super) async fn list(
         let page = query::members(view, after.as_ref(), max)?;
         let next = page.last().filter(|_| page.len() == max).map(|(node, _)| node.to_string());
         // A key that was revoked before it was ever admitted has a row, but is nobody.
-        let members = page.iter().filter(|(_, row)| row.revoked.is_none() || !row.name.is_empty());
+        let members = page.iter().filter(|(_, row)| row.was_admitted());
         let list = members.map(|(node, row)| dto::member(view, node, row));
         let list = list.collect::<Result<Vec<_>, _>>()?;
         Ok(json!({"schema": "cairn.members/1", "members": list, "next": next}))

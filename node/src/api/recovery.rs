@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use cairn_core::engine::Command;
 use cairn_core::fact::{ENDED_MAX, KEPT_MAX, SEATS_MAX};
 use cairn_core::id::{BlockId, NodeId};
@@ -176,7 +175,7 @@ pub(super) struct Signed {
 pub(super) async fn publish(
     State(context): State<Context>,
     Posted(signed): Posted<Signed>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<Answer, Problem> {
     let statement: Statement = signed
         .statement
         .parse()
@@ -196,6 +195,5 @@ pub(super) async fn publish(
             "run it on that node",
         ));
     }
-    let answer: Answer = carry_out(&context, Command::Recover(statement.command())).await?;
-    Ok(answer)
+    carry_out(&context, Command::Recover(statement.command())).await
 }

@@ -1,6 +1,7 @@
 //! Whom to dial, and what came of it.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::Book;
 use super::entry::{Entry, EntryId, HOPELESS, Source};
@@ -208,17 +209,32 @@ impl Book {
     /// Dial this address at once, whatever failed before.
     pub fn hurry(&mut self, address: &PeerAddr) {
         let spelled = super::place::canonical(address);
+        let known = spelled.and_then(|spelled| self.index.by_address.get(&spelled).copied());
+        known.into_iter().for_each(|id| self.hurry_entry(id));
+    }
+
+    /// The same for where a node is said or known to be.
+    pub fn hurry_node(&mut self, node: NodeId) {
+        let ids: Vec<EntryId> = self.index.of_node(node).collect();
+        ids.into_iter().for_each(|id| self.hurry_entry(id));
+    }
+
+    /// The same for all addresses.
+    pub fn hurry_all(&mut self) {
+        let ids: Vec<EntryId> = self.entries.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.hurry_entry(id));
+    }
+
+    fn hurry_entry(&mut self, id: EntryId) {
         let me = self.me;
-        if let Some(id) = spelled.and_then(|spelled| self.index.by_address.get(&spelled).copied()) {
-            self.edit(id, |entry| {
-                entry.next_dial = Instant::default();
-                entry.failures = 0;
-                entry.attempts = 0;
-                if entry.node == Some(me) {
-                    entry.node = entry.pin;
-                }
-            });
-        }
+        self.edit(id, |entry| {
+            entry.next_dial = Instant::default();
+            entry.failures = 0;
+            entry.attempts = 0;
+            if entry.node == Some(me) {
+                entry.node = entry.pin;
+            }
+        });
     }
 
     /// Whether any dial is under way.
